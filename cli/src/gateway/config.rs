@@ -1,0 +1,91 @@
+//! Settings of a gateway.
+//!
+//! Owns: their keys, defaults and documentation.
+//! Leaves to others: sources and text forms ([`crate::config`]).
+//! Always: defaults run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use holdfast_protocol::Geometry;
+
+use crate::config::{Address, Secret, Size, settings};
+
+settings! {
+    /// A gateway, also the one inside `holdfast server`.
+    pub struct GatewayConfig {
+        /// Where everything is kept: index, credentials, and in `holdfast server` the drives.
+        data_dir: PathBuf = "./holdfast-data",
+        /// Where S3 is served. Port 0 takes any free one.
+        listen: Address = "127.0.0.1:9000",
+        /// Where metrics, health, admin API and console are served. Port 0 takes any free one.
+        admin_listen: Address = "127.0.0.1:9001",
+        /// Data and parity shards of new objects. Fixed when the cluster is laid out.
+        geometry: Geometry = "4+2",
+        /// Drives of the cluster. `holdfast server` keeps as many under `drives/`; a gateway waits
+        /// until so many have registered before it lays the cluster out.
+        drives: usize = "6",
+        /// The region that signatures must name.
+        region: String = "us-east-1",
+        /// Domains under which buckets are host names, for instance `s3.example.com`.
+        domain: Vec<String> = "",
+        /// Domains under which buckets are to be served as websites. Without effect yet: websites
+        /// are not served, and a start that is given one warns.
+        website_domain: Vec<String> = "",
+        /// The first administrator's access key: 3 to 128 characters. Without it a key is made at
+        /// the first start, kept in `credentials` (mode 0600) and shown once.
+        access_key: Option<String> = "",
+        /// The first administrator's secret: 8 to 128 characters.
+        secret_key: Option<Secret<String>> = "",
+        /// A token that is as good as the administrator's keys at the admin API, as
+        /// `Authorization: Bearer TOKEN`: at least 16 characters. Without it only signed requests
+        /// pass.
+        admin_token: Option<Secret<String>> = "",
+        /// Whether `/metrics` needs the administrator's keys or token too.
+        metrics_auth: bool = "false",
+        /// Bodies up to this size travel in their record instead of being cut into shards.
+        inline_bytes_max: Size = "32KiB",
+        /// Memory for stripes on their way to drives.
+        write_buffer_bytes: Size = "96MiB",
+        /// Memory for stripes on their way from drives.
+        read_buffer_bytes: Size = "64MiB",
+        /// Memory for blocks of the index.
+        index_cache_bytes: Size = "32MiB",
+        /// Memory for new rows of the index until they are sorted into files; fixed when it is
+        /// made.
+        index_memtable_bytes: Size = "8MiB",
+        /// How long a drive may take to answer.
+        drive_deadline: Duration = "10s",
+        /// Every stored byte is read and its checksum verified within this time.
+        scrub_period: Duration = "14d",
+        /// Bytes that the scrub may read per second and drive; 0 means no limit. It keeps well
+        /// below this unless it is late, and gives way to clients.
+        scrub_bytes_per_second: Size = "128MiB",
+        /// Bytes that healing may write per second; 0 means no limit. It gives way to clients all
+        /// the same, but for objects that cannot lose another shard.
+        heal_bytes_per_second: Size = "0",
+        /// How often the inventory of every drive is compared with the index, both ways.
+        compare_interval: Duration = "1d",
+        /// How long a client may pause between two pieces of a body.
+        body_idle_timeout: Duration = "30s",
+        /// How long a client may take to send the head of a request.
+        header_timeout: Duration = "10s",
+        /// Connections at once, of all clients.
+        connections_max: usize = "1024",
+    }
+}
+
+settings! {
+    /// Shard nodes of a gateway.
+    pub struct NodesConfig {
+        /// Where shard nodes register. Port 0 takes any free one.
+        node_listen: Address = "127.0.0.1:9002",
+        /// How long this gateway may serve without hearing from enough drives: the length of its
+        /// lease, 2 s to 15 s. Another gateway waits that long before it takes over.
+        lease: Duration = "10s",
+        /// The operator's word that no other gateway of this cluster runs: a takeover then needs
+        /// no more drives than serving does, and does not wait to see whether the other one is
+        /// alive. What is left of its lease is waited for all the same.
+        takeover: bool = "false",
+    }
+}

@@ -1,0 +1,226 @@
+//! What of a gateway is seen from outside: its two listeners, and the line that says it is ready.
+//!
+//! Owns: binding before anything is touched, admin and health while starting, S3 once there is
+//! something to serve, ending in order.
+//! Leaves to others: requests.
+//! Always: exactly one line `ready …` on stdout, after which requests are served.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_gateway::auth::{Administrator, Secret as Key};
+use holdfast_gateway::http::{Health, Limits, Pace};
+use holdfast_gateway::object::Objects;
+use holdfast_gateway::s3::{self, S3Config};
+
+use super::config::GatewayConfig;
+use super::core::Core;
+use super::listen::{Bound, Later, Serving, bind};
+use super::metrics::Metrics;
+use super::operations::{Operations, Slots};
+use super::registry::Registry;
+use super::state::State;
+use crate::admin::{self, Access, Cluster};
+use crate::config::ProcessConfig;
+use crate::data_dir::{DataDir, Keys, banner};
+use crate::error::CliError;
+use crate::output;
+use crate::process::Ended;
+
+/// Connections to the admin listener.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// How long admin requests may take once the process stops.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+/// Slowest body, in bytes per second.
+const BODY_RATE_MIN: u64 = 1024;
+
+/// Both ports, bound.
+#[derive(Debug)]
+pub struct Front {
+    s3: Bound,
+    admin: Bound,
+    state: State,
+    limits: Limits,
+}
+
+impl Front {
+    /// Binds both ports.
+    ///
+    /// # Errors
+    /// `Listen`.
+    pub async fn bind(
+        config: &GatewayConfig,
+        process: &ProcessConfig,
+        state: State,
+    ) -> Result<Self, CliError> {
+        let limits = Limits {
+            connections_max: config.connections_max,
+            head_timeout: config.header_timeout,
+            body: Pace {
+                idle: config.body_idle_timeout,
+                rate_min: BODY_RATE_MIN,
+            },
+            drain: process.shutdown_timeout,
+            ..Limits::default()
+        };
+        Ok(Self {
+            s3: bind(&config.listen, "--listen").await?,
+            admin: bind(&config.admin_listen, "--admin-listen").await?,
+            state,
+            limits,
+        })
+    }
+
+    /// Answers health and admin requests, and 503 to S3, until [`Open::ready`].
+    ///
+    /// # Errors
+    /// `Usage` if keys or token break a rule.
+    pub fn open(
+        self,
+        config: &GatewayConfig,
+        keys: &Keys,
+        metrics: &Metrics,
+        registry: Option<Arc<Registry>>,
+    ) -> Result<Open, CliError> {
+        let Self {
+            s3,
+            admin,
+            state,
+            limits,
+        } = self;
+        if !config.website_domain.is_empty() {
+            tracing::warn!("website_domain has no effect yet: websites are not served");
+        }
+        let administrator = Arc::new(keys.administrator()?);
+        let health: Arc<dyn Health> = Arc::new(state.clone());
+        let operations = Operations::new(registry);
+        let service = admin::Service::new(admin::Parts {
+            cluster: Arc::clone(&operations) as Arc<dyn Cluster>,
+            health: Arc::clone(&health),
+            registry: metrics.registry.clone(),
+            access: access(config, Arc::clone(&administrator))?,
+        });
+        let admin_limits = Limits {
+            connections_max: ADMIN_CONNECTIONS_MAX,
+            drain: ADMIN_DRAIN,
+            ..limits
+        };
+        let later = Later::new(Arc::clone(&health));
+        let s3_url = format!("http://{}", s3.addr);
+        let admin_url = format!("http://{}", admin.addr);
+        Ok(Open {
+            s3: Serving::start(s3, Arc::clone(&later) as Arc<_>, limits),
+            admin: Serving::start(admin, Arc::new(service), admin_limits),
+            later,
+            operations,
+            administrator,
+            health,
+            state,
+            s3_url,
+            admin_url,
+            metrics: metrics.clone(),
+            s3_config: S3Config {
+                region: config.region.clone(),
+                domains: config.domain.clone(),
+                body: limits.body,
+            },
+        })
+    }
+}
+
+fn access(config: &GatewayConfig, credentials: Arc<Administrator>) -> Result<Access, CliError> {
+    let token = config
+        .admin_token
+        .as_ref()
+        .map(|token| Key::new(token.expose().trim()));
+    if token
+        .as_ref()
+        .is_some_and(|token| token.expose().len() < admin::access::TOKEN_LEN_MIN)
+    {
+        return Err(CliError::Usage(format!(
+            "HOLDFAST_ADMIN_TOKEN needs at least {} characters",
+            admin::access::TOKEN_LEN_MIN
+        )));
+    }
+    Ok(Access {
+        credentials,
+        token,
+        region: config.region.clone(),
+        metrics_closed: config.metrics_auth,
+    })
+}
+
+/// Both listeners, serving.
+pub struct Open {
+    s3: Serving,
+    admin: Serving,
+    later: Arc<Later>,
+    operations: Arc<Operations>,
+    administrator: Arc<Administrator>,
+    health: Arc<dyn Health>,
+    state: State,
+    s3_url: String,
+    admin_url: String,
+    metrics: Metrics,
+    s3_config: S3Config,
+}
+
+impl Open {
+    /// Serves S3 and says so. New keys are shown, on stderr, this once.
+    ///
+    /// # Errors
+    /// `Output` if stdout is gone.
+    pub fn ready(
+        &self,
+        core: &Arc<Core>,
+        slots: Option<Slots>,
+        keys: &Keys,
+        dir: &DataDir,
+    ) -> Result<(), CliError> {
+        let service = s3::service(
+            Arc::new(core.service.clone()) as Arc<dyn Objects>,
+            Arc::clone(&self.administrator) as Arc<_>,
+            self.s3_config.clone(),
+            self.metrics.s3.clone(),
+            Arc::clone(&self.health),
+        );
+        self.operations.set(Arc::clone(core), slots);
+        self.later.set(Arc::new(service));
+        self.state.serving(core.store.clone());
+        if keys.new {
+            eprint!(
+                "{}",
+                banner(keys, dir.path(), &self.s3_url, &self.s3_config.region)
+            );
+        }
+        output::line(format!("ready s3={} admin={}\n", self.s3_url, self.admin_url).as_bytes())
+    }
+
+    /// Drains S3, runs `then`, ends the admin listener.
+    ///
+    /// # Errors
+    /// What `then` says; `Fatal` if the process had to end.
+    pub async fn stop(
+        self,
+        ended: Ended,
+        then: impl Future<Output = Result<(), CliError>>,
+    ) -> Result<(), CliError> {
+        if ended != Ended::Stopped {
+            // Nothing may be acknowledged any more, not even what is under way.
+            return ended.result();
+        }
+        self.state.draining();
+        let drained = self.s3.stop().await;
+        if drained.cut > 0 {
+            tracing::warn!(
+                cut = drained.cut,
+                "connections were cut: they did not end in time"
+            );
+        }
+        let stopped = then.await;
+        self.admin.stop().await;
+        tracing::info!("stopped");
+        stopped
+    }
+}

@@ -1,0 +1,242 @@
+//! What can go wrong with a request, in our own words.
+//!
+//! Owns: the one error of this crate.
+//! Leaves to others: S3's codes (`s3/error.rs`, the only place that knows them).
+//! Always: a variant says what was being done and to what.
+
+use holdfast_index::IndexError;
+use holdfast_protocol::ETag;
+use holdfast_store::StoreError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The name breaks S3's rules.
+    #[error("bucket name {name:?}: {why}")]
+    InvalidBucketName {
+        /// The name.
+        name: String,
+        /// The rule.
+        why: &'static str,
+    },
+    /// The key is too long.
+    #[error("the key has {len} bytes; at most {max} are allowed")]
+    KeyTooLong {
+        /// Bytes.
+        len: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// A parameter has a value it must not have.
+    #[error("{name}: {why}")]
+    InvalidArgument {
+        /// The parameter.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The request as a whole makes no sense.
+    #[error("{why}")]
+    InvalidRequest {
+        /// What is wrong.
+        why: String,
+    },
+    /// No such bucket.
+    #[error("bucket {bucket} does not exist")]
+    NoSuchBucket {
+        /// The bucket.
+        bucket: String,
+    },
+    /// The name is taken.
+    #[error("bucket {bucket} exists already")]
+    BucketExists {
+        /// The bucket.
+        bucket: String,
+        /// Whether the caller owns it.
+        owned: bool,
+    },
+    /// A bucket with objects or uploads cannot be deleted.
+    #[error("bucket {bucket} is not empty")]
+    BucketNotEmpty {
+        /// The bucket.
+        bucket: String,
+    },
+    /// No such object.
+    #[error("no object {key:?}")]
+    NoSuchKey {
+        /// The key.
+        key: String,
+    },
+    /// No such version.
+    #[error("no version {version:?} of {key:?}")]
+    NoSuchVersion {
+        /// The key.
+        key: String,
+        /// The version asked for.
+        version: String,
+    },
+    /// No such upload, or it was completed or aborted.
+    #[error("no upload {upload:?}")]
+    NoSuchUpload {
+        /// The id the client gave.
+        upload: String,
+    },
+    /// A condition of a write, or If-Match or If-Unmodified-Since of a read, does not hold.
+    #[error("{condition} does not hold")]
+    Precondition {
+        /// The header.
+        condition: &'static str,
+    },
+    /// If-None-Match or If-Modified-Since of a read say that the client has it.
+    #[error("not modified")]
+    NotModified {
+        /// Its entity tag.
+        etag: ETag,
+        /// When it was made (milliseconds since 1970).
+        modified_ms: u64,
+    },
+    /// A condition could not be decided because another write came between.
+    #[error("a concurrent change prevents deciding the condition")]
+    Conflict,
+    /// No byte of the range exists.
+    #[error("range not satisfiable: the object has {len} bytes")]
+    InvalidRange {
+        /// Bytes of the object.
+        len: u64,
+    },
+    /// The object has no such part.
+    #[error("no part {number}: the object has {count}")]
+    NoSuchPart {
+        /// Asked for.
+        number: u32,
+        /// Parts of the object.
+        count: u32,
+    },
+    /// A part named by Complete is missing or has another entity tag or checksum.
+    #[error("part {number}: {why}")]
+    InvalidPart {
+        /// Its number.
+        number: u32,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Parts must be named in ascending order.
+    #[error("parts are not in ascending order at part {number}")]
+    InvalidPartOrder {
+        /// The first number out of order.
+        number: u32,
+    },
+    /// All parts but the last need 5 MiB.
+    #[error("part {number} has {len} bytes; all but the last need at least {min}")]
+    PartTooSmall {
+        /// Its number.
+        number: u32,
+        /// Its bytes.
+        len: u64,
+        /// Needed.
+        min: u64,
+    },
+    /// The body is larger than S3 allows.
+    #[error("{len} bytes are more than the {max} allowed")]
+    TooLarge {
+        /// Bytes.
+        len: u64,
+        /// Allowed.
+        max: u64,
+    },
+    /// User metadata is larger than S3 allows.
+    #[error("user metadata of {len} bytes; at most {max} are allowed")]
+    MetadataTooLarge {
+        /// Bytes.
+        len: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// Body and checksum do not fit together.
+    #[error("the body does not match {what}")]
+    BadDigest {
+        /// The header or trailer.
+        what: &'static str,
+    },
+    /// A checksum header cannot be read.
+    #[error("{what} is not a digest")]
+    InvalidDigest {
+        /// The header or trailer.
+        what: &'static str,
+    },
+    /// The body ended early or late.
+    #[error("the body has {got} bytes; {expected} were announced")]
+    IncompleteBody {
+        /// Announced.
+        expected: u64,
+        /// Received.
+        got: u64,
+    },
+    /// The body could not be read: client gone, bad chunk, bad chunk signature.
+    #[error("read the body")]
+    Body(#[source] BodyError),
+    /// The caller may not do this.
+    #[error("access denied: {why}")]
+    AccessDenied {
+        /// Why.
+        why: String,
+    },
+    /// Holdfast does not do this (yet).
+    #[error("{what} is not implemented")]
+    NotImplemented {
+        /// What.
+        what: String,
+    },
+    /// Too much is going on; nothing was done.
+    #[error("too busy: {why}")]
+    Busy {
+        /// What is exhausted.
+        why: &'static str,
+    },
+    /// The gateway is starting or draining, or too few drives answer.
+    #[error("unavailable: {why}")]
+    Unavailable {
+        /// Why.
+        why: String,
+    },
+    /// The drives.
+    #[error("store")]
+    Store(#[from] StoreError),
+    /// The index.
+    #[error("index")]
+    Index(#[from] IndexError),
+    /// What the index holds cannot be understood; a bug or a damaged index.
+    #[error("internal: {what}")]
+    Internal {
+        /// What.
+        what: String,
+    },
+}
+
+/// Why a body could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The client went away, or the transport failed.
+    #[error("the client went away: {0}")]
+    Gone(String),
+    /// No byte for too long, or too few per second.
+    #[error("the body comes too slowly")]
+    TooSlow,
+    /// A chunk or its signature is wrong.
+    #[error("signature of the body: {0}")]
+    Signature(String),
+    /// The bytes are not those that `x-amz-content-sha256` names.
+    #[error("the body does not match x-amz-content-sha256")]
+    ContentSha256,
+    /// Fewer or more bytes than were announced.
+    #[error("the body has {got} bytes; {expected} were announced")]
+    Length {
+        /// Announced.
+        expected: u64,
+        /// Received, as far as it was read.
+        got: u64,
+    },
+    /// The chunks are malformed, or a chunk is too long.
+    #[error("malformed body: {0}")]
+    Malformed(String),
+}

@@ -1,0 +1,100 @@
+//! What the S3 front counts (`docs/metrics.md`).
+//!
+//! Owns: names, labels and buckets.
+//! Leaves to others: serving them (`admin`).
+//! Always: labels come from small closed sets: operations, status codes, reasons.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+/// The metrics of the S3 front.
+#[derive(Clone, Debug)]
+pub struct S3Metrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    first_byte: Histogram,
+    received: IntCounter,
+    sent: IntCounter,
+    in_flight: IntGauge,
+    rejected: IntCounterVec,
+}
+
+impl S3Metrics {
+    /// Makes them, not yet registered.
+    ///
+    /// # Errors
+    /// A name or label is invalid: a bug that every test would show.
+    pub fn new() -> prometheus::Result<Self> {
+        let buckets = vec![
+            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+            60.0,
+        ];
+        let duration = HistogramOpts::new(
+            "holdfast_s3_request_duration_seconds",
+            "Time from the head of a request to the last byte of its answer.",
+        )
+        .buckets(buckets.clone());
+        let first_byte = HistogramOpts::new(
+            "holdfast_s3_first_byte_seconds",
+            "Time from the head of a request to the head of its answer.",
+        )
+        .buckets(buckets);
+        Ok(Self {
+            requests: IntCounterVec::new(
+                Opts::new("holdfast_s3_requests_total", "Requests answered."),
+                &["op", "code"],
+            )?,
+            duration: HistogramVec::new(duration, &["op"])?,
+            first_byte: Histogram::with_opts(first_byte)?,
+            received: IntCounter::new(
+                "holdfast_s3_received_bytes_total",
+                "Bytes of request bodies, framing included.",
+            )?,
+            sent: IntCounter::new("holdfast_s3_sent_bytes_total", "Bytes of answers' bodies.")?,
+            in_flight: IntGauge::new(
+                "holdfast_s3_requests_in_flight",
+                "Requests whose answer is not finished.",
+            )?,
+            rejected: IntCounterVec::new(
+                Opts::new(
+                    "holdfast_s3_rejected_total",
+                    "Requests and connections refused before they were an operation.",
+                ),
+                &["reason"],
+            )?,
+        })
+    }
+    /// Registers all of them.
+    ///
+    /// # Errors
+    /// One of the names is registered already.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.duration.clone()))?;
+        registry.register(Box::new(self.first_byte.clone()))?;
+        registry.register(Box::new(self.received.clone()))?;
+        registry.register(Box::new(self.sent.clone()))?;
+        registry.register(Box::new(self.in_flight.clone()))?;
+        registry.register(Box::new(self.rejected.clone()))
+    }
+
+    pub(crate) fn started(&self) {
+        self.in_flight.inc();
+    }
+    pub(crate) fn answered(&self, op: &str, code: u16, seconds: f64) {
+        self.requests
+            .with_label_values(&[op, &code.to_string()])
+            .inc();
+        self.first_byte.observe(seconds);
+    }
+    pub(crate) fn finished(&self, op: &str, seconds: f64, received: u64, sent: u64) {
+        self.in_flight.dec();
+        self.duration.with_label_values(&[op]).observe(seconds);
+        self.received.inc_by(received);
+        self.sent.inc_by(sent);
+    }
+    pub(crate) fn rejected(&self, reason: &str) {
+        self.rejected.with_label_values(&[reason]).inc();
+    }
+}

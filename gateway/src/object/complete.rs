@@ -1,0 +1,354 @@
+//! CompleteMultipartUpload.
+//!
+//! Owns: checking the named parts, the entity tag and checksum of the whole, and the commit.
+//! Leaves to others: the parts' bytes, which do not move.
+//! Always: repeats with the same answer for a day; parts that are not named are retired.
+
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, checksum_combine};
+use holdfast_index::{Batch, Locks, Mode, Row, Table, UsageDelta, keys, rows};
+use holdfast_protocol::checksum::crc64;
+use holdfast_protocol::row::{BucketRow, Completed, PartRow, UploadRow, VersionRow};
+use holdfast_protocol::{
+    Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, ObjectChecksum, PartRef,
+    Record, VersionName, WriteId,
+};
+use holdfast_store::Checksum;
+use holdfast_store::digest::md5;
+
+use super::conditions::check_write;
+use super::part::part_info;
+use super::put::{checksum_header, visible};
+use super::service::{Retired, Service, note_seen, queue_purge};
+use super::types::{CompleteUpload, CompletedObject, NamedPart};
+use super::upload::{no_such_upload, parse_upload};
+use crate::error::GatewayError;
+
+/// All parts but the last have at least so many bytes.
+pub const PART_LEN_MIN: u64 = 5 << 20;
+/// Largest object: 50 TiB (S3 raised its limit from 5 TiB in 2025).
+pub const OBJECT_LEN_MAX: u64 = 50 << 40;
+/// How long a completed upload answers again.
+const ANSWER_MS: u64 = 24 * 60 * 60 * 1000;
+
+impl Service {
+    pub(super) async fn complete(
+        &self,
+        done: CompleteUpload,
+    ) -> Result<CompletedObject, GatewayError> {
+        let bucket = self.live_bucket(&done.bucket).await?;
+        let service = self.clone();
+        let work = async move { service.commit_complete(bucket, done).await };
+        self.to_the_end("complete upload", work).await
+    }
+
+    async fn commit_complete(
+        &self,
+        bucket: BucketRow,
+        done: CompleteUpload,
+    ) -> Result<CompletedObject, GatewayError> {
+        let upload = parse_upload(&done.upload)?;
+        let key = done.key.as_str();
+        let locks = Locks::none()
+            .upload(upload, Mode::Exclusive)
+            .key(bucket.id, key);
+        let mut txn = self.begin_in(&bucket, locks).await?;
+        let mut row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
+        let request_digest = digest_request(&done.parts);
+        let old = rows::get_current(&mut *txn, bucket.id, key).await?;
+        if let Some(completed) = &row.completed {
+            return self.repeat(completed, request_digest, old.as_ref(), &done);
+        }
+        let stored = self.parts(upload).await?;
+        let (named, unnamed) = choose(&done.parts, stored)?;
+        let checksum = whole_checksum(&row, &done, &named)?;
+        check_write(&done.conditions, key, old.as_ref().and_then(visible))?;
+        let order = txn.take_order();
+        let manifest = self.whole(&row, upload, order, &named, checksum);
+        let record = Record::Commit {
+            manifest: manifest.clone(),
+            body: Bytes::new(),
+        };
+        let sealed = self.seal(&record, bucket.id, key).await?;
+        let new = VersionRow {
+            manifest,
+            placement: sealed.placement,
+        };
+        let mut batch = Batch::new();
+        self.replace_current(&mut batch, old.as_ref(), &new).await?;
+        let opened = row.manifest.order;
+        row.completed = Some(Completed {
+            write: new.manifest.write,
+            order,
+            etag: new.manifest.etag,
+            request_digest,
+            at_ms: new.manifest.created_ms,
+        });
+        let upload_key = keys::upload(bucket.id, key, upload);
+        batch.replace(
+            Table::Upload,
+            upload_key,
+            Row::new(order, row.encode()),
+            opened,
+        );
+        batch.usage(
+            bucket.id,
+            UsageDelta {
+                uploads: -1,
+                ..UsageDelta::default()
+            },
+        );
+        let mut retired = Retired::default();
+        for part in &unnamed {
+            self.retire_part(upload, part, &mut retired, &mut batch);
+        }
+        queue_purge(&mut batch, order, retired, None);
+        note_seen(&mut batch, &sealed.seen);
+        self.commit(txn, batch).await?;
+        self.notify(true, false);
+        Ok(CompletedObject {
+            etag: new.manifest.etag,
+            checksum: new.manifest.checksum,
+        })
+    }
+
+    /// The version that Complete makes.
+    fn whole(
+        &self,
+        upload_row: &UploadRow,
+        upload: WriteId,
+        order: holdfast_protocol::Order,
+        named: &[PartRow],
+        checksum: Option<ObjectChecksum>,
+    ) -> Manifest {
+        let mut md5s = Vec::with_capacity(named.len() * 16);
+        named
+            .iter()
+            .for_each(|part| md5s.extend_from_slice(&part.manifest.etag.md5));
+        let parts: Vec<PartRef> = named
+            .iter()
+            .map(|part| PartRef {
+                number: part_info(part).number,
+                write: part.manifest.write,
+                len: part.manifest.len,
+            })
+            .collect();
+        let (bucket, key) = (upload_row.manifest.bucket, &upload_row.manifest.key);
+        let kind = ManifestKind::Version(VersionName::Null);
+        Manifest {
+            len: parts.iter().map(|part| part.len).sum(),
+            etag: ETag {
+                md5: md5(&md5s),
+                parts: parts.len() as u16,
+            },
+            body: Body::Parts { upload, parts },
+            checksum,
+            metadata: upload_row.manifest.metadata.clone(),
+            ..self.manifest(kind, bucket, key, self.ids.next(), order)
+        }
+    }
+
+    /// A Complete that was answered before: the same parts get the same answer, for a day.
+    fn repeat(
+        &self,
+        completed: &Completed,
+        request_digest: u64,
+        current: Option<&VersionRow>,
+        done: &CompleteUpload,
+    ) -> Result<CompletedObject, GatewayError> {
+        let now = self.store.world().clock.unix_ms();
+        let fresh = now.saturating_sub(completed.at_ms) < ANSWER_MS;
+        if !fresh || completed.request_digest != request_digest {
+            return Err(no_such_upload(&done.upload));
+        }
+        let checksum = current
+            .filter(|row| row.manifest.write == completed.write)
+            .and_then(|row| row.manifest.checksum.clone());
+        Ok(CompletedObject {
+            etag: completed.etag,
+            checksum,
+        })
+    }
+}
+
+fn digest_request(parts: &[NamedPart]) -> u64 {
+    let text: Vec<String> = parts
+        .iter()
+        .map(|part| format!("{}:{}", part.number, part.etag))
+        .collect();
+    crc64(text.join(",").as_bytes())
+}
+
+/// The stored parts that are named, in order, and those that are not.
+fn choose(
+    named: &[NamedPart],
+    stored: Vec<PartRow>,
+) -> Result<(Vec<PartRow>, Vec<PartRow>), GatewayError> {
+    if named.is_empty() {
+        return Err(GatewayError::InvalidRequest {
+            why: "You must specify at least one part".to_owned(),
+        });
+    }
+    let mut stored = stored.into_iter().peekable();
+    let (mut chosen, mut others) = (Vec::with_capacity(named.len()), Vec::new());
+    let mut last = 0;
+    for part in named {
+        if part.number <= last {
+            return Err(GatewayError::InvalidPartOrder {
+                number: part.number,
+            });
+        }
+        last = part.number;
+        while let Some(other) = stored.next_if(|row| number(row) < part.number) {
+            others.push(other);
+        }
+        let missing = GatewayError::InvalidPart {
+            number: part.number,
+            why: "it was not uploaded",
+        };
+        let row = stored
+            .next_if(|row| number(row) == part.number)
+            .ok_or(missing)?;
+        check_part(part, &row)?;
+        chosen.push(row);
+    }
+    others.extend(stored);
+    let total: u64 = chosen.iter().map(|part| part.manifest.len).sum();
+    if total > OBJECT_LEN_MAX {
+        return Err(GatewayError::TooLarge {
+            len: total,
+            max: OBJECT_LEN_MAX,
+        });
+    }
+    let all_but_last = chosen.len() - 1;
+    match chosen[..all_but_last]
+        .iter()
+        .find(|part| part.manifest.len < PART_LEN_MIN)
+    {
+        Some(small) => Err(GatewayError::PartTooSmall {
+            number: number(small),
+            len: small.manifest.len,
+            min: PART_LEN_MIN,
+        }),
+        None => Ok((chosen, others)),
+    }
+}
+
+fn number(row: &PartRow) -> u32 {
+    part_info(row).number.into()
+}
+
+fn check_part(named: &NamedPart, row: &PartRow) -> Result<(), GatewayError> {
+    let refuse = |why| {
+        Err(GatewayError::InvalidPart {
+            number: named.number,
+            why,
+        })
+    };
+    if named.etag != row.manifest.etag.to_string() {
+        return refuse("it has another entity tag");
+    }
+    match (&named.checksum, &row.manifest.checksum) {
+        (Some((kind, digest)), Some(ours)) if *kind == ours.kind && *digest != ours.digest => {
+            refuse("it has another checksum")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The checksum of the whole, held against what the client gives.
+fn whole_checksum(
+    upload: &UploadRow,
+    done: &CompleteUpload,
+    parts: &[PartRow],
+) -> Result<Option<ObjectChecksum>, GatewayError> {
+    let announced = upload
+        .manifest
+        .checksum
+        .as_ref()
+        .map(|sum| (sum.kind, sum.covers));
+    let first = parts
+        .first()
+        .and_then(|part| part.manifest.checksum.as_ref());
+    let (kind, covers) = match (announced, first) {
+        (Some(announced), _) => announced,
+        (None, Some(first)) => (first.kind, default_type(first.kind)),
+        (None, None) => return Ok(None),
+    };
+    if done.checksum_type.is_some_and(|given| given != covers) {
+        return Err(GatewayError::InvalidRequest {
+            why: "The checksum type does not match that of the upload".to_owned(),
+        });
+    }
+    let sums: Option<Vec<&ObjectChecksum>> = parts
+        .iter()
+        .map(|part| {
+            part.manifest
+                .checksum
+                .as_ref()
+                .filter(|sum| sum.kind == kind)
+        })
+        .collect();
+    let Some(sums) = sums else { return Ok(None) };
+    let digest = match covers {
+        ChecksumType::Composite => composite(kind, &sums),
+        ChecksumType::FullObject => match combined(kind, &sums, parts) {
+            Some(digest) => digest,
+            None => return Ok(None),
+        },
+    };
+    if let Some((given, theirs)) = &done.checksum
+        && (*given != kind || *theirs != digest)
+    {
+        return Err(GatewayError::BadDigest {
+            what: checksum_header(*given),
+        });
+    }
+    let len: u64 = parts.iter().map(|part| part.manifest.len).sum();
+    if done.len.is_some_and(|given| given != len) {
+        return Err(GatewayError::InvalidRequest {
+            why: format!("x-amz-mp-object-size is not the size of the object, {len}"),
+        });
+    }
+    Ok(Some(ObjectChecksum {
+        kind,
+        covers,
+        digest,
+    }))
+}
+
+fn default_type(kind: ChecksumKind) -> ChecksumType {
+    match kind {
+        ChecksumKind::Crc64Nvme => ChecksumType::FullObject,
+        _ => ChecksumType::Composite,
+    }
+}
+
+/// The checksum over the parts' checksums.
+fn composite(kind: ChecksumKind, sums: &[&ObjectChecksum]) -> Vec<u8> {
+    let mut whole = Checksum::new(kind);
+    sums.iter().for_each(|sum| whole.update(&sum.digest));
+    whole.finish()
+}
+
+/// The checksum of the concatenation, from those of the parts; `None` for SHA, which cannot be
+/// combined.
+fn combined(kind: ChecksumKind, sums: &[&ObjectChecksum], parts: &[PartRow]) -> Option<Vec<u8>> {
+    let algorithm = match kind {
+        ChecksumKind::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        ChecksumKind::Crc32c => CrcAlgorithm::Crc32Iscsi,
+        ChecksumKind::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+        ChecksumKind::Sha1 | ChecksumKind::Sha256 => return None,
+    };
+    let number = |digest: &[u8]| {
+        digest
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    };
+    let mut pairs = sums.iter().zip(parts);
+    let mut whole = number(&pairs.next()?.0.digest);
+    for (sum, part) in pairs {
+        whole = checksum_combine(algorithm, whole, number(&sum.digest), part.manifest.len);
+    }
+    Some(whole.to_be_bytes()[8 - kind.len()..].to_vec())
+}

@@ -1,0 +1,157 @@
+//! CopyObject and the source of UploadPartCopy.
+//!
+//! Owns: reading one object as the body of another.
+//! Leaves to others: committing ([`super::put`], [`super::part`]).
+//! Always: a copy has shards of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use holdfast_protocol::row::{BucketRow, VersionRow};
+use holdfast_protocol::{ByteRange, ChecksumKind, WriteId};
+use holdfast_store::placement::group_of;
+use holdfast_store::{BodyPlan, Staged};
+
+use super::conditions::check_source;
+use super::get::{read_all, resolve};
+use super::put::{NewVersion, PUT_LEN_MAX, body_error};
+use super::service::Service;
+use super::types::{CopiedObject, CopyObject, RangeSpec, ReadConditions};
+use crate::error::GatewayError;
+use crate::names::{BucketName, ObjectKey};
+
+/// An object to copy from.
+pub(super) struct Source {
+    pub row: Arc<VersionRow>,
+    pub len: u64,
+    stream: BoxStream<'static, Result<Bytes, GatewayError>>,
+}
+
+impl Service {
+    pub(super) async fn copy_object(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
+        let bucket = self.live_bucket(&copy.bucket).await?;
+        let same = copy.source_bucket == copy.bucket && copy.source_key == copy.key;
+        if same && copy.metadata.is_none() {
+            return Err(GatewayError::InvalidRequest {
+                why:
+                    "This copy request is illegal because it is trying to copy an object to itself \
+                      without changing the object's metadata, storage class, website redirect \
+                      location or encryption attributes."
+                        .to_owned(),
+            });
+        }
+        let source = self
+            .open_source(
+                &copy.source_bucket,
+                &copy.source_key,
+                None,
+                &copy.source_conditions,
+            )
+            .await?;
+        self.check_early(&bucket, &copy.key, &copy.conditions)
+            .await?;
+        let kept = source
+            .row
+            .manifest
+            .checksum
+            .as_ref()
+            .map(|checksum| checksum.kind);
+        let checksum = copy.checksum.or(kept);
+        let metadata = copy
+            .metadata
+            .unwrap_or_else(|| source.row.manifest.metadata.clone());
+        let write = self.ids.next();
+        let staged = self
+            .receive_copy(&bucket, &copy.key, write, source, checksum)
+            .await?;
+        let conditions = copy.conditions;
+        let version = NewVersion {
+            bucket,
+            key: copy.key,
+            write,
+            metadata,
+            conditions,
+            staged,
+        };
+        let service = self.clone();
+        let work = async move { service.commit_version(version).await };
+        Ok(CopiedObject {
+            written: self.to_the_end("copy", work).await?,
+        })
+    }
+
+    /// Opens an object to copy from; `range` must lie within it.
+    pub(super) async fn open_source(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        range: Option<RangeSpec>,
+        conditions: &ReadConditions,
+    ) -> Result<Source, GatewayError> {
+        let reader = self.readers.enter();
+        let bucket = self.live_bucket(bucket).await?;
+        let row = Arc::new(self.existing(bucket.id, key).await?);
+        check_source(conditions, &row.manifest)?;
+        let len = row.manifest.len;
+        let beyond = |last| last >= len;
+        if matches!(range, Some(RangeSpec::From { last: Some(last), .. }) if beyond(last)) {
+            return Err(GatewayError::InvalidArgument {
+                name: "x-amz-copy-source-range",
+                why: format!("Range specified is not valid for source object of size: {len}"),
+            });
+        }
+        let whole = ByteRange::new(0, len);
+        let range = range.map_or(Ok(whole), |range| resolve(range, row.manifest.len))?;
+        if range.len() > PUT_LEN_MAX {
+            return Err(GatewayError::TooLarge {
+                len: range.len(),
+                max: PUT_LEN_MAX,
+            });
+        }
+        let segments = self.segments(Arc::clone(&row), range).await?;
+        let segments = segments.ok_or(GatewayError::Busy {
+            why: "the source changes too fast",
+        })?;
+        let stream = read_all(self.store.clone(), segments)
+            .map(move |piece| {
+                let _held = &reader;
+                piece
+            })
+            .boxed();
+        Ok(Source {
+            row,
+            len: range.len(),
+            stream,
+        })
+    }
+
+    /// Stages a source as the body of `write`.
+    pub(super) async fn receive_copy(
+        &self,
+        bucket: &BucketRow,
+        key: &ObjectKey,
+        write: WriteId,
+        source: Source,
+        checksum: Option<ChecksumKind>,
+    ) -> Result<Staged, GatewayError> {
+        let plan = BodyPlan {
+            write,
+            group: group_of(bucket.id, key.as_str()),
+            len: Some(source.len),
+            checksum: Some(checksum.unwrap_or(ChecksumKind::Crc64Nvme)),
+        };
+        let staged = self
+            .store
+            .receive(plan, source.stream)
+            .await
+            .map_err(body_error)?;
+        match staged.digests.len == source.len {
+            true => Ok(staged),
+            false => Err(GatewayError::Internal {
+                what: format!("source gave {} of {} bytes", staged.digests.len, source.len),
+            }),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! DeleteObject.
+//!
+//! Owns: the tombstone of a key and its commit.
+//! Leaves to others: removing shards (workers).
+//! Always: the tombstone is durable before the row goes.
+
+use holdfast_index::{Batch, Locks, Table, keys, rows};
+use holdfast_protocol::TombstoneTarget;
+use holdfast_protocol::row::BucketRow;
+use holdfast_store::placement::group_of;
+
+use super::conditions::check_delete;
+use super::put::{usage_of, visible};
+use super::service::{Retired, Service, note_seen, queue_purge};
+use super::types::{DeleteConditions, Deleted};
+use crate::error::GatewayError;
+use crate::names::{BucketName, ObjectKey};
+
+impl Service {
+    pub(super) async fn delete_object(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        conditions: &DeleteConditions,
+    ) -> Result<Deleted, GatewayError> {
+        let bucket = self.live_bucket(bucket).await?;
+        let (service, key, conditions) = (self.clone(), key.clone(), conditions.clone());
+        let work = async move { service.commit_delete(&bucket, &key, &conditions).await };
+        self.to_the_end("delete", work).await
+    }
+
+    async fn commit_delete(
+        &self,
+        bucket: &BucketRow,
+        key: &ObjectKey,
+        conditions: &DeleteConditions,
+    ) -> Result<Deleted, GatewayError> {
+        let locks = Locks::none().key(bucket.id, key.as_str());
+        let mut txn = self.begin_in(bucket, locks).await?;
+        let Some(old) = rows::get_current(&mut *txn, bucket.id, key.as_str()).await? else {
+            return Ok(Deleted { existed: false });
+        };
+        if let Some(manifest) = visible(&old) {
+            check_delete(conditions, manifest)?;
+        }
+        let order = txn.take_order();
+        let tombstone = self.tombstone(order, bucket.id, key.as_str(), TombstoneTarget::Null);
+        let sealed = self.seal(&tombstone, bucket.id, key.as_str()).await?;
+        let mut batch = Batch::new();
+        let at = keys::current(bucket.id, key.as_str());
+        batch.delete_exactly(Table::Current, at, old.manifest.order);
+        batch.usage(bucket.id, usage_of(&old.manifest, -1));
+        let mut retired = Retired::default();
+        self.retire_version(&old, &mut retired, &mut batch).await?;
+        let group = self.store.group(group_of(bucket.id, key.as_str()));
+        let guard = (tombstone.write(), &sealed.placement, group);
+        queue_purge(&mut batch, order, retired, Some(guard));
+        note_seen(&mut batch, &sealed.seen);
+        self.commit(txn, batch).await?;
+        self.notify(true, false);
+        Ok(Deleted { existed: true })
+    }
+}

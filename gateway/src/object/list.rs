@@ -1,0 +1,139 @@
+//! Listings: of a bucket's objects, of an upload's parts, of a bucket's uploads.
+//!
+//! Owns: what a page shows of each row.
+//! Leaves to others: walking the index (`index::listing`), markers and tokens on the wire (`s3`).
+//! Always: a page shows what was committed when it was read, each key once.
+
+use holdfast_index::listing::{self, ListQuery};
+use holdfast_index::rows;
+use holdfast_protocol::{Manifest, Metadata};
+
+use super::part::part_info;
+use super::service::Service;
+use super::types::{
+    ListObjects, ListParts, ListUploads, ListedObject, ObjectPage, PartPage, UploadInfo, UploadPage,
+};
+use super::upload::{no_such_upload, parse_upload};
+use crate::error::GatewayError;
+
+/// The storage class of an object that names none.
+const STANDARD: &str = "STANDARD";
+
+impl Service {
+    pub(super) async fn list_objects(&self, list: ListObjects) -> Result<ObjectPage, GatewayError> {
+        let bucket = self.live_bucket(&list.bucket).await?;
+        let query = ListQuery {
+            bucket: bucket.id,
+            prefix: &list.prefix,
+            delimiter: list.delimiter.as_deref().unwrap_or_default(),
+            after: list.after.as_deref(),
+            max_keys: list.max,
+        };
+        let page = listing::list_current(&*self.index, query).await?;
+        Ok(ObjectPage {
+            objects: page
+                .entries
+                .into_iter()
+                .map(|e| listed(e.key, &e.row.manifest))
+                .collect(),
+            prefixes: page.common_prefixes,
+            next: page.next,
+        })
+    }
+
+    pub(super) async fn list_upload_parts(
+        &self,
+        list: ListParts,
+    ) -> Result<PartPage, GatewayError> {
+        let bucket = self.live_bucket(&list.bucket).await?;
+        let (upload, row) = self.upload(bucket.id, &list.key, &list.upload).await?;
+        if row.completed.is_some() {
+            return Err(no_such_upload(&list.upload));
+        }
+        let after = u16::try_from(list.after).unwrap_or(u16::MAX);
+        let page = rows::list_parts(&*self.index, upload, Some(after), list.max.max(1)).await?;
+        let mut parts: Vec<_> = page.items.iter().map(|(_, part)| part_info(part)).collect();
+        parts.truncate(list.max);
+        let more = page.more || parts.len() < page.items.len();
+        Ok(PartPage {
+            next: parts
+                .last()
+                .filter(|_| more)
+                .map(|part| u32::from(part.number)),
+            parts,
+            checksum: announced(&row.manifest),
+            storage_class: storage_class(&row.manifest.metadata),
+        })
+    }
+
+    pub(super) async fn list_open_uploads(
+        &self,
+        list: ListUploads,
+    ) -> Result<UploadPage, GatewayError> {
+        let bucket = self.live_bucket(&list.bucket).await?;
+        let after_upload = list
+            .after_upload
+            .as_deref()
+            .filter(|id| !id.is_empty())
+            .map(parse_upload);
+        let query = ListQuery {
+            bucket: bucket.id,
+            prefix: &list.prefix,
+            delimiter: list.delimiter.as_deref().unwrap_or_default(),
+            after: list.after_key.as_deref(),
+            max_keys: list.max,
+        };
+        let page = listing::list_uploads(&*self.index, query, after_upload.transpose()?).await?;
+        let uploads: Vec<UploadInfo> = page
+            .entries
+            .into_iter()
+            .map(|entry| UploadInfo {
+                key: entry.key,
+                upload: entry.upload.to_string(),
+                initiated_ms: entry.row.manifest.created_ms,
+                storage_class: storage_class(&entry.row.manifest.metadata),
+                checksum: announced(&entry.row.manifest),
+            })
+            .collect();
+        let next = page.next.map(|key| {
+            let last = uploads.last().filter(|upload| upload.key == key);
+            let upload = last.map(|upload| upload.upload.clone()).unwrap_or_default();
+            (key, upload)
+        });
+        Ok(UploadPage {
+            uploads,
+            prefixes: page.common_prefixes,
+            next,
+        })
+    }
+}
+
+fn listed(key: String, manifest: &Manifest) -> ListedObject {
+    ListedObject {
+        key,
+        len: manifest.len,
+        etag: manifest.etag,
+        modified_ms: manifest.created_ms,
+        storage_class: storage_class(&manifest.metadata),
+        checksum: announced(manifest),
+    }
+}
+
+fn announced(
+    manifest: &Manifest,
+) -> Option<(
+    holdfast_protocol::ChecksumKind,
+    holdfast_protocol::ChecksumType,
+)> {
+    manifest
+        .checksum
+        .as_ref()
+        .map(|checksum| (checksum.kind, checksum.covers))
+}
+
+fn storage_class(metadata: &Metadata) -> String {
+    metadata
+        .get("x-amz-storage-class")
+        .unwrap_or(STANDARD)
+        .to_owned()
+}

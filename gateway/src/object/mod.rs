@@ -1,0 +1,171 @@
+//! Buckets, objects, listings and multipart uploads, without HTTP.
+//!
+//! Owns: what each operation means and takes ([`types`]), and how it is committed.
+//! Leaves to others: wire forms, authentication and authorisation (`s3`).
+//! Always: callers have authenticated and authorised before they call; no outcome is told, good or
+//! bad, unless the gateway's lease held after it was known.
+
+mod bucket;
+mod complete;
+pub mod conditions;
+mod copy;
+mod delete;
+mod get;
+mod list;
+mod part;
+mod put;
+mod service;
+pub mod types;
+mod upload;
+
+pub use bucket::BUCKET_KIND;
+pub use put::checksum_header;
+pub use service::{Notices, Service, WriteIds};
+
+use async_trait::async_trait;
+use holdfast_protocol::row::BucketRow;
+
+use crate::error::GatewayError;
+use crate::names::{BucketName, ObjectKey};
+use types::{
+    CompleteUpload, CompletedObject, CopiedObject, CopyObject, CopyPart, CreateUpload,
+    DeleteConditions, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectInfo,
+    ObjectPage, ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage,
+    WrittenObject,
+};
+
+/// The operations, as the S3 layer calls them.
+#[async_trait]
+pub trait Objects: Send + Sync + 'static {
+    /// Makes a bucket. A second one of the same name is `BucketExists`.
+    async fn create_bucket(
+        &self,
+        name: &BucketName,
+        owner: &str,
+    ) -> Result<BucketRow, GatewayError>;
+    /// Deletes an empty bucket; `BucketNotEmpty` while it has versions or open uploads.
+    async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError>;
+    /// The bucket, or `NoSuchBucket`.
+    async fn bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError>;
+    /// All buckets in the order of their names.
+    async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError>;
+
+    /// Writes an object. Nothing is visible unless `Ok`; after `Ok` it is durable.
+    async fn put(&self, put: PutObject) -> Result<WrittenObject, GatewayError>;
+    /// Describes an object; `part` as in [`GetObject`].
+    async fn head(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        part: Option<u32>,
+        conditions: &ReadConditions,
+    ) -> Result<ObjectInfo, GatewayError>;
+    /// Opens an object for reading; the stream in the answer fails rather than end early.
+    async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError>;
+    /// Deletes an object; one that does not exist is deleted already.
+    async fn delete(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        conditions: &DeleteConditions,
+    ) -> Result<Deleted, GatewayError>;
+    /// Copies an object within the cluster (new shards; no two versions share one).
+    async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError>;
+    /// One page of a listing, exact.
+    async fn list(&self, list: ListObjects) -> Result<ObjectPage, GatewayError>;
+
+    /// Opens an upload and returns its id.
+    async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError>;
+    /// Writes a part; a later one of the same number replaces it.
+    async fn put_part(&self, put: PutPart) -> Result<PartInfo, GatewayError>;
+    /// Writes a part from an existing object.
+    async fn copy_part(&self, copy: CopyPart) -> Result<PartInfo, GatewayError>;
+    /// Makes the object of the named parts; repeats with the same answer for a day.
+    async fn complete_upload(&self, done: CompleteUpload) -> Result<CompletedObject, GatewayError>;
+    /// Drops an upload and its parts.
+    async fn abort_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &str,
+    ) -> Result<(), GatewayError>;
+    /// One page of an upload's parts.
+    async fn list_parts(&self, list: ListParts) -> Result<PartPage, GatewayError>;
+    /// One page of a bucket's open uploads.
+    async fn list_uploads(&self, list: ListUploads) -> Result<UploadPage, GatewayError>;
+}
+
+#[async_trait]
+impl Objects for Service {
+    async fn create_bucket(
+        &self,
+        name: &BucketName,
+        owner: &str,
+    ) -> Result<BucketRow, GatewayError> {
+        self.told(self.make_bucket(name, owner).await)
+    }
+    async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError> {
+        self.told(self.drop_bucket(name).await)
+    }
+    async fn bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError> {
+        self.told(self.live_bucket(name).await)
+    }
+    async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError> {
+        self.told(self.all_buckets().await)
+    }
+    async fn put(&self, put: PutObject) -> Result<WrittenObject, GatewayError> {
+        self.told(self.put_object(put).await)
+    }
+    async fn head(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        part: Option<u32>,
+        conditions: &ReadConditions,
+    ) -> Result<ObjectInfo, GatewayError> {
+        self.told(self.head_object(bucket, key, part, conditions).await)
+    }
+    async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
+        self.told(self.get_object(get).await)
+    }
+    async fn delete(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        conditions: &DeleteConditions,
+    ) -> Result<Deleted, GatewayError> {
+        self.told(self.delete_object(bucket, key, conditions).await)
+    }
+    async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
+        self.told(self.copy_object(copy).await)
+    }
+    async fn list(&self, list: ListObjects) -> Result<ObjectPage, GatewayError> {
+        self.told(self.list_objects(list).await)
+    }
+    async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
+        self.told(self.open_upload(create).await)
+    }
+    async fn put_part(&self, put: PutPart) -> Result<PartInfo, GatewayError> {
+        self.told(self.write_part(put).await)
+    }
+    async fn copy_part(&self, copy: CopyPart) -> Result<PartInfo, GatewayError> {
+        self.told(self.write_part_copy(copy).await)
+    }
+    async fn complete_upload(&self, done: CompleteUpload) -> Result<CompletedObject, GatewayError> {
+        self.told(self.complete(done).await)
+    }
+    async fn abort_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &str,
+    ) -> Result<(), GatewayError> {
+        self.told(self.drop_upload(bucket, key, upload).await)
+    }
+    async fn list_parts(&self, list: ListParts) -> Result<PartPage, GatewayError> {
+        self.told(self.list_upload_parts(list).await)
+    }
+    async fn list_uploads(&self, list: ListUploads) -> Result<UploadPage, GatewayError> {
+        self.told(self.list_open_uploads(list).await)
+    }
+}

@@ -1,0 +1,315 @@
+//! PutObject and everything that writes a version.
+//!
+//! Owns: receiving and verifying a body, and the commit of a version (steps 3 to 5 of the
+//! protocol).
+//! Leaves to others: shards (store), parts ([`super::part`]).
+//! Always: a body that fails a check leaves nothing visible; conditions are decided under the key's
+//! lock.
+
+use bytes::Bytes;
+use holdfast_index::{Batch, Locks, Table, UsageDelta, keys, rows};
+use holdfast_protocol::row::{BucketRow, VersionRow};
+use holdfast_protocol::{
+    Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, Metadata, ObjectChecksum,
+    Record, VersionName, WriteId,
+};
+use holdfast_seam::planted;
+use holdfast_store::placement::group_of;
+use holdfast_store::{BodyPlan, Sealed, Staged, StagedBody, StoreError};
+
+use super::conditions::check_write;
+use super::service::{Retired, Service, note_seen, queue_heal, queue_purge, version_row};
+use super::types::{BodyClaims, Incoming, PutObject, WriteConditions, WrittenObject};
+use crate::error::{BodyError, GatewayError};
+use crate::names::ObjectKey;
+
+/// Largest object or part of one request: 5 GiB.
+pub const PUT_LEN_MAX: u64 = 5 << 30;
+
+/// A version to be committed once its body is staged.
+pub(super) struct NewVersion {
+    pub bucket: BucketRow,
+    pub key: ObjectKey,
+    pub write: WriteId,
+    pub metadata: Metadata,
+    pub conditions: WriteConditions,
+    pub staged: Staged,
+}
+
+impl Service {
+    pub(super) async fn put_object(&self, put: PutObject) -> Result<WrittenObject, GatewayError> {
+        let bucket = self.live_bucket(&put.bucket).await?;
+        self.check_early(&bucket, &put.key, &put.conditions).await?;
+        let write = self.ids.next();
+        let staged = self.receive(&bucket, &put.key, write, put.body).await?;
+        let version = NewVersion {
+            bucket,
+            key: put.key,
+            write,
+            metadata: put.metadata,
+            conditions: put.conditions,
+            staged,
+        };
+        let service = self.clone();
+        self.to_the_end("put", async move { service.commit_version(version).await })
+            .await
+    }
+
+    /// Refuses before the body is read what will most likely be refused after.
+    pub(super) async fn check_early(
+        &self,
+        bucket: &BucketRow,
+        key: &ObjectKey,
+        conditions: &WriteConditions,
+    ) -> Result<(), GatewayError> {
+        if conditions.if_match.is_none() && conditions.if_none_match.is_none() {
+            return Ok(());
+        }
+        let current = self.current(bucket.id, key).await?;
+        check_write(conditions, key.as_str(), current.as_ref().and_then(visible))
+    }
+
+    /// Receives a body, stages it, and holds it against its length and checksums.
+    pub(super) async fn receive(
+        &self,
+        bucket: &BucketRow,
+        key: &ObjectKey,
+        write: WriteId,
+        body: Incoming,
+    ) -> Result<Staged, GatewayError> {
+        if let Some(len) = body.len.filter(|&len| len > PUT_LEN_MAX) {
+            return Err(GatewayError::TooLarge {
+                len,
+                max: PUT_LEN_MAX,
+            });
+        }
+        let plan = BodyPlan {
+            write,
+            group: group_of(bucket.id, key.as_str()),
+            len: body.len,
+            checksum: Some(body.checksum.unwrap_or(ChecksumKind::Crc64Nvme)),
+        };
+        let staged = self
+            .store
+            .receive(plan, body.stream)
+            .await
+            .map_err(body_error)?;
+        let got = staged.digests.len;
+        if let Some(expected) = body.len.filter(|&len| len != got) {
+            return Err(GatewayError::IncompleteBody { expected, got });
+        }
+        if got > PUT_LEN_MAX {
+            return Err(GatewayError::TooLarge {
+                len: got,
+                max: PUT_LEN_MAX,
+            });
+        }
+        check_claims(&(body.claims)()?, &staged)?;
+        Ok(staged)
+    }
+
+    /// Steps 3 to 5: decides the conditions under the lock, makes the record durable, commits the
+    /// row.
+    pub(super) async fn commit_version(
+        &self,
+        version: NewVersion,
+    ) -> Result<WrittenObject, GatewayError> {
+        let NewVersion {
+            bucket,
+            key,
+            write,
+            metadata,
+            conditions,
+            staged,
+        } = version;
+        let locks = match planted("key-not-held") {
+            true => Locks::none(),
+            false => Locks::none().key(bucket.id, key.as_str()),
+        };
+        let mut txn = self.begin_in(&bucket, locks).await?;
+        let old = rows::get_current(&mut *txn, bucket.id, key.as_str()).await?;
+        if !planted("condition-before-lock") {
+            check_write(&conditions, key.as_str(), old.as_ref().and_then(visible))?;
+        }
+        let kind = ManifestKind::Version(VersionName::Null);
+        let order = txn.take_order();
+        let manifest = self.manifest(kind, bucket.id, key.as_str(), write, order);
+        let manifest = Manifest {
+            metadata,
+            ..with_body(manifest, &staged)
+        };
+        let sealed = self.seal_body(&manifest, staged.body).await?;
+        let row = VersionRow {
+            manifest,
+            placement: sealed.placement,
+        };
+        let mut batch = Batch::new();
+        self.replace_current(&mut batch, old.as_ref(), &row).await?;
+        note_seen(&mut batch, &sealed.seen);
+        let heal = queue_heal(&mut batch, &row.manifest, &row.placement);
+        if planted("purge-before-commit")
+            && let Some(old) = &old
+        {
+            for drive in old.placement.drives() {
+                let _ = self.store.purge(drive, vec![old.manifest.write]).await;
+            }
+        }
+        self.commit(txn, batch).await?;
+        self.notify(old.is_some(), heal);
+        Ok(WrittenObject {
+            etag: row.manifest.etag,
+            checksum: row.manifest.checksum.clone(),
+            len: row.manifest.len,
+            modified_ms: row.manifest.created_ms,
+        })
+    }
+
+    /// The row of a new current version in place of `old`, which is retired; and the usage.
+    pub(super) async fn replace_current(
+        &self,
+        batch: &mut Batch,
+        old: Option<&VersionRow>,
+        new: &VersionRow,
+    ) -> Result<(), GatewayError> {
+        let (bucket, order) = (new.manifest.bucket, new.manifest.order);
+        batch.put(
+            Table::Current,
+            keys::current(bucket, &new.manifest.key),
+            version_row(new),
+        );
+        let mut delta = usage_of(&new.manifest, 1);
+        if let Some(old) = old {
+            let mut retired = Retired::default();
+            self.retire_version(old, &mut retired, batch).await?;
+            queue_purge(batch, order, retired, None);
+            let less = usage_of(&old.manifest, -1);
+            delta.objects += less.objects;
+            delta.bytes += less.bytes;
+        }
+        batch.usage(bucket, delta);
+        Ok(())
+    }
+
+    /// Makes the record durable with the body that belongs to it.
+    pub(super) async fn seal_body(
+        &self,
+        manifest: &Manifest,
+        body: StagedBody,
+    ) -> Result<Sealed, GatewayError> {
+        let commit = |body| Record::Commit {
+            manifest: manifest.clone(),
+            body,
+        };
+        let (bucket, key) = (manifest.bucket, manifest.key.as_str());
+        let sealed = match body {
+            StagedBody::Empty => self.seal(&commit(Bytes::new()), bucket, key).await,
+            StagedBody::Inline(bytes) => self.seal(&commit(bytes), bucket, key).await,
+            StagedBody::Coded(coded) => {
+                let drives = coded.drives.clone();
+                let sealed = self.store.seal_coded(manifest, coded).await;
+                self.voided(manifest.write, sealed, || drives)
+            }
+        };
+        Ok(sealed?)
+    }
+}
+
+/// The manifest of a write whose body is `staged`.
+pub(super) fn with_body(manifest: Manifest, staged: &Staged) -> Manifest {
+    Manifest {
+        len: staged.digests.len,
+        etag: ETag {
+            md5: staged.digests.md5,
+            parts: 0,
+        },
+        body: body_kind(&staged.body),
+        checksum: full_object_checksum(staged),
+        ..manifest
+    }
+}
+
+/// How a staged body is described in its manifest.
+fn body_kind(body: &StagedBody) -> Body {
+    match body {
+        StagedBody::Empty => Body::Empty,
+        StagedBody::Inline(_) => Body::Inline,
+        StagedBody::Coded(coded) => Body::Coded {
+            drives: coded.drives.clone(),
+            digests: coded.digests.clone(),
+        },
+    }
+}
+
+/// The object, unless it is a delete marker.
+pub(super) fn visible(row: &VersionRow) -> Option<&Manifest> {
+    match row.manifest.body {
+        Body::DeleteMarker => None,
+        _ => Some(&row.manifest),
+    }
+}
+
+/// What one version adds to (1) or takes from (−1) its bucket.
+pub(super) fn usage_of(manifest: &Manifest, sign: i64) -> UsageDelta {
+    match manifest.body {
+        Body::DeleteMarker => UsageDelta::default(),
+        _ => UsageDelta {
+            objects: sign,
+            bytes: sign * manifest.len as i64,
+            uploads: 0,
+        },
+    }
+}
+
+/// The checksum of a body written in one piece.
+fn full_object_checksum(staged: &Staged) -> Option<ObjectChecksum> {
+    let (kind, digest) = staged.digests.checksum.clone()?;
+    Some(ObjectChecksum {
+        kind,
+        covers: ChecksumType::FullObject,
+        digest,
+    })
+}
+
+fn check_claims(claims: &BodyClaims, staged: &Staged) -> Result<(), GatewayError> {
+    if claims.md5.is_some_and(|md5| md5 != staged.digests.md5) {
+        return Err(GatewayError::BadDigest {
+            what: "Content-MD5",
+        });
+    }
+    let Some((kind, digest)) = &claims.checksum else {
+        return Ok(());
+    };
+    match &staged.digests.checksum {
+        Some((computed, ours)) if computed == kind && ours == digest => Ok(()),
+        _ => Err(GatewayError::BadDigest {
+            what: checksum_header(*kind),
+        }),
+    }
+}
+
+/// The header that carries a checksum.
+pub fn checksum_header(kind: ChecksumKind) -> &'static str {
+    match kind {
+        ChecksumKind::Crc32 => "x-amz-checksum-crc32",
+        ChecksumKind::Crc32c => "x-amz-checksum-crc32c",
+        ChecksumKind::Crc64Nvme => "x-amz-checksum-crc64nvme",
+        ChecksumKind::Sha1 => "x-amz-checksum-sha1",
+        ChecksumKind::Sha256 => "x-amz-checksum-sha256",
+    }
+}
+
+/// Brings back the client's error from inside the store's.
+pub(super) fn body_error(error: StoreError) -> GatewayError {
+    match error {
+        StoreError::Body(source) => match source.downcast::<BodyError>() {
+            Ok(body) => GatewayError::Body(*body),
+            Err(source) => match source.downcast::<GatewayError>() {
+                Ok(read) => *read,
+                Err(source) => GatewayError::Internal {
+                    what: source.to_string(),
+                },
+            },
+        },
+        other => GatewayError::Store(other),
+    }
+}

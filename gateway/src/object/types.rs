@@ -1,0 +1,460 @@
+//! What the operations take and give.
+//!
+//! Owns: plain data, free of HTTP and of any S3 library.
+//! Leaves to others: parsing it from requests.
+//! Always: a body's length, checksums and signature are verified before anything is visible.
+
+use std::fmt;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures::Stream;
+use holdfast_protocol::{ByteRange, ChecksumKind, ChecksumType, ETag, Metadata, ObjectChecksum};
+
+use crate::error::{BodyError, GatewayError};
+use crate::names::{BucketName, ObjectKey};
+
+/// Body bytes as they come.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+/// Body bytes as they go; an error cuts the response.
+pub type ReadStream = Pin<Box<dyn Stream<Item = Result<Bytes, GatewayError>> + Send>>;
+/// Asked once, after the body's last byte, for what the client says about it (trailers are known
+/// then).
+pub type Claims = Box<dyn FnOnce() -> Result<BodyClaims, GatewayError> + Send>;
+
+/// What the client claims about a body.
+#[derive(Clone, Debug, Default)]
+pub struct BodyClaims {
+    /// Content-MD5.
+    pub md5: Option<[u8; 16]>,
+    /// `x-amz-checksum-*`, by header or trailer.
+    pub checksum: Option<(ChecksumKind, Vec<u8>)>,
+}
+
+/// A body that is being received.
+pub struct Incoming {
+    /// The decoded bytes (no `aws-chunked` framing).
+    pub stream: BodyStream,
+    /// Their number, if announced (`Content-Length` or `x-amz-decoded-content-length`).
+    pub len: Option<u64>,
+    /// The checksum to compute, store and compare: what a header or `x-amz-trailer` or
+    /// `x-amz-sdk-checksum-algorithm` announces.
+    pub checksum: Option<ChecksumKind>,
+    /// The client's claims, to be asked after the last byte.
+    pub claims: Claims,
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One entry of If-Match or If-None-Match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ETagMatch {
+    /// `*`.
+    Any,
+    /// One of these (without quotes, weak prefix removed).
+    OneOf(Vec<String>),
+}
+
+impl ETagMatch {
+    /// Whether `etag` of an existing object matches.
+    pub fn matches(&self, etag: &ETag) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(list) => {
+                let text = etag.to_string();
+                list.contains(&text)
+            }
+        }
+    }
+}
+
+/// Conditions of a read; dates in milliseconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub struct ReadConditions {
+    /// If-Match.
+    pub if_match: Option<ETagMatch>,
+    /// If-None-Match.
+    pub if_none_match: Option<ETagMatch>,
+    /// If-Modified-Since.
+    pub if_modified_since: Option<u64>,
+    /// If-Unmodified-Since.
+    pub if_unmodified_since: Option<u64>,
+}
+
+/// Conditions of a write on what the key has now.
+#[derive(Clone, Debug, Default)]
+pub struct WriteConditions {
+    /// If-Match: the key has an object with this entity tag.
+    pub if_match: Option<ETagMatch>,
+    /// If-None-Match: the key has none (`*`), or none with this entity tag.
+    pub if_none_match: Option<ETagMatch>,
+}
+
+/// Conditions of a delete.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteConditions {
+    /// If-Match.
+    pub if_match: Option<ETagMatch>,
+    /// `x-amz-if-match-size`.
+    pub size: Option<u64>,
+    /// `x-amz-if-match-last-modified-time`, in milliseconds since 1970 (compared by the second).
+    pub modified_ms: Option<u64>,
+}
+
+/// PutObject.
+#[derive(Debug)]
+pub struct PutObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Headers and user metadata to keep, names in lower case.
+    pub metadata: Metadata,
+    /// The body.
+    pub body: Incoming,
+    /// Conditions.
+    pub conditions: WriteConditions,
+}
+
+/// What a write made.
+#[derive(Clone, Debug)]
+pub struct WrittenObject {
+    /// Entity tag.
+    pub etag: ETag,
+    /// The checksum kept.
+    pub checksum: Option<ObjectChecksum>,
+    /// Bytes.
+    pub len: u64,
+    /// When it was made (milliseconds since 1970).
+    pub modified_ms: u64,
+}
+
+/// An object, described.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// Bytes of the whole object.
+    pub len: u64,
+    /// Entity tag.
+    pub etag: ETag,
+    /// When it was made (milliseconds since 1970).
+    pub modified_ms: u64,
+    /// Headers and user metadata.
+    pub metadata: Metadata,
+    /// The checksum kept: of the object, or of the part when one was asked for.
+    pub checksum: Option<ObjectChecksum>,
+    /// Number of parts; `None` unless it was made by Complete.
+    pub part_count: Option<u32>,
+    /// The bytes that the part asked for covers.
+    pub part_range: Option<ByteRange>,
+}
+
+/// The bytes wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeSpec {
+    /// From a byte to the end or to a last byte (inclusive).
+    From {
+        /// First byte.
+        first: u64,
+        /// Last byte, inclusive.
+        last: Option<u64>,
+    },
+    /// The last so many bytes.
+    Suffix(u64),
+}
+
+/// GetObject. At most one of `range` and `part` is given.
+#[derive(Debug)]
+pub struct GetObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// A range of bytes.
+    pub range: Option<RangeSpec>,
+    /// A part, by its number; 1 is all of an object that was not made of parts.
+    pub part: Option<u32>,
+    /// Conditions.
+    pub conditions: ReadConditions,
+}
+
+/// An object opened for reading.
+pub struct ObjectRead {
+    /// Its description.
+    pub info: ObjectInfo,
+    /// The bytes that the stream gives.
+    pub range: ByteRange,
+    /// Whether the answer is partial (206).
+    pub partial: bool,
+    /// The bytes.
+    pub stream: ReadStream,
+}
+
+impl fmt::Debug for ObjectRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectRead")
+            .field("info", &self.info)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a delete did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether there was an object.
+    pub existed: bool,
+}
+
+/// CopyObject.
+#[derive(Debug)]
+pub struct CopyObject {
+    /// Bucket to copy from.
+    pub source_bucket: BucketName,
+    /// Key to copy from.
+    pub source_key: ObjectKey,
+    /// `x-amz-copy-source-if-*`; a failing one is `Precondition`.
+    pub source_conditions: ReadConditions,
+    /// Bucket to copy to.
+    pub bucket: BucketName,
+    /// Key to copy to.
+    pub key: ObjectKey,
+    /// New metadata (`REPLACE`); `None` keeps the source's (`COPY`).
+    pub metadata: Option<Metadata>,
+    /// `x-amz-checksum-algorithm`, if given.
+    pub checksum: Option<ChecksumKind>,
+    /// Conditions on the destination.
+    pub conditions: WriteConditions,
+}
+
+/// What a copy made.
+#[derive(Clone, Debug)]
+pub struct CopiedObject {
+    /// The new object.
+    pub written: WrittenObject,
+}
+
+/// ListObjects, both versions.
+#[derive(Clone, Debug)]
+pub struct ListObjects {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Keys are rolled up at its first occurrence after the prefix.
+    pub delimiter: Option<String>,
+    /// Only what sorts after this: marker, start-after, or the continuation (which is the last
+    /// entry or common prefix of the page before).
+    pub after: Option<String>,
+    /// At most so many keys and common prefixes together.
+    pub max: usize,
+}
+
+/// An entry of a listing.
+#[derive(Clone, Debug)]
+pub struct ListedObject {
+    /// The key.
+    pub key: String,
+    /// Bytes.
+    pub len: u64,
+    /// Entity tag.
+    pub etag: ETag,
+    /// When it was made (milliseconds since 1970).
+    pub modified_ms: u64,
+    /// Storage class.
+    pub storage_class: String,
+    /// Kind and type of the checksum kept.
+    pub checksum: Option<(ChecksumKind, ChecksumType)>,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectPage {
+    /// In key order.
+    pub objects: Vec<ListedObject>,
+    /// In order; keys and prefixes interleave by order.
+    pub prefixes: Vec<String>,
+    /// If there is more: the last key or prefix of this page.
+    pub next: Option<String>,
+}
+
+/// CreateMultipartUpload.
+#[derive(Debug)]
+pub struct CreateUpload {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Headers and user metadata of the object to be.
+    pub metadata: Metadata,
+    /// `x-amz-checksum-algorithm` and `x-amz-checksum-type`.
+    pub checksum: Option<(ChecksumKind, ChecksumType)>,
+}
+
+/// UploadPart.
+#[derive(Debug)]
+pub struct PutPart {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The upload's id, as the client gave it.
+    pub upload: String,
+    /// 1 to 10,000.
+    pub number: u16,
+    /// The body.
+    pub body: Incoming,
+}
+
+/// UploadPartCopy.
+#[derive(Debug)]
+pub struct CopyPart {
+    /// Bucket to copy from.
+    pub source_bucket: BucketName,
+    /// Key to copy from.
+    pub source_key: ObjectKey,
+    /// The bytes to copy (`x-amz-copy-source-range`, both ends given); all when `None`.
+    pub source_range: Option<RangeSpec>,
+    /// `x-amz-copy-source-if-*`; a failing one is `Precondition`.
+    pub source_conditions: ReadConditions,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The upload's id, as the client gave it.
+    pub upload: String,
+    /// 1 to 10,000.
+    pub number: u16,
+}
+
+/// A part.
+#[derive(Clone, Debug)]
+pub struct PartInfo {
+    /// Its number.
+    pub number: u16,
+    /// Bytes.
+    pub len: u64,
+    /// Entity tag.
+    pub etag: ETag,
+    /// When it was made (milliseconds since 1970).
+    pub modified_ms: u64,
+    /// The checksum kept.
+    pub checksum: Option<ObjectChecksum>,
+}
+
+/// A part as Complete names it.
+#[derive(Clone, Debug)]
+pub struct NamedPart {
+    /// Its number.
+    pub number: u32,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+    /// Its checksum, if given.
+    pub checksum: Option<(ChecksumKind, Vec<u8>)>,
+}
+
+/// CompleteMultipartUpload.
+#[derive(Debug)]
+pub struct CompleteUpload {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The upload's id, as the client gave it.
+    pub upload: String,
+    /// The parts, as named.
+    pub parts: Vec<NamedPart>,
+    /// The checksum of the whole object, if given.
+    pub checksum: Option<(ChecksumKind, Vec<u8>)>,
+    /// `x-amz-checksum-type`, if given; must agree with the upload's.
+    pub checksum_type: Option<ChecksumType>,
+    /// `x-amz-mp-object-size`, if given.
+    pub len: Option<u64>,
+    /// Conditions.
+    pub conditions: WriteConditions,
+}
+
+/// What Complete made.
+#[derive(Clone, Debug)]
+pub struct CompletedObject {
+    /// Entity tag.
+    pub etag: ETag,
+    /// The checksum kept.
+    pub checksum: Option<ObjectChecksum>,
+}
+
+/// ListParts.
+#[derive(Clone, Debug)]
+pub struct ListParts {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The upload's id, as the client gave it.
+    pub upload: String,
+    /// Only parts above this number.
+    pub after: u32,
+    /// At most so many.
+    pub max: usize,
+}
+
+/// A page of parts.
+#[derive(Clone, Debug)]
+pub struct PartPage {
+    /// In ascending number.
+    pub parts: Vec<PartInfo>,
+    /// If there is more: the last number of this page.
+    pub next: Option<u32>,
+    /// The upload's checksum algorithm and type.
+    pub checksum: Option<(ChecksumKind, ChecksumType)>,
+    /// The storage class of the object to be.
+    pub storage_class: String,
+}
+
+/// ListMultipartUploads.
+#[derive(Clone, Debug)]
+pub struct ListUploads {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Keys are rolled up at its first occurrence after the prefix.
+    pub delimiter: Option<String>,
+    /// Only uploads of keys after this (of this key: those after `after_upload`, if given).
+    pub after_key: Option<String>,
+    /// See `after_key`.
+    pub after_upload: Option<String>,
+    /// At most so many uploads and common prefixes together.
+    pub max: usize,
+}
+
+/// An open upload.
+#[derive(Clone, Debug)]
+pub struct UploadInfo {
+    /// The key.
+    pub key: String,
+    /// Its id.
+    pub upload: String,
+    /// When it was opened (milliseconds since 1970).
+    pub initiated_ms: u64,
+    /// The storage class of the object to be.
+    pub storage_class: String,
+    /// The checksum algorithm and type.
+    pub checksum: Option<(ChecksumKind, ChecksumType)>,
+}
+
+/// A page of uploads.
+#[derive(Clone, Debug, Default)]
+pub struct UploadPage {
+    /// By key, then by time of opening.
+    pub uploads: Vec<UploadInfo>,
+    /// In order.
+    pub prefixes: Vec<String>,
+    /// If there is more: key and upload id of the last entry.
+    pub next: Option<(String, String)>,
+}

@@ -1,0 +1,165 @@
+//! CreateMultipartUpload and AbortMultipartUpload.
+//!
+//! Owns: opening an upload by a record of its own, and dropping it by a tombstone.
+//! Leaves to others: parts ([`super::part`]), Complete ([`super::complete`]).
+//! Always: parts hold the upload shared, Complete and Abort hold it alone.
+
+use bytes::Bytes;
+use holdfast_index::{Batch, Locks, Mode, Row, Table, Transaction, UsageDelta, keys, rows};
+use holdfast_protocol::row::{BucketRow, RowName, UploadRow};
+use holdfast_protocol::{
+    BucketId, Manifest, ManifestKind, ObjectChecksum, Record, TombstoneTarget, WriteId,
+};
+use holdfast_store::placement::group_of;
+
+use super::service::{Retired, Service, note_seen, queue_purge};
+use super::types::CreateUpload;
+use crate::error::GatewayError;
+use crate::names::{BucketName, ObjectKey};
+
+impl Service {
+    pub(super) async fn open_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
+        let bucket = self.live_bucket(&create.bucket).await?;
+        let service = self.clone();
+        let work = async move { service.commit_upload(bucket, create).await };
+        self.to_the_end("create upload", work).await
+    }
+
+    async fn commit_upload(
+        &self,
+        bucket: BucketRow,
+        create: CreateUpload,
+    ) -> Result<String, GatewayError> {
+        let key = create.key.as_str();
+        let mut txn = self.begin_in(&bucket, Locks::none()).await?;
+        let order = txn.take_order();
+        let write = self.ids.next();
+        let manifest = Manifest {
+            checksum: create.checksum.map(|(kind, covers)| ObjectChecksum {
+                kind,
+                covers,
+                digest: Vec::new(),
+            }),
+            metadata: create.metadata,
+            ..self.manifest(ManifestKind::Upload, bucket.id, key, write, order)
+        };
+        let record = Record::Commit {
+            manifest: manifest.clone(),
+            body: Bytes::new(),
+        };
+        let sealed = self.seal(&record, bucket.id, key).await?;
+        let row = UploadRow {
+            manifest,
+            placement: sealed.placement,
+            completed: None,
+        };
+        let mut batch = Batch::new();
+        let at = keys::upload(bucket.id, key, write);
+        batch.put(Table::Upload, at, Row::new(order, row.encode()));
+        let name = RowName::Upload {
+            bucket: bucket.id,
+            key: key.to_owned(),
+            write,
+        };
+        let by_id = keys::upload_by_id(write);
+        batch.put(Table::Upload, by_id, Row::new(order, name.encode()));
+        batch.usage(
+            bucket.id,
+            UsageDelta {
+                uploads: 1,
+                ..UsageDelta::default()
+            },
+        );
+        note_seen(&mut batch, &sealed.seen);
+        self.commit(txn, batch).await?;
+        Ok(write.to_string())
+    }
+
+    /// The upload that a client names, open or completed; as last committed.
+    pub(super) async fn upload(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        upload: &str,
+    ) -> Result<(WriteId, UploadRow), GatewayError> {
+        let write = parse_upload(upload)?;
+        let row = rows::get_upload(&*self.index, bucket, key.as_str(), write).await?;
+        Ok((write, row.ok_or_else(|| no_such_upload(upload))?))
+    }
+
+    /// The upload as it is under the lock.
+    pub(super) async fn upload_in(
+        &self,
+        txn: &mut dyn Transaction,
+        bucket: BucketId,
+        key: &str,
+        write: WriteId,
+    ) -> Result<UploadRow, GatewayError> {
+        let row = rows::get_upload(txn, bucket, key, write).await?;
+        row.ok_or_else(|| no_such_upload(&write.to_string()))
+    }
+
+    pub(super) async fn drop_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &str,
+    ) -> Result<(), GatewayError> {
+        let bucket = self.live_bucket(bucket).await?;
+        let write = parse_upload(upload)?;
+        let (service, key) = (self.clone(), key.clone());
+        let work = async move { service.commit_abort(&bucket, key.as_str(), write).await };
+        self.to_the_end("abort upload", work).await
+    }
+
+    async fn commit_abort(
+        &self,
+        bucket: &BucketRow,
+        key: &str,
+        upload: WriteId,
+    ) -> Result<(), GatewayError> {
+        let locks = Locks::none().upload(upload, Mode::Exclusive);
+        let mut txn = self.begin_in(bucket, locks).await?;
+        let row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
+        if row.completed.is_some() {
+            return Err(no_such_upload(&upload.to_string()));
+        }
+        let order = txn.take_order();
+        let target = TombstoneTarget::Upload(upload);
+        let tombstone = self.tombstone(order, bucket.id, key, target);
+        let sealed = self.seal(&tombstone, bucket.id, key).await?;
+        let mut batch = Batch::new();
+        let mut retired = Retired::default();
+        retired.add(upload, &row.placement);
+        for part in self.parts(upload).await? {
+            self.retire_part(upload, &part, &mut retired, &mut batch);
+        }
+        let at = keys::upload(bucket.id, key, upload);
+        batch.delete_exactly(Table::Upload, at, row.manifest.order);
+        batch.delete(Table::Upload, keys::upload_by_id(upload));
+        batch.usage(
+            bucket.id,
+            UsageDelta {
+                uploads: -1,
+                ..UsageDelta::default()
+            },
+        );
+        let group = self.store.group(group_of(bucket.id, key));
+        let guard = (tombstone.write(), &sealed.placement, group);
+        queue_purge(&mut batch, order, retired, Some(guard));
+        note_seen(&mut batch, &sealed.seen);
+        self.commit(txn, batch).await?;
+        self.notify(true, false);
+        Ok(())
+    }
+}
+
+pub(super) fn parse_upload(upload: &str) -> Result<WriteId, GatewayError> {
+    WriteId::parse(upload).map_err(|_| no_such_upload(upload))
+}
+
+pub(super) fn no_such_upload(upload: &str) -> GatewayError {
+    GatewayError::NoSuchUpload {
+        upload: upload.to_owned(),
+    }
+}

@@ -1,0 +1,392 @@
+//! S3's error codes: the only place that knows them.
+//!
+//! Owns: the code, status and text of every failure.
+//! Leaves to others: request ids and the resource, which are added to every answer (`answer`).
+//! Always: a new failure has to be decided here before anything compiles; nothing internal is
+//! shown.
+
+use std::error::Error as _;
+
+use bytes::Bytes;
+use holdfast_index::IndexError;
+use holdfast_store::StoreError;
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use s3s::{S3Error, S3ErrorCode as Code};
+use tracing::{error, warn};
+
+use super::values::http_date;
+use crate::error::{BodyError, GatewayError};
+use crate::http::Refusal;
+
+const INTERNAL: &str = "We encountered an internal error. Please try again.";
+/// Seconds after which a client may try again.
+const RETRY_SECONDS: &str = "2";
+
+impl From<GatewayError> for S3Error {
+    fn from(error: GatewayError) -> Self {
+        let code = code(&error);
+        let mut answer = S3Error::new(code.clone());
+        match message(&error, &code) {
+            Some(text) => answer.set_message(text),
+            None => answer.set_message(INTERNAL),
+        }
+        if let Some(status) = custom_status(&code) {
+            answer.set_status_code(status);
+        }
+        if let Some(headers) = headers(&error, &code) {
+            answer.set_headers(headers);
+        }
+        report(&error, &code);
+        answer
+    }
+}
+
+fn code(error: &GatewayError) -> Code {
+    use GatewayError as E;
+    match error {
+        E::InvalidBucketName { .. } => Code::InvalidBucketName,
+        E::KeyTooLong { .. } => Code::KeyTooLongError,
+        E::InvalidArgument { name, .. } => match *name {
+            "x-amz-storage-class" => Code::InvalidStorageClass,
+            "x-amz-tagging" => Code::InvalidTag,
+            _ => Code::InvalidArgument,
+        },
+        E::InvalidRequest { .. } => Code::InvalidRequest,
+        E::NoSuchBucket { .. } => Code::NoSuchBucket,
+        E::BucketExists { owned: true, .. } => Code::BucketAlreadyOwnedByYou,
+        E::BucketExists { owned: false, .. } => Code::BucketAlreadyExists,
+        E::BucketNotEmpty { .. } => Code::BucketNotEmpty,
+        E::NoSuchKey { .. } => Code::NoSuchKey,
+        E::NoSuchVersion { .. } => Code::NoSuchVersion,
+        E::NoSuchUpload { .. } => Code::NoSuchUpload,
+        E::Precondition { .. } => Code::PreconditionFailed,
+        E::NotModified { .. } => Code::NotModified,
+        E::Conflict => Code::ConditionalRequestConflict,
+        E::InvalidRange { .. } => Code::InvalidRange,
+        E::NoSuchPart { .. } => Code::Custom("InvalidPartNumber".into()),
+        E::InvalidPart { .. } => Code::InvalidPart,
+        E::InvalidPartOrder { .. } => Code::InvalidPartOrder,
+        E::PartTooSmall { .. } => Code::EntityTooSmall,
+        E::TooLarge { .. } => Code::EntityTooLarge,
+        E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
+        E::BadDigest { .. } => Code::BadDigest,
+        E::InvalidDigest { what } => match *what {
+            "Content-MD5" => Code::InvalidDigest,
+            _ => Code::InvalidRequest,
+        },
+        E::IncompleteBody { .. } => Code::IncompleteBody,
+        E::Body(body) => body_code(body),
+        E::AccessDenied { .. } => Code::AccessDenied,
+        E::NotImplemented { .. } => Code::NotImplemented,
+        E::Busy { .. } => Code::SlowDown,
+        E::Unavailable { .. } => Code::ServiceUnavailable,
+        E::Store(store) => store_code(store),
+        E::Index(index) => index_code(index),
+        E::Internal { .. } => Code::InternalError,
+    }
+}
+
+fn body_code(error: &BodyError) -> Code {
+    match error {
+        BodyError::Gone(_) | BodyError::Length { .. } => Code::IncompleteBody,
+        BodyError::TooSlow => Code::RequestTimeout,
+        BodyError::Signature(_) => Code::SignatureDoesNotMatch,
+        BodyError::ContentSha256 => Code::Custom("XAmzContentSHA256Mismatch".into()),
+        BodyError::Malformed(_) => Code::InvalidRequest,
+    }
+}
+
+fn store_code(error: &StoreError) -> Code {
+    match error {
+        // Also after a record was sent: then the write may still take effect, which 503 does not
+        // deny.
+        StoreError::WriteQuorum { .. }
+        | StoreError::ReadQuorum { .. }
+        | StoreError::NoCopy { .. }
+        | StoreError::Fenced { .. }
+        | StoreError::ShuttingDown => Code::ServiceUnavailable,
+        StoreError::Body(source) => match body_cause(source.as_ref()) {
+            Some(body) => body_code(body),
+            None => Code::IncompleteBody,
+        },
+        StoreError::Format { .. } | StoreError::Code { .. } => Code::InternalError,
+    }
+}
+
+fn index_code(error: &IndexError) -> Code {
+    match error {
+        IndexError::NotStarted | IndexError::Closed | IndexError::Broken { .. } => {
+            Code::ServiceUnavailable
+        }
+        IndexError::InUse { .. }
+        | IndexError::Open { .. }
+        | IndexError::Foreign { .. }
+        | IndexError::Read { .. }
+        | IndexError::Damaged { .. }
+        | IndexError::StaleOrder { .. }
+        | IndexError::OldGeneration { .. }
+        | IndexError::Unknown { .. }
+        | IndexError::Reserved { .. }
+        | IndexError::TooLong { .. } => Code::InternalError,
+    }
+}
+
+/// The body's own error inside whatever carried it.
+fn body_cause<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> Option<&'a BodyError> {
+    loop {
+        if let Some(body) = error.downcast_ref::<BodyError>() {
+            return Some(body);
+        }
+        error = error.source()?;
+    }
+}
+
+/// What the client is told; `None` for what is our failure.
+fn message(error: &GatewayError, code: &Code) -> Option<String> {
+    let text = match error {
+        GatewayError::Body(body) => body.to_string(),
+        GatewayError::Store(StoreError::Body(source)) => match body_cause(source.as_ref()) {
+            Some(body) => body.to_string(),
+            None => "the body could not be read".to_owned(),
+        },
+        GatewayError::Store(StoreError::WriteQuorum { full: true, .. }) => {
+            "the drives are full; deletes and reads still work".to_owned()
+        }
+        GatewayError::Store(_) | GatewayError::Index(_) | GatewayError::Internal { .. } => {
+            return match *code {
+                Code::ServiceUnavailable => {
+                    Some("too few drives answer; nothing you have stored is lost".to_owned())
+                }
+                _ => None,
+            };
+        }
+        other => other.to_string(),
+    };
+    Some(text)
+}
+
+/// Statuses of codes that the library does not know.
+fn custom_status(code: &Code) -> Option<StatusCode> {
+    match code.as_str() {
+        "InvalidPartNumber" => Some(StatusCode::RANGE_NOT_SATISFIABLE),
+        "XAmzContentSHA256Mismatch" => Some(StatusCode::BAD_REQUEST),
+        "NoSuchPublicAccessBlockConfiguration" => Some(StatusCode::NOT_FOUND),
+        _ => None,
+    }
+}
+
+fn headers(error: &GatewayError, code: &Code) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    if matches!(code, Code::ServiceUnavailable | Code::SlowDown) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+    }
+    match error {
+        GatewayError::NotModified { etag, modified_ms } => {
+            let etag = HeaderValue::try_from(format!("\"{etag}\"")).ok()?;
+            headers.insert(ETAG, etag);
+            headers.insert(
+                LAST_MODIFIED,
+                HeaderValue::try_from(http_date(*modified_ms)).ok()?,
+            );
+        }
+        GatewayError::InvalidRange { len } => {
+            let range = HeaderValue::try_from(format!("bytes */{len}")).ok()?;
+            headers.insert(CONTENT_RANGE, range);
+        }
+        _ => {}
+    }
+    if headers.is_empty() {
+        return None;
+    }
+    // The library replaces its own headers by these.
+    let kind = HeaderValue::from_static("application/xml");
+    headers.insert(CONTENT_TYPE, kind);
+    Some(headers)
+}
+
+fn report(failure: &GatewayError, code: &Code) {
+    let chain = chain(failure);
+    match code {
+        Code::InternalError => error!(error = %chain, "request failed"),
+        Code::ServiceUnavailable => warn!(error = %chain, "request could not be served"),
+        _ => {}
+    }
+}
+
+fn chain(error: &GatewayError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// What is configured of a bucket: nothing yet, and this is how S3 says so.
+pub(super) fn not_configured(what: super::bucket::Absent) -> S3Error {
+    use super::bucket::Absent;
+    let (code, text) = match what {
+        Absent::Policy => (Code::NoSuchBucketPolicy, "The bucket policy does not exist"),
+        Absent::Lifecycle => (
+            Code::NoSuchLifecycleConfiguration,
+            "The lifecycle configuration does not exist",
+        ),
+        Absent::Cors => (
+            Code::NoSuchCORSConfiguration,
+            "The CORS configuration does not exist",
+        ),
+        Absent::Tagging => (Code::NoSuchTagSet, "The TagSet does not exist"),
+        Absent::Ownership => (
+            Code::OwnershipControlsNotFoundError,
+            "The bucket ownership controls were not found",
+        ),
+        Absent::PublicAccessBlock => (
+            Code::Custom("NoSuchPublicAccessBlockConfiguration".into()),
+            "The public access block configuration was not found",
+        ),
+        Absent::ObjectLock => (
+            Code::ObjectLockConfigurationNotFoundError,
+            "Object Lock configuration does not exist for this bucket",
+        ),
+    };
+    let mut error = S3Error::with_message(code.clone(), text);
+    if let Some(status) = custom_status(&code) {
+        error.set_status_code(status);
+    }
+    error
+}
+
+/// The code of a failure, for an entry of DeleteObjects' answer.
+pub(super) fn code_and_message(error: GatewayError) -> (String, String) {
+    let error = S3Error::from(error);
+    let text = error.message().unwrap_or(INTERNAL).to_owned();
+    (error.code().as_str().to_owned(), text)
+}
+
+/// Access was denied, without saying why.
+pub(super) fn access_denied() -> S3Error {
+    S3Error::with_message(Code::AccessDenied, "Access Denied")
+}
+
+/// No such access key.
+pub(super) fn unknown_access_key() -> S3Error {
+    S3Error::with_message(
+        Code::InvalidAccessKeyId,
+        "The AWS Access Key Id you provided does not exist in our records.",
+    )
+}
+
+/// ACLs other than the owner's own are not supported.
+pub(super) fn acl_not_supported() -> S3Error {
+    S3Error::with_message(
+        Code::AccessControlListNotSupported,
+        "The bucket does not allow ACLs",
+    )
+}
+
+/// An XML document that is not what it should be.
+pub(super) fn malformed_xml(why: &'static str) -> S3Error {
+    S3Error::with_message(Code::MalformedXML, why)
+}
+
+/// The region of a new bucket is not ours.
+pub(super) fn wrong_location(given: &str) -> S3Error {
+    S3Error::with_message(
+        Code::IllegalLocationConstraintException,
+        format!("The {given} location constraint is incompatible for the region of this endpoint."),
+    )
+}
+
+/// What to tell where the library tells only a code.
+pub(super) fn default_message(document: &[u8]) -> &'static str {
+    let has = |code: &str| {
+        document
+            .windows(code.len())
+            .any(|window| window == code.as_bytes())
+    };
+    if has("SignatureDoesNotMatch") {
+        return "The request signature we calculated does not match the signature you provided. \
+                Check your key and signing method.";
+    }
+    if has("MalformedXML") {
+        return "The XML you provided was not well-formed or did not validate against our \
+                published schema.";
+    }
+    "The request could not be served."
+}
+
+/// A handler panicked.
+pub(super) fn panicked() -> Response<Bytes> {
+    document(
+        Code::InternalError,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        INTERNAL,
+        "",
+    )
+}
+
+/// The answer to a request that is refused before it is an operation.
+pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
+    use Refusal as R;
+    let code = match refusal {
+        R::UnsignedHeader { .. } | R::NoDate => Code::AccessDenied,
+        R::SignedHeaderMissing { .. } => Code::SignatureDoesNotMatch,
+        R::HostNotSigned => Code::AccessDenied,
+        R::MalformedHeader { .. }
+        | R::WrongRegion {
+            presigned: false, ..
+        } => Code::AuthorizationHeaderMalformed,
+        R::MalformedQuery { .. }
+        | R::WrongRegion {
+            presigned: true, ..
+        }
+        | R::BadExpires => Code::AuthorizationQueryParametersError,
+        R::SignatureV2 | R::AmbiguousFraming { .. } => Code::InvalidRequest,
+        R::UnsupportedScheme
+        | R::TwoMechanisms
+        | R::BadContentSha256
+        | R::DuplicateQuery { .. }
+        | R::BadQuery { .. } => Code::InvalidArgument,
+        R::SecurityToken => Code::InvalidToken,
+        R::InvalidUri => Code::InvalidURI,
+        R::Unsupported { .. } => Code::NotImplemented,
+        R::MethodNotAllowed => Code::MethodNotAllowed,
+        R::NoCors => Code::Custom("AccessForbidden".into()),
+        R::DocumentTooLarge { .. } => Code::MaxMessageLengthExceeded,
+        R::NotServing { .. } => Code::ServiceUnavailable,
+        R::Busy { .. } => Code::SlowDown,
+    };
+    let status = match (code.status_code(), refusal) {
+        (Some(status), _) => status,
+        (None, R::NoCors) => StatusCode::FORBIDDEN,
+        (None, _) => StatusCode::BAD_REQUEST,
+    };
+    let extra = match refusal {
+        R::WrongRegion { expected, .. } => format!("<Region>{expected}</Region>"),
+        _ => String::new(),
+    };
+    let busy = matches!(code, Code::ServiceUnavailable | Code::SlowDown);
+    let mut response = document(code, status, &refusal.to_string(), &extra);
+    if busy {
+        let seconds = HeaderValue::from_static(RETRY_SECONDS);
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
+fn document(code: Code, status: StatusCode, message: &str, extra: &str) -> Response<Bytes> {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <Error><Code>{}</Code><Message>{}</Message>{extra}</Error>",
+        code.as_str(),
+        super::values::escape(message),
+    );
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/xml");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,193 @@
+//! S3: the table of operations.
+//!
+//! Owns: translating S3 requests into [`Objects`] and back; everything that knows the S3 library.
+//! Leaves to others: what the operations do ([`crate::object`]), connections and raw requests
+//! ([`crate::http`]), permission ([`crate::auth`]).
+//! Always: an operation runs only after its request passed `service` (guards, signature,
+//! authorisation).
+
+mod answer;
+mod body;
+mod bucket;
+mod claims;
+mod documents;
+mod error;
+mod headers;
+mod listing;
+mod multipart;
+mod object;
+mod prepare;
+mod service;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use s3s::dto::*;
+use s3s::host::{S3Host, VirtualHost};
+use s3s::service::S3ServiceBuilder;
+use s3s::validation::NameValidation;
+use s3s::{S3, S3Request, S3Response, S3Result};
+use tokio::sync::Semaphore;
+
+use crate::auth::Credentials;
+use crate::http::{Domains, Health, Pace};
+use crate::metrics::S3Metrics;
+use crate::object::Objects;
+
+pub use service::Service;
+
+/// Documents without a length that are held at a time, before their signature is verified.
+const UNSIZED_DOCUMENTS_MAX: usize = 16;
+
+/// How the S3 front is set up.
+#[derive(Clone, Debug)]
+pub struct S3Config {
+    /// The region that requests must be signed for.
+    pub region: String,
+    /// Domains under which a host names a bucket.
+    pub domains: Vec<String>,
+    /// How slow a body may be.
+    pub body: Pace,
+}
+
+/// Makes the S3 front.
+pub fn service(
+    objects: Arc<dyn Objects>,
+    credentials: Arc<dyn Credentials>,
+    config: S3Config,
+    metrics: S3Metrics,
+    health: Arc<dyn Health>,
+) -> Service {
+    let domains = Domains::new(config.domains);
+    let gateway = Gateway {
+        objects,
+        region: config.region.clone(),
+    };
+    let mut second = S3ServiceBuilder::new(gateway);
+    second.set_auth(prepare::NoLookup);
+    second.set_access(prepare::Gate);
+    let mut first = S3ServiceBuilder::new(Nothing);
+    first.set_auth(prepare::Lookup(credentials));
+    for builder in [&mut first, &mut second] {
+        builder.set_host(Hosts(domains.clone()));
+        builder.set_validation(AnyName);
+    }
+    first.set_route(prepare::Verified {
+        inner: second.build(),
+    });
+    Service(Arc::new(service::Layers {
+        first: first.build(),
+        region: config.region,
+        domains,
+        pace: config.body,
+        metrics,
+        health,
+        ids: answer::IdSource::new(),
+        unsized_documents: Semaphore::new(UNSIZED_DOCUMENTS_MAX),
+    }))
+}
+
+/// Whether an event may be logged. The S3 library logs refusals as errors, and requests, signatures
+/// and malformed bodies whole: all of it is left out, as this crate logs what matters.
+///
+/// Use it as a filter of the subscriber.
+pub fn loggable(metadata: &tracing::Metadata<'_>) -> bool {
+    let target = metadata.target();
+    target != "s3s" && !target.starts_with("s3s::")
+}
+
+/// The operations.
+pub(crate) struct Gateway {
+    pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) region: String,
+}
+
+/// The first pass has no operations: its route takes everything.
+struct Nothing;
+impl S3 for Nothing {}
+
+/// Names are checked by the operations, with our own rules and errors.
+struct AnyName;
+impl NameValidation for AnyName {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        !name.is_empty()
+    }
+}
+
+/// Reads hosts as [`crate::http::Target`] does.
+struct Hosts(Domains);
+impl S3Host for Hosts {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        Ok(match self.0.bucket(host) {
+            Some(bucket) => VirtualHost::new(host).with_bucket(bucket),
+            None => VirtualHost::new(host),
+        })
+    }
+}
+
+macro_rules! table {
+    ($($method:ident: $input:ident => $output:ident = $verb:path;)*) => {
+        #[async_trait::async_trait]
+        impl S3 for Gateway {
+            $(
+                async fn $method(
+                    &self,
+                    request: S3Request<$input>,
+                ) -> S3Result<S3Response<$output>> {
+                    $verb(self, request).await
+                }
+            )*
+        }
+    };
+}
+
+table! {
+    list_buckets: ListBucketsInput => ListBucketsOutput = bucket::list;
+    create_bucket: CreateBucketInput => CreateBucketOutput = bucket::create;
+    head_bucket: HeadBucketInput => HeadBucketOutput = bucket::head;
+    delete_bucket: DeleteBucketInput => DeleteBucketOutput = bucket::delete;
+    get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput = bucket::location;
+    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput
+        = bucket::versioning;
+    get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = bucket::acl;
+    get_bucket_request_payment: GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput
+        = bucket::request_payment;
+    get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput = bucket::policy;
+    get_bucket_lifecycle_configuration:
+        GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
+        = bucket::lifecycle;
+    get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = bucket::cors;
+    get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput = bucket::tagging;
+    get_bucket_ownership_controls:
+        GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput = bucket::ownership;
+    get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput
+        = bucket::public_access_block;
+    get_object_lock_configuration:
+        GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput = bucket::object_lock;
+    list_objects: ListObjectsInput => ListObjectsOutput = listing::v1;
+    list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = listing::v2;
+    list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput
+        = listing::versions;
+    put_object: PutObjectInput => PutObjectOutput = object::put;
+    get_object: GetObjectInput => GetObjectOutput = object::get;
+    head_object: HeadObjectInput => HeadObjectOutput = object::head;
+    delete_object: DeleteObjectInput => DeleteObjectOutput = object::delete;
+    delete_objects: DeleteObjectsInput => DeleteObjectsOutput = object::delete_many;
+    copy_object: CopyObjectInput => CopyObjectOutput = object::copy;
+    get_object_acl: GetObjectAclInput => GetObjectAclOutput = object::acl;
+    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput = object::tagging;
+    create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput
+        = multipart::create;
+    upload_part: UploadPartInput => UploadPartOutput = multipart::put_part;
+    upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput = multipart::copy_part;
+    complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput
+        = multipart::complete;
+    abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput
+        = multipart::abort;
+    list_parts: ListPartsInput => ListPartsOutput = multipart::list_parts;
+    list_multipart_uploads: ListMultipartUploadsInput => ListMultipartUploadsOutput
+        = listing::uploads;
+}

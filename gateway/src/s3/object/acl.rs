@@ -1,0 +1,27 @@
+//! GetObjectAcl.
+
+use s3s::dto::{GetObjectAclInput, GetObjectAclOutput};
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::{names, only_null};
+use crate::object::types::ReadConditions;
+use crate::s3::Gateway;
+use crate::s3::bucket::owner_grant;
+use crate::s3::values::owner;
+
+pub(crate) async fn acl(
+    gateway: &Gateway,
+    request: S3Request<GetObjectAclInput>,
+) -> S3Result<S3Response<GetObjectAclOutput>> {
+    let input = request.input;
+    let (bucket, key) = names(&input.bucket, &input.key)?;
+    only_null(input.version_id.as_ref(), key.as_str())?;
+    let row = gateway.objects.bucket(&bucket).await?;
+    let any = ReadConditions::default();
+    gateway.objects.head(&bucket, &key, None, &any).await?;
+    Ok(S3Response::new(GetObjectAclOutput {
+        grants: Some(vec![owner_grant(&row.owner)]),
+        owner: Some(owner(&row.owner)),
+        request_charged: None,
+    }))
+}

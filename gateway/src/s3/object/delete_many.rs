@@ -1,0 +1,89 @@
+//! DeleteObjects.
+
+use futures::{StreamExt, stream};
+use s3s::dto::{DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error, ObjectIdentifier};
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::only_null;
+use crate::error::GatewayError;
+use crate::names::{BucketName, ObjectKey};
+use crate::object::types::{DeleteConditions, ETagMatch};
+use crate::s3::values::from_timestamp;
+use crate::s3::{Gateway, error};
+
+const KEYS_MAX: usize = 1000;
+/// Deletes of one request that run at a time.
+const PARALLEL: usize = 32;
+
+pub(crate) async fn delete_many(
+    gateway: &Gateway,
+    request: S3Request<DeleteObjectsInput>,
+) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    let input = request.input;
+    let bucket = BucketName::parse(&input.bucket)?;
+    let count = input.delete.objects.len();
+    if !(1..=KEYS_MAX).contains(&count) {
+        return Err(error::malformed_xml(
+            "between 1 and 1000 keys can be deleted at a time",
+        ));
+    }
+    gateway.objects.bucket(&bucket).await?;
+    let quiet = input.delete.quiet.unwrap_or(false);
+    let outcomes: Vec<(ObjectIdentifier, Result<(), GatewayError>)> =
+        stream::iter(input.delete.objects)
+            .map(|object| {
+                let bucket = &bucket;
+                async move {
+                    let outcome = delete_one(gateway, bucket, &object).await;
+                    (object, outcome)
+                }
+            })
+            .buffered(PARALLEL)
+            .collect()
+            .await;
+    let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+    for (object, outcome) in outcomes {
+        match outcome {
+            Ok(()) if quiet => {}
+            Ok(()) => deleted.push(DeletedObject {
+                key: Some(object.key),
+                version_id: object.version_id,
+                ..DeletedObject::default()
+            }),
+            Err(failure) => {
+                let (code, message) = error::code_and_message(failure);
+                errors.push(Error {
+                    code: Some(code),
+                    key: Some(object.key),
+                    message: Some(message),
+                    version_id: object.version_id,
+                });
+            }
+        }
+    }
+    Ok(S3Response::new(DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        request_charged: None,
+    }))
+}
+
+async fn delete_one(
+    gateway: &Gateway,
+    bucket: &BucketName,
+    object: &ObjectIdentifier,
+) -> Result<(), GatewayError> {
+    let key = ObjectKey::parse(&object.key)?;
+    only_null(object.version_id.as_ref(), key.as_str())?;
+    let tag = object.e_tag.as_ref().map(|tag| tag.value());
+    let conditions = DeleteConditions {
+        if_match: tag.map(|tag| match tag {
+            "*" => ETagMatch::Any,
+            tag => ETagMatch::OneOf(vec![tag.to_owned()]),
+        }),
+        size: object.size.and_then(|size| u64::try_from(size).ok()),
+        modified_ms: object.last_modified_time.as_ref().and_then(from_timestamp),
+    };
+    gateway.objects.delete(bucket, &key, &conditions).await?;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Operations on objects, one file each.
+//!
+//! Owns: their wire forms, and how an object's description becomes headers.
+//! Leaves to others: what they do ([`crate::object::Objects`]).
+//! Always: headers that were stored go out as they came in.
+
+mod acl;
+mod copy;
+mod delete;
+mod delete_many;
+mod get;
+mod head;
+mod put;
+mod tagging;
+
+use holdfast_protocol::{ByteRange, ChecksumType};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub(super) use acl::acl;
+pub(super) use copy::{copy, source};
+pub(super) use delete::delete;
+pub(super) use delete_many::delete_many;
+pub(super) use get::get;
+pub(super) use head::head;
+pub(super) use put::put;
+pub(super) use tagging::{tagging, tags};
+
+use super::headers;
+use super::values::{checksum_header, checksum_text, checksum_type_name, http_date};
+use crate::error::GatewayError;
+use crate::names::{BucketName, ObjectKey};
+use crate::object::types::ObjectInfo;
+
+/// Bucket and key, parsed.
+pub(super) fn names(bucket: &str, key: &str) -> Result<(BucketName, ObjectKey), GatewayError> {
+    Ok((BucketName::parse(bucket)?, ObjectKey::parse(key)?))
+}
+
+/// There are no versions yet but the null one.
+pub(super) fn only_null(version: Option<&String>, key: &str) -> Result<(), GatewayError> {
+    match version.map(String::as_str) {
+        None | Some("null" | "") => Ok(()),
+        Some(version) => Err(GatewayError::NoSuchVersion {
+            key: key.to_owned(),
+            version: version.to_owned(),
+        }),
+    }
+}
+
+/// `partNumber` of a read.
+pub(super) fn part(number: Option<i32>) -> Result<Option<u32>, GatewayError> {
+    match number {
+        None => Ok(None),
+        Some(number @ 1..=10_000) => Ok(Some(number.unsigned_abs())),
+        Some(_) => Err(GatewayError::InvalidArgument {
+            name: "partNumber",
+            why: "it must be 1 to 10000".to_owned(),
+        }),
+    }
+}
+
+/// Whether the client wants to see the checksum.
+pub(super) fn wants_checksum(headers: &HeaderMap) -> bool {
+    headers::get(headers, "x-amz-checksum-mode")
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"))
+}
+
+/// The headers that describe an object, for GET and HEAD.
+///
+/// `range` is what goes out, if that is not all of it.
+pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut set = |name: HeaderName, value: String| {
+        if let Some(value) = header_value(&value) {
+            headers.insert(name, value);
+        }
+    };
+    set(http::header::ACCEPT_RANGES, "bytes".to_owned());
+    set(http::header::ETAG, format!("\"{}\"", info.etag));
+    set(http::header::LAST_MODIFIED, http_date(info.modified_ms));
+    let len = range.map_or(info.len, |range| range.len());
+    set(http::header::CONTENT_LENGTH, len.to_string());
+    if let Some(range) = range.filter(|range| !range.is_empty()) {
+        let last = range.end - 1;
+        let text = format!("bytes {}-{last}/{}", range.start, info.len);
+        set(http::header::CONTENT_RANGE, text);
+    }
+    if let Some(parts) = info.part_count.filter(|_| info.part_range.is_some()) {
+        set(
+            HeaderName::from_static("x-amz-mp-parts-count"),
+            parts.to_string(),
+        );
+    }
+    set(CONTENT_TYPE, "binary/octet-stream".to_owned());
+    for (name, value) in &info.metadata.0 {
+        match (HeaderName::try_from(name), name.as_str()) {
+            (_, "x-amz-tagging") => {
+                let count = value.split('&').filter(|tag| !tag.is_empty()).count();
+                let name = HeaderName::from_static("x-amz-tagging-count");
+                set(name, count.to_string());
+            }
+            (_, "x-amz-storage-class") if value == "STANDARD" => {}
+            (Ok(name), _) => set(name, value.clone()),
+            (Err(_), _) => {}
+        }
+    }
+    // The checksum covers the object (or the part asked for), not a range of it.
+    let whole = range.is_none() || info.part_range == range;
+    if let Some(sum) = info.checksum.as_ref().filter(|_| checksum && whole) {
+        let parts = match sum.covers {
+            ChecksumType::Composite => info.part_count.filter(|_| info.part_range.is_none()),
+            ChecksumType::FullObject => None,
+        };
+        set(
+            HeaderName::from_static(checksum_header(sum.kind)),
+            checksum_text(sum, parts),
+        );
+        set(
+            HeaderName::from_static("x-amz-checksum-type"),
+            checksum_type_name(sum.covers).to_owned(),
+        );
+    }
+    headers
+}
+
+/// A header's value: what is not ASCII goes out as RFC 2047 encoded words, as AWS does.
+fn header_value(text: &str) -> Option<HeaderValue> {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    if text.bytes().all(|c| matches!(c, b'\t' | 0x20..=0x7e)) {
+        return HeaderValue::from_str(text).ok();
+    }
+    let mut words = Vec::new();
+    let mut word = String::new();
+    for c in text.chars() {
+        // 45 bytes become 60 characters; a word may have 75 with its frame.
+        if word.len() + c.len_utf8() > 45 {
+            words.push(std::mem::take(&mut word));
+        }
+        word.push(c);
+    }
+    words.push(word);
+    let encode = |word: &String| format!("=?UTF-8?B?{}?=", STANDARD.encode(word));
+    let words: Vec<String> = words.iter().map(encode).collect();
+    HeaderValue::from_str(&words.join(" ")).ok()
+}
+
+/// Headers that `response-*` may set.
+pub(super) fn overrides(input: &[(HeaderName, Option<&str>)]) -> Result<HeaderMap, GatewayError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in input {
+        let Some(value) = value else {
+            continue;
+        };
+        // Refuses CR, LF and all other control characters.
+        let value = HeaderValue::from_str(value).map_err(|_| GatewayError::InvalidArgument {
+            name: "response-*",
+            why: format!("the value for {name} is not a header's value"),
+        })?;
+        headers.insert(name.clone(), value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,36 @@
+//! PutObject.
+
+use s3s::dto::{PutObjectInput, PutObjectOutput};
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::names;
+use crate::object::types::PutObject;
+use crate::s3::prepare::Prepared;
+use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum};
+use crate::s3::{Gateway, body, headers};
+
+pub(crate) async fn put(
+    gateway: &Gateway,
+    request: S3Request<PutObjectInput>,
+) -> S3Result<S3Response<PutObjectOutput>> {
+    let prepared = Prepared::of(&request)?;
+    let input = request.input;
+    let (bucket, key) = names(&input.bucket, &input.key)?;
+    let put = PutObject {
+        bucket,
+        key,
+        metadata: headers::metadata(&prepared.headers)?,
+        body: body::incoming(&prepared, input.body)?,
+        conditions: headers::write_conditions(&prepared.headers),
+    };
+    let written = gateway.objects.put(put).await?;
+    let mut output = PutObjectOutput {
+        e_tag: Some(etag(&written.etag)),
+        ..PutObjectOutput::default()
+    };
+    if let Some(sum) = &written.checksum {
+        set_checksum!(output, sum.kind, checksum_text(sum, None));
+        output.checksum_type = Some(checksum_type(sum.covers));
+    }
+    Ok(S3Response::new(output))
+}

@@ -1,0 +1,231 @@
+//! Between the two passes through the library: the first verifies the signature, the second parses,
+//! dispatches and serialises.
+//!
+//! Owns: authorisation; what the second pass sees of a request.
+//! Leaves to others: the signature (first pass), the operations (second pass).
+//! Always: the second pass sees a request only after it was authenticated, authorised and cleaned;
+//! headers that the library reads more strictly than AWS, or acts on without our knowing, never
+//! reach it.
+
+use std::sync::Arc;
+
+use form_urlencoded::Serializer;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::route::S3Route;
+use s3s::service::S3Service;
+use s3s::{Body, S3Request, S3Response, S3Result, TrailingHeaders};
+
+use super::claims::{claims, md5_only, verify_document};
+use super::{documents, error, headers};
+use crate::auth::{Credentials, Decision, Operation, Principal, decide};
+use crate::http::{BodyHandle, Query};
+
+/// What the outer layer knows of a request; travels with it through both passes.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The operation, from the closed list.
+    pub operation: Operation,
+    /// The query.
+    pub query: Arc<Query>,
+    /// The raw body.
+    pub handle: BodyHandle,
+}
+
+/// A verified and authorised request.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The operation that was authorised.
+    pub operation: Operation,
+    /// Who signed.
+    pub principal: Principal,
+    /// The headers, all verified, with those that a presigned URL carries in its query.
+    pub headers: HeaderMap,
+    /// The trailers, once the body has passed.
+    pub trailers: Option<TrailingHeaders>,
+    /// The raw body.
+    pub handle: BodyHandle,
+}
+
+impl Prepared {
+    /// What [`Verified`] attached to a request.
+    ///
+    /// # Errors
+    /// `AccessDenied` if it is missing: then the request did not come this way.
+    pub fn of<T>(request: &S3Request<T>) -> S3Result<Arc<Self>> {
+        let attached = request.extensions.get::<Arc<Self>>();
+        attached.cloned().ok_or_else(error::access_denied)
+    }
+}
+
+/// Looks up secrets for the first pass.
+pub(super) struct Lookup(pub Arc<dyn Credentials>);
+
+#[async_trait::async_trait]
+impl S3Auth for Lookup {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let secret = self.0.secret(access_key);
+        let secret = secret.ok_or_else(error::unknown_access_key)?;
+        Ok(SecretKey::from(secret.expose()))
+    }
+}
+
+/// There is nothing to verify in the second pass, and so nothing to look up.
+pub(super) struct NoLookup;
+
+#[async_trait::async_trait]
+impl S3Auth for NoLookup {
+    async fn get_secret_key(&self, _: &str) -> S3Result<SecretKey> {
+        Err(error::access_denied())
+    }
+}
+
+/// The end of the first pass: every request goes on to the second, through here only.
+pub(super) struct Verified {
+    /// The second pass.
+    pub inner: S3Service,
+}
+
+#[async_trait::async_trait]
+impl S3Route for Verified {
+    fn is_match(&self, _: &Method, _: &Uri, _: &HeaderMap, _: &mut http::Extensions) -> bool {
+        true
+    }
+
+    async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {
+        let asked = asked(request)?;
+        let principal = request.credentials.as_ref().map(|credentials| Principal {
+            access_key: credentials.access_key.clone(),
+        });
+        match (decide(asked.operation, principal.as_ref()), principal) {
+            (Decision::Allow, Some(principal)) => {
+                request.extensions.insert(principal);
+                Ok(())
+            }
+            (Decision::Allow, None) | (Decision::Deny, _) => Err(error::access_denied()),
+        }
+    }
+
+    async fn call(&self, mut request: S3Request<Body>) -> S3Result<S3Response<Body>> {
+        let asked = asked(&request)?;
+        let principal = request.extensions.get::<Principal>();
+        let principal = principal.cloned().ok_or_else(error::access_denied)?;
+        hoist(&asked.query, &mut request.headers);
+        headers::refuse_unsupported(&request.headers, &principal.access_key)?;
+        let body = match documents::has_document(asked.operation) {
+            false => request.input,
+            true => {
+                let document = documents::collect(&mut request.input, &asked.handle).await?;
+                let trailers = request.trailing_headers.take();
+                let claimed = match asked.operation {
+                    // There a checksum is that of the object to be.
+                    Operation::CompleteMultipartUpload => md5_only(&request.headers)?,
+                    _ => claims(&request.headers, trailers)?,
+                };
+                verify_document(claimed, &document)?;
+                documents::check(&document)?;
+                Body::from(document)
+            }
+        };
+        let mut second = http::Request::new(body);
+        *second.method_mut() = request.method;
+        *second.uri_mut() = uri(&request.uri, &asked.query)?;
+        *second.headers_mut() = needed(&request.headers);
+        let prepared = Prepared {
+            operation: asked.operation,
+            principal,
+            headers: request.headers,
+            trailers: request.trailing_headers,
+            handle: asked.handle,
+        };
+        second.extensions_mut().insert(Arc::new(prepared));
+        let answer = self.inner.call(second).await;
+        let answer = answer.map_err(|error| s3s::S3Error::internal_error(Failed(error)))?;
+        let (parts, body) = answer.into_parts();
+        Ok(S3Response {
+            output: body,
+            status: Some(parts.status),
+            headers: parts.headers,
+            extensions: parts.extensions,
+        })
+    }
+}
+
+/// The library could not serialise an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?}")]
+struct Failed(s3s::HttpError);
+
+fn asked<T>(request: &S3Request<T>) -> S3Result<Asked> {
+    let asked = request.extensions.get::<Asked>();
+    asked.cloned().ok_or_else(error::access_denied)
+}
+
+/// The last gate: the library must have found the very operation that was authorised.
+pub(super) struct Gate;
+
+#[async_trait::async_trait]
+impl S3Access for Gate {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let found = Operation::from_name(context.s3_op().name());
+        let prepared = context.extensions_mut().get::<Arc<Prepared>>().cloned();
+        match (found, prepared) {
+            (Some(found), Some(prepared)) if found == prepared.operation => {
+                match decide(found, Some(&prepared.principal)) {
+                    Decision::Allow => Ok(()),
+                    Decision::Deny => Err(error::access_denied()),
+                }
+            }
+            _ => Err(error::access_denied()),
+        }
+    }
+}
+
+/// Presigned URLs may carry headers in the (signed) query. Checksums among them are those of the
+/// signer's empty body, as SDKs put them there without being asked, and say nothing about this one.
+fn hoist(query: &Query, headers: &mut HeaderMap) {
+    for (name, value) in query.pairs() {
+        let name = name.to_ascii_lowercase();
+        let checksum = name.starts_with("x-amz-checksum-") && name != "x-amz-checksum-mode";
+        let header = name.starts_with("x-amz-") && name != "x-amz-sdk-checksum-algorithm";
+        if !header || checksum {
+            continue;
+        }
+        let name = HeaderName::try_from(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+}
+
+/// The headers that the second pass needs; all others are read by us.
+fn needed(headers: &HeaderMap) -> HeaderMap {
+    let source = HeaderName::from_static("x-amz-copy-source");
+    let mut needed = HeaderMap::new();
+    for name in [HOST, CONTENT_LENGTH, source] {
+        if let Some(value) = headers.get(&name) {
+            needed.insert(name, value.clone());
+        }
+    }
+    needed
+}
+
+/// The URI without the signature and without headers.
+fn uri(uri: &Uri, query: &Query) -> S3Result<Uri> {
+    let Some(_) = uri.query() else {
+        return Ok(uri.clone());
+    };
+    let mut kept = Serializer::new(String::new());
+    for (name, value) in query.pairs() {
+        let header = name
+            .get(..6)
+            .is_some_and(|head| head.eq_ignore_ascii_case("x-amz-"));
+        if !header && name != "x-id" {
+            kept.append_pair(name, value);
+        }
+    }
+    let text = format!("{}?{}", uri.path(), kept.finish());
+    Uri::try_from(text).map_err(s3s::S3Error::internal_error)
+}

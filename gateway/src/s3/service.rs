@@ -1,0 +1,297 @@
+//! A request from the transport to the answer.
+//!
+//! Owns: the order of the layers: health, state of the process, guards, signature, operation,
+//! answer; panics; spans and metrics.
+//! Leaves to others: each layer.
+//! Always: exactly one answer per request, with its ids; a panic is an answer 500 and no more.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use s3s::Body;
+use s3s::service::S3Service;
+use tokio::sync::Semaphore;
+use tracing::{Instrument, debug, debug_span, error, field};
+
+use super::answer::{self, Measured};
+use super::claims::NO_TRAILER;
+use super::documents::{DOCUMENT_LEN_MAX, has_document};
+use super::error;
+use super::prepare::Asked;
+use crate::auth::scheme::Claim;
+use crate::auth::{Operation, guard, scheme};
+use crate::http::{
+    BodyHandle, ChunkWatch, Chunks, Domains, Handler, Health, Pace, Query, Readiness, Refusal,
+    RequestBody, ResponseBody, Target, health, route,
+};
+use crate::metrics::S3Metrics;
+
+/// What is read and dropped of a refused body, so that the client sees the answer.
+const LEFTOVER_LEN_MAX: u64 = 1 << 20;
+const LEFTOVER_TIME: Duration = Duration::from_secs(2);
+
+/// The S3 front: an HTTP service over [`crate::object::Objects`].
+#[derive(Clone)]
+pub struct Service(pub(super) Arc<Layers>);
+
+pub(super) struct Layers {
+    pub first: S3Service,
+    pub region: String,
+    pub domains: Domains,
+    pub pace: Pace,
+    pub metrics: S3Metrics,
+    pub health: Arc<dyn Health>,
+    pub ids: answer::IdSource,
+    /// Documents without a length are held before their signature can be verified: only so many at
+    /// a time.
+    pub unsized_documents: Semaphore,
+}
+
+/// The outcome of the guards.
+struct Admitted {
+    operation: Operation,
+    target: Target,
+    query: Query,
+    watch: Option<ChunkWatch>,
+}
+
+impl Handler for Service {
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        _peer: SocketAddr,
+    ) -> BoxFuture<'static, Response<ResponseBody>> {
+        let layers = Arc::clone(&self.0);
+        Box::pin(async move { layers.handle(request).await })
+    }
+
+    fn connection_refused(&self) {
+        self.0.metrics.rejected("connections");
+    }
+}
+
+impl Layers {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<ResponseBody> {
+        let started = Instant::now();
+        let ids = self.ids.next();
+        let query = Query::parse(request.uri().query());
+        if let Ok(query) = &query
+            && let Some((status, text)) = health::answer(
+                self.health.as_ref(),
+                request.method(),
+                request.uri().path(),
+                query,
+                request.headers(),
+            )
+        {
+            return answer::plain(status, text, request.method());
+        }
+        self.metrics.started();
+        let span = debug_span!(
+            "s3_request",
+            request_id = %ids.request,
+            op = field::Empty,
+            bucket = field::Empty,
+            status = field::Empty,
+        );
+        let mut measured = Measured::new(self.metrics.clone(), started);
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let expects = request.headers().contains_key(EXPECT);
+        let work = async {
+            let admitted = query.and_then(|query| self.admit(&request, query));
+            let ends = matches!(admitted, Err(Refusal::NotServing { .. }));
+            let (mut answer, handle) = match admitted {
+                Ok(admitted) => {
+                    measured.op = admitted.operation.name();
+                    span.record("op", measured.op);
+                    if let Some(bucket) = admitted.target.bucket() {
+                        span.record("bucket", bucket);
+                    }
+                    self.call(request, admitted).await
+                }
+                Err(refusal) => self.refuse(request, &refusal).await,
+            };
+            answer::finish(&mut answer, &method, &path, &ids);
+            if ends || expects && handle.bytes() == 0 {
+                // Another gateway may serve the next attempt. Or: no `100 Continue` was sent, also
+                // because there was no body to wait for. Clients that waited for one (botocore)
+                // misread what follows on the same connection.
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            measured.head(answer.status());
+            span.record("status", answer.status().as_u16());
+            debug!(status = answer.status().as_u16(), "answered");
+            measured.wrap(answer, handle)
+        };
+        work.instrument(span.clone()).await
+    }
+
+    /// All that can be refused before the signature is computed.
+    fn admit(&self, request: &Request<Incoming>, query: Query) -> Result<Admitted, Refusal> {
+        let headers = request.headers();
+        match self.health.serving() {
+            Readiness::Ready => {}
+            Readiness::NotReady(why) => return Err(Refusal::NotServing { why }),
+            Readiness::Draining => {
+                return Err(Refusal::NotServing {
+                    why: "this gateway is stopping".to_owned(),
+                });
+            }
+        }
+        let target = Target::parse(&self.domains, headers, request.uri().path())?;
+        let claim = scheme::claim(headers, &query)?;
+        guard::check(claim.as_ref(), headers, &query, &self.region)?;
+        let operation = route::operation(request.method(), &target, &query, headers)?;
+        let watch = watch(headers, claim.as_ref())?;
+        Ok(Admitted {
+            operation,
+            target,
+            query,
+            watch,
+        })
+    }
+
+    async fn refuse(
+        &self,
+        request: Request<Incoming>,
+        refusal: &Refusal,
+    ) -> (Response<Body>, BodyHandle) {
+        self.metrics.rejected(refusal.reason());
+        debug!(error = %refusal, "refused");
+        let expects = request.headers().contains_key(EXPECT);
+        let body = RequestBody::new(request.into_body(), None, self.pace);
+        let handle = body.handle();
+        drop(body);
+        if !expects {
+            handle.drain(LEFTOVER_LEN_MAX, LEFTOVER_TIME).await;
+        }
+        (error::refused(refusal).map(Body::from), handle)
+    }
+
+    async fn call(
+        &self,
+        request: Request<Incoming>,
+        admitted: Admitted,
+    ) -> (Response<Body>, BodyHandle) {
+        let (mut parts, body) = request.into_parts();
+        let expects = parts.headers.contains_key(EXPECT);
+        let body = RequestBody::new(body, admitted.watch, self.pace);
+        let handle = body.handle();
+        let body = match self
+            .document(admitted.operation, &parts.headers, body)
+            .await
+        {
+            Ok(body) => body,
+            Err(refusal) => {
+                self.metrics.rejected(refusal.reason());
+                return (error::refused(&refusal).map(Body::from), handle);
+            }
+        };
+        if announces_nothing(&parts.headers) {
+            // Not signed, so it may be added; the library insists on the header.
+            let value = HeaderValue::from_static(NO_TRAILER);
+            parts.headers.insert("x-amz-trailer", value);
+        }
+        parts.extensions.insert(Asked {
+            operation: admitted.operation,
+            query: Arc::new(admitted.query),
+            handle: handle.clone(),
+        });
+        let request = Request::from_parts(parts, body);
+        let answer = AssertUnwindSafe(self.first.call(request))
+            .catch_unwind()
+            .await;
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failure)) => {
+                error!(error = ?failure, "the answer could not be made");
+                error::panicked().map(Body::from)
+            }
+            Err(_) => {
+                error!("a request panicked");
+                error::panicked().map(Body::from)
+            }
+        };
+        let failed = answer.status().is_client_error() || answer.status().is_server_error();
+        if failed && !expects {
+            handle.drain(LEFTOVER_LEN_MAX, LEFTOVER_TIME).await;
+        }
+        (answer, handle)
+    }
+
+    /// Holds a document that comes without a length: its signature is over its hash and length.
+    async fn document(
+        &self,
+        operation: Operation,
+        headers: &HeaderMap,
+        mut body: RequestBody,
+    ) -> Result<Body, Refusal> {
+        if !has_document(operation) || !headers.contains_key(TRANSFER_ENCODING) {
+            return Ok(Body::http_body(body));
+        }
+        let Ok(_permit) = self.unsized_documents.try_acquire() else {
+            return Err(Refusal::Busy {
+                why: "too many documents without a length",
+            });
+        };
+        let mut document = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Some(data) = frame.ok().and_then(|frame| frame.into_data().ok()) else {
+                return Err(Refusal::AmbiguousFraming {
+                    why: "The document could not be read",
+                });
+            };
+            if document.len() + data.len() > DOCUMENT_LEN_MAX {
+                return Err(Refusal::DocumentTooLarge {
+                    max: DOCUMENT_LEN_MAX,
+                });
+            }
+            document.extend_from_slice(&data);
+        }
+        Ok(Body::http_body(Full::new(Bytes::from(document))))
+    }
+}
+
+/// What watches the body pass, if it is `aws-chunked`.
+fn watch(headers: &HeaderMap, claim: Option<&Claim>) -> Result<Option<ChunkWatch>, Refusal> {
+    let kind = headers
+        .get("x-amz-content-sha256")
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let kind = match kind {
+        b"STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Chunks::Unsigned,
+        kind if kind.starts_with(b"STREAMING-") => Chunks::Signed,
+        _ => return Ok(None),
+    };
+    if claim.is_none_or(|claim| claim.presigned) {
+        // The library refuses this for presigned requests, and an anonymous one has nothing to sign
+        // with.
+        return Ok(None);
+    }
+    let len = headers.get("x-amz-decoded-content-length");
+    let len = len.and_then(|value| value.to_str().ok()?.parse().ok());
+    match len {
+        Some(len) => Ok(Some(ChunkWatch::new(kind, len))),
+        None => Err(Refusal::AmbiguousFraming {
+            why: "x-amz-decoded-content-length is required and must be a number",
+        }),
+    }
+}
+
+fn announces_nothing(headers: &HeaderMap) -> bool {
+    let trailer = headers
+        .get("x-amz-content-sha256")
+        .is_some_and(|kind| kind.as_bytes().ends_with(b"-TRAILER"));
+    trailer && !headers.contains_key("x-amz-trailer")
+}

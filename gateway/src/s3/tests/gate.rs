@@ -1,0 +1,102 @@
+//! The bounds of documents, and the last gate before the operations.
+
+use std::sync::Arc;
+
+use s3s::Body;
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+use super::memory::Memory;
+use crate::auth::{Operation, Principal};
+use crate::http::BodyHandle;
+use crate::object::Objects;
+use crate::s3::documents::check;
+use crate::s3::prepare::{Gate, NoLookup, Prepared};
+use crate::s3::{AnyName, Gateway};
+
+fn second_pass(memory: Arc<Memory>) -> S3Service {
+    let mut builder = S3ServiceBuilder::new(Gateway {
+        objects: memory,
+        region: "eu-test-1".to_owned(),
+    });
+    builder.set_auth(NoLookup);
+    builder.set_access(Gate);
+    builder.set_validation(AnyName);
+    builder.build()
+}
+
+async fn status(service: &S3Service, target: &str, authorised: Option<Operation>) -> u16 {
+    let mut request = http::Request::new(Body::empty());
+    *request.uri_mut() = target.parse().unwrap();
+    let host = http::HeaderValue::from_static("127.0.0.1");
+    request.headers_mut().insert("host", host);
+    if let Some(operation) = authorised {
+        let prepared = Prepared {
+            operation,
+            principal: Principal {
+                access_key: super::ACCESS.to_owned(),
+            },
+            headers: http::HeaderMap::new(),
+            trailers: None,
+            handle: BodyHandle::default(),
+        };
+        request.extensions_mut().insert(Arc::new(prepared));
+    }
+    service.call(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn only_the_very_operation_that_was_authorised_is_done() {
+    let memory = Arc::new(Memory::default());
+    let name = crate::names::BucketName::parse("bkt").unwrap();
+    memory.create_bucket(&name, super::ACCESS).await.unwrap();
+    let service = second_pass(memory);
+    for (target, wanted) in [
+        ("/bkt", Operation::ListObjects),
+        ("/bkt?acl", Operation::GetBucketAcl),
+        ("/", Operation::ListBuckets),
+    ] {
+        assert_eq!(
+            status(&service, target, Some(wanted)).await,
+            200,
+            "{target}"
+        );
+        assert_eq!(status(&service, target, None).await, 403, "{target}");
+        for other in Operation::ALL.iter().filter(|other| **other != wanted) {
+            assert_eq!(
+                status(&service, target, Some(*other)).await,
+                403,
+                "{target}"
+            );
+        }
+    }
+    // Operations that the library knows and we do not are never done.
+    for operation in Operation::ALL {
+        let renamed = status(&service, "/?x-id=ListDirectoryBuckets", Some(*operation)).await;
+        assert_eq!(renamed, 403);
+    }
+}
+
+#[test]
+fn documents_have_bounds_of_depth_and_elements() {
+    let deep = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
+    assert!(check(deep(16).as_bytes()).is_ok());
+    assert!(check(deep(17).as_bytes()).is_err());
+    let many = |count: usize| format!("<l>{}</l>", "<a/>".repeat(count));
+    assert!(check(many(99_999).as_bytes()).is_ok());
+    assert!(check(many(100_000).as_bytes()).is_err());
+    let siblings = format!("<l>{}</l>", "<a>x</a>".repeat(50_000));
+    assert!(check(siblings.as_bytes()).is_ok());
+    for fine in ["", "<?xml version=\"1.0\"?><a/>", "<a><!-- <b> --></a>"] {
+        assert!(check(fine.as_bytes()).is_ok(), "{fine}");
+    }
+    for bad in [
+        "<!DOCTYPE a><a/>",
+        "<!ENTITY a \"b\">",
+        "<a",
+        "<!-- ",
+        "<![CDATA[ ",
+        "<a><![CDATA[<b>]]></a>",
+    ] {
+        assert!(check(bad.as_bytes()).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,239 @@
+//! Typed rows, written and read back.
+//!
+//! Owns: that each typed change is found by the typed read that goes with it.
+//! Leaves to others: byte forms (protocol), backends ([`crate::conformance`]).
+//! Always: what is absent or damaged is tested beside what is there.
+
+use holdfast_protocol::{Generation, IndexId};
+
+use super::*;
+use crate::conformance::samples;
+use crate::{Batch, Index, Locks, MemoryIndex};
+
+const BUCKET: BucketId = BucketId::new(7);
+
+fn order(sequence: u64) -> Order {
+    Order {
+        generation: Generation::new(1),
+        sequence,
+    }
+}
+
+async fn new_index() -> MemoryIndex {
+    let index = MemoryIndex::new(IndexId::new(1));
+    index.start_generation(Generation::new(1)).await.unwrap();
+    index
+}
+
+async fn commit(index: &MemoryIndex, batch: Batch) -> Result<()> {
+    let transaction = index.begin(Locks::none()).await.unwrap();
+    transaction.commit(batch).await
+}
+
+#[tokio::test]
+async fn buckets_are_found_and_listed_by_name() {
+    let index = new_index().await;
+    let mut batch = Batch::new();
+    let all = ["alpha", "beta", "beta.1", "gamma"];
+    for (number, name) in (1..).zip(all) {
+        batch.put_bucket(&samples::bucket(BucketId::new(number), name, order(number)));
+    }
+    commit(&index, batch).await.unwrap();
+    let beta = get_bucket(&index, "beta").await.unwrap().unwrap();
+    assert_eq!(beta.id, BucketId::new(2));
+    assert_eq!(get_bucket(&index, "bet").await.unwrap(), None);
+    let page = list_buckets(&index, "beta", None, 1).await.unwrap();
+    assert_eq!((page.items[0].name.as_str(), page.more), ("beta", true));
+    let page = list_buckets(&index, "beta", Some("beta"), 9).await.unwrap();
+    assert_eq!((page.items[0].name.as_str(), page.more), ("beta.1", false));
+    let page = list_buckets(&index, "beta", Some("alpha"), 9)
+        .await
+        .unwrap();
+    assert_eq!(page.items.len(), 2);
+    let mut batch = Batch::new();
+    batch.delete_bucket("beta", order(9));
+    assert!(commit(&index, batch).await.is_err(), "another order");
+    let mut batch = Batch::new();
+    batch.delete_bucket("beta", beta.order);
+    commit(&index, batch).await.unwrap();
+    assert_eq!(get_bucket(&index, "beta").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn versions_are_found_in_both_places() {
+    let index = new_index().await;
+    let version = |n: u64| samples::version(BUCKET, "k", samples::write_id(n), order(n));
+    let mut batch = Batch::new();
+    batch.put_current(&version(100));
+    for number in 1..100 {
+        batch.put_noncurrent(&version(number));
+    }
+    let neighbour = samples::version(BUCKET, "k\0", samples::write_id(200), order(200));
+    batch.put_noncurrent(&neighbour);
+    commit(&index, batch).await.unwrap();
+    let current = get_current(&index, BUCKET, "k").await.unwrap();
+    assert_eq!(current, Some(version(100)));
+    let old = get_noncurrent(&index, BUCKET, "k", order(3)).await.unwrap();
+    assert_eq!(old, Some(version(3)));
+    let find = async |n| {
+        find_version(&index, BUCKET, "k", samples::write_id(n))
+            .await
+            .unwrap()
+    };
+    assert_eq!(find(100).await, Some((VersionPlace::Current, version(100))));
+    assert_eq!(find(1).await, Some((VersionPlace::Noncurrent, version(1))));
+    assert_eq!(find(200).await, None);
+    let page = list_noncurrent(&index, BUCKET, "k", Some(order(50)), 3)
+        .await
+        .unwrap();
+    assert_eq!(page.items, [version(49), version(48), version(47)]);
+    assert!(page.more);
+    let page = list_noncurrent(&index, BUCKET, "k", None, 1000)
+        .await
+        .unwrap();
+    assert_eq!((page.items.len(), page.more), (99, false));
+    let mut batch = Batch::new();
+    batch.delete_current(BUCKET, "k", order(100));
+    batch.delete_noncurrent(BUCKET, "k", order(99));
+    commit(&index, batch).await.unwrap();
+    assert_eq!(find(100).await, None);
+    assert_eq!(find(99).await, None);
+}
+
+#[tokio::test]
+async fn a_transaction_reads_the_same_rows() {
+    let index = new_index().await;
+    let row = samples::version(BUCKET, "k", samples::write_id(1), order(1));
+    let mut batch = Batch::new();
+    batch.put_current(&row);
+    commit(&index, batch).await.unwrap();
+    let mut transaction = index.begin(Locks::none().key(BUCKET, "k")).await.unwrap();
+    let present = get_current(&mut *transaction, BUCKET, "k").await.unwrap();
+    assert_eq!(present, Some(row.clone()));
+    let mut moved = row.clone();
+    moved.placement.missing = 1;
+    let mut batch = Batch::new();
+    batch.replace_current(&moved, row.manifest.order);
+    transaction.commit(batch).await.unwrap();
+    let present = get_current(&index, BUCKET, "k").await.unwrap();
+    assert_eq!(present, Some(moved));
+}
+
+#[tokio::test]
+async fn uploads_are_found_by_id_until_they_are_deleted() {
+    let index = new_index().await;
+    let upload = samples::upload(BUCKET, "k", samples::write_id(5), order(5));
+    let id = upload.manifest.write;
+    let mut batch = Batch::new();
+    batch.put_upload(&upload);
+    for number in [1, 300, 10_000] {
+        let write = samples::write_id(u64::from(number));
+        batch.put_part(&samples::part(&upload, number, write, order(6)));
+    }
+    commit(&index, batch).await.unwrap();
+    assert_eq!(find_upload(&index, id).await.unwrap(), Some(upload.clone()));
+    let found = get_upload(&index, BUCKET, "k", id).await.unwrap();
+    assert_eq!(found, Some(upload.clone()));
+    assert_eq!(
+        find_upload(&index, samples::write_id(6)).await.unwrap(),
+        None
+    );
+    let page = list_parts(&index, id, Some(1), 1).await.unwrap();
+    assert_eq!((page.items[0].0, page.more), (300, true));
+    let page = list_parts(&index, id, Some(300), 10).await.unwrap();
+    assert_eq!((page.items[0].0, page.more), (10_000, false));
+    let part = get_part(&index, id, 300).await.unwrap().unwrap();
+    assert_eq!(part.manifest.write, samples::write_id(300));
+    let mut batch = Batch::new();
+    batch.delete_upload(&upload.manifest);
+    batch.delete_part(id, 300, order(6));
+    commit(&index, batch).await.unwrap();
+    assert_eq!(find_upload(&index, id).await.unwrap(), None);
+    assert_eq!(get_upload(&index, BUCKET, "k", id).await.unwrap(), None);
+    assert_eq!(get_part(&index, id, 300).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_heal_queue_has_the_least_margin_first_and_the_purge_queue_the_oldest() {
+    let index = new_index().await;
+    let name = |n: u64| RowName::Version {
+        bucket: BUCKET,
+        key: "k".to_owned(),
+        write: samples::write_id(n),
+    };
+    let purge = |n: u64| PurgeRow {
+        writes: vec![samples::write_id(n)],
+        guard: None,
+        waiting: vec![DriveId::new(1)],
+        guard_holders: Vec::new(),
+    };
+    let mut batch = Batch::new();
+    for (margin, n) in [(1, 1), (0, 2), (1, 3)] {
+        batch.put_heal(margin, &name(n), order(n));
+    }
+    for n in [7, 5, 6] {
+        batch.put_purge(order(n), samples::write_id(n), &purge(n));
+    }
+    commit(&index, batch).await.unwrap();
+    let first = heal_queue(&index, None, 1).await.unwrap();
+    assert_eq!((first.items[0].margin, first.more), (0, true));
+    assert_eq!(first.items[0].name, name(2));
+    assert_eq!(first.items[0].order, order(2));
+    let rest = heal_queue(&index, Some(&first.items[0].key), 9)
+        .await
+        .unwrap();
+    assert_eq!(rest.items.len(), 2);
+    let oldest = purge_queue(&index, None, 9).await.unwrap();
+    let orders: Vec<Order> = oldest.items.iter().map(|entry| entry.order).collect();
+    assert_eq!(orders, [order(5), order(6), order(7)]);
+    assert_eq!(oldest.items[0].row, purge(5));
+    let mut batch = Batch::new();
+    batch.delete_heal(0, samples::write_id(2));
+    batch.delete_purge(order(5), samples::write_id(5));
+    commit(&index, batch).await.unwrap();
+    let least = heal_queue(&index, None, 1).await.unwrap();
+    assert_eq!(least.items[0].margin, 1);
+    let oldest = purge_queue(&index, None, 1).await.unwrap();
+    assert_eq!(oldest.items[0].order, order(6));
+}
+
+#[tokio::test]
+async fn system_records_are_listed_by_kind_and_only_newer_ones_replace() {
+    let index = new_index().await;
+    let mut batch = Batch::new();
+    let value = |n: u64| Row::new(order(n), Bytes::from(format!("value {n}")));
+    batch
+        .put_system("user", "b", value(2))
+        .put_system("user", "a", value(1))
+        .put_system("user2", "c", value(3));
+    commit(&index, batch).await.unwrap();
+    let found = get_system(&index, "user", "b").await.unwrap();
+    assert_eq!(found, Some(value(2)));
+    let page = list_system(&index, "user", None, 9).await.unwrap();
+    let users = [("a".to_owned(), value(1)), ("b".to_owned(), value(2))];
+    assert_eq!(page.items, users);
+    let page = list_system(&index, "user", Some("a"), 9).await.unwrap();
+    assert_eq!(page.items, users[1..]);
+    let mut batch = Batch::new();
+    batch.put_system("user", "b", value(1));
+    assert!(commit(&index, batch).await.is_err(), "an older record");
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_named() {
+    let index = new_index().await;
+    let mut batch = Batch::new();
+    let row = samples::version(BUCKET, "k", samples::write_id(1), order(1));
+    let mut bytes = row.encode().to_vec();
+    bytes[30] ^= 1;
+    let key = keys::current(BUCKET, "k");
+    batch.set(Table::Current, key, Row::new(order(1), bytes.into()));
+    commit(&index, batch).await.unwrap();
+    let error = get_current(&index, BUCKET, "k").await.unwrap_err();
+    let IndexError::Damaged { table, key, source } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(table, Table::Current);
+    assert!(key.ends_with('k'), "{key}");
+    assert!(matches!(source, FormatError::Checksum { .. }), "{source}");
+}

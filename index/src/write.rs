@@ -1,0 +1,147 @@
+//! Changes of rows with their types.
+//!
+//! Owns: which typed row goes under which key, with which order and guard.
+//! Leaves to others: reading ([`crate::rows`]), which changes belong together (gateway, workers).
+//! Always: a row's order is that of its manifest or bucket.
+
+use holdfast_protocol::row::RowName;
+use holdfast_protocol::{
+    BucketId, BucketRow, Manifest, ManifestKind, Order, PartRow, PurgeRow, UploadRow, VersionRow,
+    WriteId,
+};
+
+use crate::{Batch, Row, Table, keys};
+
+fn version_row(row: &VersionRow) -> Row {
+    Row::new(row.manifest.order, row.encode())
+}
+
+fn upload_key(manifest: &Manifest) -> bytes::Bytes {
+    keys::upload(manifest.bucket, &manifest.key, manifest.write)
+}
+
+impl Batch {
+    /// Writes a bucket, in place of one of lower order.
+    pub fn put_bucket(&mut self, row: &BucketRow) -> &mut Self {
+        let key = keys::bucket(&row.name);
+        self.put(Table::Bucket, key, Row::new(row.order, row.encode()))
+    }
+
+    /// Removes the bucket of that name and order.
+    pub fn delete_bucket(&mut self, name: &str, present: Order) -> &mut Self {
+        self.delete_exactly(Table::Bucket, keys::bucket(name), present)
+    }
+
+    /// Makes a version current, in place of one of lower order.
+    pub fn put_current(&mut self, row: &VersionRow) -> &mut Self {
+        let key = keys::current(row.manifest.bucket, &row.manifest.key);
+        self.put(Table::Current, key, version_row(row))
+    }
+
+    /// Changes the current version, which has the order `present`: placement or metadata.
+    pub fn replace_current(&mut self, row: &VersionRow, present: Order) -> &mut Self {
+        let key = keys::current(row.manifest.bucket, &row.manifest.key);
+        self.replace(Table::Current, key, version_row(row), present)
+    }
+
+    /// Removes the current version, which has the order `present`.
+    pub fn delete_current(&mut self, bucket: BucketId, key: &str, present: Order) -> &mut Self {
+        self.delete_exactly(Table::Current, keys::current(bucket, key), present)
+    }
+
+    /// Writes a noncurrent version, whatever is there under its order.
+    pub fn put_noncurrent(&mut self, row: &VersionRow) -> &mut Self {
+        let manifest = &row.manifest;
+        let key = keys::noncurrent(manifest.bucket, &manifest.key, manifest.order);
+        self.set(Table::Noncurrent, key, version_row(row))
+    }
+
+    /// Removes the noncurrent version of that order, which must be there.
+    pub fn delete_noncurrent(&mut self, bucket: BucketId, key: &str, order: Order) -> &mut Self {
+        let stored = keys::noncurrent(bucket, key, order);
+        self.delete_exactly(Table::Noncurrent, stored, order)
+    }
+
+    /// Writes a new upload, with what finds it by its id.
+    pub fn put_upload(&mut self, row: &UploadRow) -> &mut Self {
+        let manifest = &row.manifest;
+        let name = RowName::Upload {
+            bucket: manifest.bucket,
+            key: manifest.key.clone(),
+            write: manifest.write,
+        };
+        let by_id = keys::upload_by_id(manifest.write);
+        self.put(
+            Table::Upload,
+            by_id,
+            Row::new(manifest.order, name.encode()),
+        );
+        let stored = Row::new(manifest.order, row.encode());
+        self.put(Table::Upload, upload_key(manifest), stored)
+    }
+
+    /// Changes an upload: completed, or its placement.
+    pub fn replace_upload(&mut self, row: &UploadRow) -> &mut Self {
+        let order = row.manifest.order;
+        let stored = Row::new(order, row.encode());
+        self.replace(Table::Upload, upload_key(&row.manifest), stored, order)
+    }
+
+    /// Removes an upload, with what finds it by its id.
+    pub fn delete_upload(&mut self, manifest: &Manifest) -> &mut Self {
+        self.delete(Table::Upload, keys::upload_by_id(manifest.write));
+        self.delete_exactly(Table::Upload, upload_key(manifest), manifest.order)
+    }
+
+    /// Writes a part, in place of one of lower order. Does nothing for a manifest of another kind.
+    pub fn put_part(&mut self, row: &PartRow) -> &mut Self {
+        let ManifestKind::Part { upload, number } = row.manifest.kind else {
+            debug_assert!(false, "not a part: {:?}", row.manifest.kind);
+            return self;
+        };
+        self.put(Table::Part, keys::part(upload, number), version_row(row))
+    }
+
+    /// Changes a part, which has the order `present`. Does nothing for a manifest of another kind.
+    pub fn replace_part(&mut self, row: &PartRow, present: Order) -> &mut Self {
+        let ManifestKind::Part { upload, number } = row.manifest.kind else {
+            debug_assert!(false, "not a part: {:?}", row.manifest.kind);
+            return self;
+        };
+        let key = keys::part(upload, number);
+        self.replace(Table::Part, key, version_row(row), present)
+    }
+
+    /// Removes the part, which has the order `present`.
+    pub fn delete_part(&mut self, upload: WriteId, number: u16, present: Order) -> &mut Self {
+        self.delete_exactly(Table::Part, keys::part(upload, number), present)
+    }
+
+    /// Queues a row to be healed; `order` is that of the row.
+    pub fn put_heal(&mut self, margin: u8, name: &RowName, order: Order) -> &mut Self {
+        let key = keys::heal(margin, name.write());
+        self.set(Table::Heal, key, Row::new(order, name.encode()))
+    }
+
+    /// Takes a row out of the heal queue.
+    pub fn delete_heal(&mut self, margin: u8, write: WriteId) -> &mut Self {
+        self.delete(Table::Heal, keys::heal(margin, write))
+    }
+
+    /// Queues writes to be purged, retired by the change of that order; `write` names the entry.
+    pub fn put_purge(&mut self, order: Order, write: WriteId, row: &PurgeRow) -> &mut Self {
+        let key = keys::purge(order, write);
+        self.set(Table::Purge, key, Row::new(order, row.encode()))
+    }
+
+    /// Takes an entry out of the purge queue.
+    pub fn delete_purge(&mut self, order: Order, write: WriteId) -> &mut Self {
+        self.delete(Table::Purge, keys::purge(order, write))
+    }
+
+    /// Writes a system record, in place of one of lower order; an empty value says that it is
+    /// deleted.
+    pub fn put_system(&mut self, kind: &str, name: &str, row: Row) -> &mut Self {
+        self.put(Table::System, keys::system(kind, name), row)
+    }
+}

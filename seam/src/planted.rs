@@ -1,0 +1,96 @@
+//! Faults planted on purpose, to prove that the tests would find them.
+//!
+//! Owns: their names, and which one this process has. There is at most one, and none at all unless
+//! the feature `planted-bugs` is on: then `HOLDFAST_PLANTED` names it.
+//! Leaves to others: what each breaks, where it is asked for.
+//! Always: without the feature the answer is a constant, and the code behind it is not compiled in.
+
+/// All planted faults, and what each does.
+pub const PLANTED: &[(&str, &str)] = &[
+    ("skip-sync", "a drive acknowledges without a sync"),
+    ("skip-data-sync", "a drive syncs its log but not the shards"),
+    (
+        "purge-forgotten",
+        "a drive forgets what was purged, and takes it again",
+    ),
+    (
+        "old-generation",
+        "a drive obeys generations older than the one it granted",
+    ),
+    ("ack-at-k", "a coded write is acknowledged with k shards"),
+    ("one-copy", "a small record is acknowledged with one copy"),
+    (
+        "commit-not-sent",
+        "a Complete commits without its record on any drive",
+    ),
+    (
+        "tombstone-not-sent",
+        "a delete commits without a tombstone on any drive",
+    ),
+    (
+        "read-unchecked",
+        "a block is served without its checksum being looked at",
+    ),
+    (
+        "missing-forgotten",
+        "a row does not say which shards are missing",
+    ),
+    (
+        "heal-unchecked",
+        "the healer trusts its sources, and compares no digest",
+    ),
+    (
+        "heal-not-announced",
+        "the healer does not note its target before it writes there",
+    ),
+    (
+        "heal-forgotten",
+        "the healer takes a row off its queue that is not whole",
+    ),
+    (
+        "sweep-without-fence",
+        "the sweep takes writes that may still commit",
+    ),
+    (
+        "tombstone-dropped",
+        "tombstones go before what they guard against is purged",
+    ),
+    (
+        "purge-unacknowledged",
+        "the purge does not wait for drives that are away",
+    ),
+    (
+        "purge-before-commit",
+        "the old version is purged before the index has the new one",
+    ),
+    (
+        "condition-before-lock",
+        "a condition is decided before the key is locked",
+    ),
+    ("key-not-held", "a write does not hold its key"),
+];
+
+/// Whether the planted fault `name` is to be made.
+#[cfg(not(feature = "planted-bugs"))]
+#[inline(always)]
+pub const fn planted(_name: &str) -> bool {
+    false
+}
+
+/// Whether the planted fault `name` is to be made.
+#[cfg(feature = "planted-bugs")]
+pub fn planted(name: &str) -> bool {
+    use std::sync::OnceLock;
+    static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| {
+        let chosen = std::env::var("HOLDFAST_PLANTED").ok()?;
+        let is_known = PLANTED.iter().any(|(known, _)| *known == chosen);
+        assert!(
+            is_known,
+            "HOLDFAST_PLANTED={chosen}: there is no such fault"
+        );
+        Some(chosen)
+    });
+    debug_assert!(PLANTED.iter().any(|(known, _)| *known == name));
+    chosen.as_deref() == Some(name)
+}

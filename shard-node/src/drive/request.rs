@@ -1,0 +1,147 @@
+//! What is asked of a drive's log, and gathering it into batches.
+//!
+//! Owns: the requests, and how long a batch waits for more of them.
+//! Leaves to others: what becomes of them ([`super::log`]).
+//! Always: a lone request never waits; in a crowd a batch waits at most `gather`.
+
+use bytes::Bytes;
+use holdfast_protocol::WriteId;
+use holdfast_protocol::drive::{ClaimEntry, Entry, SealEntry};
+use holdfast_protocol::rpc::{DriveError, DriveReply};
+use tokio::sync::{mpsc, oneshot};
+
+use super::seal::{Caller, Guard};
+use crate::config::DriveConfig;
+
+/// Where an answer goes.
+pub(crate) type Reply = oneshot::Sender<Result<DriveReply, DriveError>>;
+
+/// A record on its way into the log.
+#[derive(Debug)]
+pub(crate) struct SealJob {
+    pub(crate) entry: SealEntry,
+    /// Checksums, record head and body.
+    pub(crate) tail: Vec<Bytes>,
+    pub(crate) caller: Caller,
+    pub(crate) reply: Reply,
+}
+
+/// What is asked of the log.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Keep a record and its shard.
+    Seal(Box<(SealJob, Guard)>),
+    /// Drop writes.
+    Purge {
+        writes: Vec<WriteId>,
+        caller: Caller,
+        reply: Reply,
+    },
+    /// Grant a generation.
+    Claim {
+        claim: ClaimEntry,
+        takeover: bool,
+        reply: Reply,
+    },
+    /// Do what can be done while nobody asks for anything.
+    Idle,
+    /// Write a checkpoint and end.
+    Close(oneshot::Sender<()>),
+}
+
+impl Request {
+    fn len(&self) -> usize {
+        match self {
+            Self::Seal(job) => job.0.tail.iter().map(Bytes::len).sum::<usize>() + 256,
+            Self::Purge { writes, .. } => writes.len() * WriteId::LEN + 64,
+            _ => 64,
+        }
+    }
+}
+
+/// What becomes of an entry once it is durable.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// A new record: its row is put and the caller answered.
+    Sealed(Reply, Guard),
+    /// A record that was at this address: its row is changed if it still is there.
+    Moved(u64),
+    /// A purge or claim; the last entry of a request answers.
+    Said(Option<Reply>),
+}
+
+/// An entry on its way into a batch.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) entry: Entry,
+    pub(crate) tail: Vec<Bytes>,
+    pub(crate) done: Done,
+}
+
+/// Requests that will share a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) requests: Vec<Request>,
+    pub(crate) closing: Option<oneshot::Sender<()>>,
+    len: usize,
+}
+
+impl Gathered {
+    /// Takes `first` and what else is waiting.
+    pub(crate) fn take(
+        &mut self,
+        first: Request,
+        queue: &mut mpsc::Receiver<Request>,
+        config: &DriveConfig,
+    ) {
+        self.add(first);
+        self.take_waiting(queue, config);
+    }
+
+    /// Takes what is waiting.
+    pub(crate) fn take_waiting(
+        &mut self,
+        queue: &mut mpsc::Receiver<Request>,
+        config: &DriveConfig,
+    ) {
+        while self.wants_more(config)
+            && let Ok(request) = queue.try_recv()
+        {
+            self.add(request);
+        }
+    }
+
+    /// Whether the batch has room and nothing says that it is the last.
+    pub(crate) fn wants_more(&self, config: &DriveConfig) -> bool {
+        self.len < config.batch_bytes && self.closing.is_none()
+    }
+
+    fn add(&mut self, request: Request) {
+        self.len += request.len();
+        match request {
+            Request::Close(reply) => self.closing = Some(reply),
+            request => self.requests.push(request),
+        }
+    }
+}
+
+/// How many requests share a batch lately.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    /// Sixteenths of a request, smoothed over about four batches.
+    mean: usize,
+}
+
+impl Crowd {
+    /// Mean size from which a batch waits for more.
+    const LARGE: usize = 40;
+
+    pub(crate) fn learn(&mut self, requests: usize) {
+        self.mean = (self.mean * 3 + requests * 16) / 4;
+    }
+
+    /// Whether so many ask at once that waiting a moment saves syncs for all of them.
+    pub(crate) fn is_large(&self) -> bool {
+        self.mean >= Self::LARGE
+    }
+}

@@ -1,0 +1,1 @@
+"""What the suites share: starting real processes, real clients, and waiting with a deadline."""

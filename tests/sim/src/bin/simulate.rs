@@ -1,0 +1,383 @@
+//! Runs seeds of the simulation.
+//!
+//! Goal: find a seed that breaks what the design promises, and say how to see it again.
+//! Method: `simulate --seed N` runs one; `--from N --seeds M --jobs J` many, printing the failed
+//! ones and totals; `--resume FILE` keeps totals and goes on from there; `--twice` runs each seed
+//! twice and compares the traces; `--trace` prints the end of good traces too, `--log` the
+//! product's own log; `--known FILE` names seeds that are known to fail, and why: they are printed,
+//! and one of them that passes is as wrong as another that fails; `--planted M` proves that each
+//! planted fault is found within M seeds.
+
+use std::collections::BTreeMap;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use holdfast_seam::planted::PLANTED;
+use holdfast_sim::plan::{FaultKind, Plan};
+use holdfast_sim::run::{Report, run_plan};
+use tracing_subscriber::filter::LevelFilter;
+
+/// Seeds between two notes of the totals.
+const CHUNK: u64 = 100;
+/// Where proofs of planted faults begin.
+const PLANTED_FROM: u64 = 1000;
+
+#[derive(Clone, Debug)]
+struct Flags {
+    from: u64,
+    seeds: u64,
+    jobs: u64,
+    faults: Option<usize>,
+    resume: Option<String>,
+    known: Option<String>,
+    planted: Option<u64>,
+    trace: bool,
+    twice: bool,
+    same_generation: bool,
+    until_failure: bool,
+}
+
+fn flags() -> Result<Flags, String> {
+    let mut flags = Flags {
+        from: 1,
+        seeds: 10,
+        jobs: 2,
+        faults: None,
+        resume: None,
+        known: None,
+        planted: None,
+        trace: false,
+        twice: false,
+        same_generation: false,
+        until_failure: false,
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(flag) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{flag} needs a value"));
+        let number = |text: String| -> Result<u64, String> {
+            text.parse().map_err(|_| format!("{text} is no number"))
+        };
+        match flag.as_str() {
+            "--seed" => (flags.from, flags.seeds) = (number(value()?)?, 1),
+            "--from" => flags.from = number(value()?)?,
+            "--seeds" => flags.seeds = number(value()?)?,
+            "--jobs" => flags.jobs = number(value()?)?,
+            "--faults" => flags.faults = Some(number(value()?)? as usize),
+            "--resume" => flags.resume = Some(value()?),
+            "--known" => flags.known = Some(value()?),
+            "--planted" => flags.planted = Some(number(value()?)?),
+            "--trace" => flags.trace = true,
+            "--same-generation" => flags.same_generation = true,
+            "--until-failure" => flags.until_failure = true,
+            "--twice" => flags.twice = true,
+            "--log" => tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::DEBUG)
+                .without_time()
+                .with_ansi(false)
+                .init(),
+            other => return Err(format!("unknown flag {other}")),
+        }
+    }
+    Ok(flags)
+}
+
+/// What many seeds gave together.
+#[derive(Clone, Debug, Default)]
+struct Totals {
+    seeds: u64,
+    operations: u64,
+    answered: u64,
+    faults: BTreeMap<String, u64>,
+    failed: Vec<u64>,
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report) {
+        self.seeds += 1;
+        self.operations += report.ops;
+        self.answered += report.answered;
+        for (kind, count) in &report.injected {
+            *self.faults.entry(kind.to_string()).or_default() += count;
+        }
+        if report.failure.is_some() {
+            self.failed.push(report.plan.seed);
+        }
+    }
+
+    /// As text: `name number` a line, a failed seed a line.
+    fn write(&self, next: u64) -> String {
+        let mut text = format!(
+            "next {next}\nseeds {}\noperations {}\nanswered {}\n",
+            self.seeds, self.operations, self.answered
+        );
+        for (kind, count) in &self.faults {
+            text += &format!("fault:{kind} {count}\n");
+        }
+        for seed in &self.failed {
+            text += &format!("failed {seed}\n");
+        }
+        text
+    }
+
+    /// From text: the totals, and the next seed.
+    fn read(text: &str) -> (Self, Option<u64>) {
+        let (mut totals, mut next) = (Self::default(), None);
+        for (name, number) in text.lines().filter_map(|line| line.split_once(' ')) {
+            let Ok(number) = number.parse::<u64>() else {
+                continue;
+            };
+            match name {
+                "next" => next = Some(number),
+                "seeds" => totals.seeds = number,
+                "operations" => totals.operations = number,
+                "answered" => totals.answered = number,
+                "failed" => totals.failed.push(number),
+                other => {
+                    if let Some(kind) = other.strip_prefix("fault:") {
+                        totals.faults.insert(kind.to_owned(), number);
+                    }
+                }
+            }
+        }
+        (totals, next)
+    }
+
+    fn print(&self, from: u64, start: Instant) {
+        for kind in FaultKind::ALL {
+            let count = self.faults.get(&kind.to_string()).copied();
+            println!(
+                "fault {:14} {:6} times",
+                kind.to_string(),
+                count.unwrap_or(0)
+            );
+        }
+        let bound = match self.failed.len() {
+            0 => format!(
+                "; a seed fails with p < {:.1e} (95 %)",
+                3.0 / self.seeds as f64
+            ),
+            _ => String::new(),
+        };
+        println!(
+            "{} seeds from {from} in {:.0?}: {} operations, {} answered, {} failed {:?}{bound}",
+            self.seeds,
+            start.elapsed(),
+            self.operations,
+            self.answered,
+            self.failed.len(),
+            self.failed
+        );
+    }
+}
+
+fn one(flags: &Flags, seed: u64) -> Report {
+    let mut plan = Plan::new(seed);
+    if let Some(faults) = flags.faults {
+        plan.faults.truncate(faults);
+    }
+    plan.old_copy_of_same_generation = flags.same_generation;
+    let mut report = run_plan(plan.clone());
+    if flags.twice {
+        let again = run_plan(plan);
+        if again.trace != report.trace {
+            let pairs = report.tail.iter().zip(&again.tail);
+            let differ = pairs.filter(|(a, b)| a != b).take(3);
+            let why: Vec<String> = differ.map(|(a, b)| format!("\n- {a}\n+ {b}")).collect();
+            let why = format!("another trace the second time{}", why.concat());
+            report.failure = Some(holdfast_sim::director::failure("trace", why));
+        }
+    }
+    report
+}
+
+/// Seeds that are known to fail, with the reason: `SEED REASON` a line, `#` before what is for
+/// people only.
+fn read_known(file: &str) -> Result<BTreeMap<u64, String>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let seed = |line: &str| {
+        let (seed, why) = line.split_once(' ')?;
+        Some((seed.parse().ok()?, why.trim().to_owned()))
+    };
+    lines
+        .map(|line| seed(line).ok_or_else(|| format!("{file}: not `SEED REASON`: {line}")))
+        .collect()
+}
+
+/// Whether exactly the seeds failed that are known to; says which did not.
+fn is_as_known(failed: &[u64], known: &BTreeMap<u64, String>, from: u64, end: u64) -> bool {
+    let mut is_so = true;
+    for seed in failed.iter().filter(|seed| !known.contains_key(seed)) {
+        println!("seed {seed} fails and is not known to");
+        is_so = false;
+    }
+    for (seed, why) in known.range(from..end) {
+        match failed.contains(seed) {
+            true => println!("seed {seed} is known to fail: {why}"),
+            false => {
+                println!("seed {seed} passes but is listed as failing: {why}");
+                is_so = false;
+            }
+        }
+    }
+    is_so
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs the seeds of a range.
+fn many(flags: &Flags, from: u64, end: u64, totals: &Mutex<Totals>) {
+    let (next, stop) = (AtomicU64::new(from), AtomicBool::new(false));
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return;
+            }
+            let began = Instant::now();
+            let report = one(flags, seed);
+            lock(totals).add(&report);
+            let has_failed = report.failure.is_some();
+            if flags.until_failure && has_failed {
+                stop.store(true, Ordering::Relaxed);
+            }
+            if flags.trace && !has_failed {
+                report.tail.iter().for_each(|line| println!("  {line}"));
+            }
+            if has_failed || flags.seeds < 20 {
+                println!("{report}, {:.1?}\n", began.elapsed());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..flags.jobs.clamp(1, end.saturating_sub(from).max(1)) {
+            scope.spawn(work);
+        }
+    });
+}
+
+/// Runs this program once for every planted fault. Returns whether all were found.
+fn prove(flags: &Flags, max: u64) -> bool {
+    let next = AtomicU64::new(0);
+    let missed = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((name, what)) = PLANTED.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            let line = match hunt(name, max) {
+                Some(found) => found,
+                None => {
+                    lock(&missed).push(*name);
+                    format!("NOT FOUND in {max} seeds")
+                }
+            };
+            println!("{name:22} {what}: {line}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..flags.jobs.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let found = PLANTED.len() - missed.len();
+    println!("{found} of {} planted faults found", PLANTED.len());
+    missed.is_empty()
+}
+
+/// Looks for a seed that fails with the fault and not without.
+fn hunt(name: &str, max: u64) -> Option<String> {
+    let mut from = PLANTED_FROM;
+    while from < PLANTED_FROM + max {
+        let (seed, what) = first_failure(Some(name), from, PLANTED_FROM + max - from)?;
+        if first_failure(None, seed, 1).is_none() {
+            let took = seed - PLANTED_FROM + 1;
+            return Some(format!("found after {took} seeds: {what}"));
+        }
+        from = seed + 1;
+    }
+    None
+}
+
+/// The first of some seeds that fails with a planted fault or with none, and how.
+fn first_failure(planted: Option<&str>, from: u64, seeds: u64) -> Option<(u64, String)> {
+    let mut child = Command::new(std::env::current_exe().ok()?);
+    child.env_remove("HOLDFAST_PLANTED");
+    if let Some(name) = planted {
+        child.env("HOLDFAST_PLANTED", name);
+    }
+    child.args(["--until-failure", "--jobs", "1"]);
+    child.args(["--from", &from.to_string(), "--seeds", &seeds.to_string()]);
+    let output = child.output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let what = text.lines().find(|line| line.starts_with("FAILED"))?;
+    let seed = text.lines().find_map(|line| line.strip_prefix("again: "))?;
+    Some((
+        seed.rsplit(' ').next()?.parse().ok()?,
+        what.chars().take(60).collect(),
+    ))
+}
+
+fn main() -> ExitCode {
+    let mut flags = match flags() {
+        Ok(flags) => flags,
+        Err(why) => {
+            eprintln!("simulate: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Some(max) = flags.planted {
+        if !cfg!(feature = "planted-bugs") {
+            eprintln!("simulate: built without the feature planted-bugs");
+            return ExitCode::from(2);
+        }
+        return match prove(&flags, max) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        };
+    }
+    let known = flags
+        .known
+        .as_deref()
+        .map_or(Ok(BTreeMap::new()), read_known);
+    let known = match known {
+        Ok(known) => known,
+        Err(why) => {
+            eprintln!("simulate: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let start = Instant::now();
+    let (from, end) = (flags.from, flags.from + flags.seeds);
+    let mut totals = Totals::default();
+    if let Some(file) = &flags.resume
+        && let Ok(text) = std::fs::read_to_string(file)
+    {
+        let (kept, next) = Totals::read(&text);
+        (totals, flags.from) = (kept, next.unwrap_or(from));
+    }
+    let totals = Mutex::new(totals);
+    while flags.from < end {
+        let to = (flags.from + CHUNK).min(end);
+        many(&flags, flags.from, to, &totals);
+        flags.from = to;
+        if let Some(file) = &flags.resume
+            && let Err(error) = std::fs::write(file, lock(&totals).write(to))
+        {
+            eprintln!("simulate: {file}: {error}");
+            return ExitCode::FAILURE;
+        }
+        if flags.until_failure && !lock(&totals).failed.is_empty() {
+            break;
+        }
+    }
+    let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+    totals.print(from, start);
+    match is_as_known(&totals.failed, &known, from, end) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,383 @@
+//! What goes wrong when, and what operators do about it.
+//!
+//! Owns: the order of a run; injecting the plan's faults and ending them; restarting what must be.
+//! Leaves to others: drawing them ([`crate::plan`]), judging ([`crate::verdict`]).
+//! Always: no bytes are destroyed on a second drive before the cluster is whole again.
+
+mod faults;
+mod rest;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use holdfast_gateway::object::Objects;
+use holdfast_index::MemoryIndex;
+use holdfast_protocol::IndexId;
+
+use crate::cluster::Cluster;
+use crate::dice::Dice;
+use crate::exec::Exec;
+use crate::gateway::{Gateway, IN_DOUBT, Progress, REBUILT, Running, Start};
+use crate::load::{Load, bucket};
+use crate::net::Host;
+use crate::plan::{FaultKind, Plan};
+
+/// How often the director looks.
+const TICK: Duration = Duration::from_millis(5);
+/// How long the cluster may take to be whole, once nothing is broken any more.
+const HEAL_MAX: Duration = Duration::from_secs(40 * 60);
+/// How long a gateway may take to serve, once nothing is broken any more.
+const START_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long an operator looks at a drive that obeys another index.
+const STRAY_MAX: Duration = Duration::from_secs(60);
+/// Pause of a process manager before it starts a gateway again.
+const RESTART: Duration = Duration::from_millis(200);
+
+/// How a fault ends.
+#[derive(Debug)]
+enum Ending {
+    StartNode(usize),
+    RestartNode(usize),
+    Mend(Vec<(Host, Host)>),
+    Fast(Host),
+    Roomy(usize, usize),
+    StartGateway,
+}
+
+/// What broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of invariant.
+    pub what: &'static str,
+    /// What was found.
+    pub why: String,
+}
+
+/// A failure.
+pub fn failure(what: &'static str, why: impl Into<String>) -> Failure {
+    let why = why.into();
+    Failure { what, why }
+}
+
+type Done<T> = std::result::Result<T, Failure>;
+
+/// Runs a plan.
+#[derive(Debug)]
+pub struct Director {
+    /// The nodes.
+    pub cluster: Arc<Mutex<Cluster>>,
+    /// The clients.
+    pub load: Load,
+    /// The executor.
+    pub exec: Exec,
+    /// The plan.
+    pub plan: Plan,
+    /// Randomness for what is not in the plan.
+    pub dice: Dice,
+    gateway: Option<Gateway>,
+    /// The index while no gateway runs.
+    memory: Option<MemoryIndex>,
+    start: Start,
+    snapshot: Option<MemoryIndex>,
+    endings: Vec<(u64, Ending)>,
+    injected: BTreeMap<FaultKind, u64>,
+    /// How taking in a new drive ended.
+    take_in: Arc<Mutex<Option<Result<(), String>>>>,
+    taking: Option<(crate::exec::ProcessId, u64)>,
+    indexes: u128,
+    /// Bytes were destroyed, and the cluster was not seen whole since.
+    has_lost: bool,
+    /// When a stray drive last made the operator restart the gateway.
+    restarted: u64,
+}
+
+impl Director {
+    /// Directs `cluster` and `load` by `plan`.
+    pub fn new(
+        cluster: Arc<Mutex<Cluster>>,
+        load: Load,
+        exec: Exec,
+        plan: Plan,
+        dice: Dice,
+    ) -> Self {
+        Self {
+            cluster,
+            load,
+            exec,
+            plan,
+            dice,
+            gateway: None,
+            memory: Some(MemoryIndex::new(IndexId::new(1))),
+            start: Start::Normal,
+            snapshot: None,
+            endings: Vec::new(),
+            injected: BTreeMap::new(),
+            take_in: Arc::default(),
+            taking: None,
+            indexes: 1,
+            has_lost: false,
+            restarted: 0,
+        }
+    }
+
+    fn cluster(&self) -> MutexGuard<'_, Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Faults that happened, by kind.
+    pub fn injected(&self) -> &BTreeMap<FaultKind, u64> {
+        &self.injected
+    }
+
+    /// Starts everything, does what the plan says, and brings the cluster to rest.
+    ///
+    /// # Errors
+    /// What did not hold on the way.
+    pub async fn run(&mut self) -> Done<()> {
+        for node in 0..self.plan.nodes {
+            self.cluster().start(node);
+        }
+        self.start_gateway();
+        let running = self.serving().await?;
+        let made = running.service.create_bucket(&bucket(), "owner").await;
+        made.map_err(|error| failure("start", format!("make the bucket: {error}")))?;
+        let mut dice = self.dice.fork();
+        self.load.start(&mut dice);
+        for fault in self.plan.faults.clone() {
+            self.load.slow_down(false);
+            while self.load.begun() < fault.after_ops {
+                self.tick().await?;
+            }
+            self.inject(fault).await?;
+        }
+        self.load.slow_down(false);
+        while self.load.begun() < self.plan.ops {
+            self.tick().await?;
+        }
+        self.load.stop();
+        while self.load.running() > 0 {
+            self.tick().await?;
+        }
+        self.end_all().await?;
+        self.replace_corrupt().await?;
+        self.whole().await
+    }
+
+    /// A little time, and what has to be looked after.
+    pub async fn tick(&mut self) -> Done<()> {
+        self.exec.sleep(TICK).await;
+        self.look_after_gateway();
+        self.look_after_drives()?;
+        let now = self.exec.now();
+        while let Some(at) = self.endings.iter().position(|(at, _)| *at <= now) {
+            let (_, ending) = self.endings.swap_remove(at);
+            self.end(ending);
+        }
+        if self.dice.permille(2)
+            && let Some(running) = self.load.gateway()
+        {
+            self.snapshot = Some(running.index.snapshot());
+        }
+        Ok(())
+    }
+
+    fn start_gateway(&mut self) {
+        if self.gateway.is_some() {
+            return;
+        }
+        if let Some(memory) = self.memory.take() {
+            let gateway = Gateway::start(&mut self.cluster(), memory, self.start);
+            self.gateway = Some(gateway);
+        }
+    }
+
+    /// Kills the gateway. Its index keeps what was durable.
+    pub fn kill_gateway(&mut self) {
+        self.load.set_gateway(None);
+        if let Some(gateway) = self.gateway.take() {
+            self.exec
+                .note(|| format!("gateway {} is killed", gateway.process.0));
+            self.exec.kill(gateway.process);
+            self.memory = Some(gateway.index.crash(&mut self.dice));
+        }
+    }
+
+    fn look_after_gateway(&mut self) {
+        let Some(gateway) = &self.gateway else { return };
+        match gateway.progress() {
+            Progress::Starting => {}
+            Progress::Serving(running) => {
+                if self.load.gateway().is_none() {
+                    self.load.set_gateway(Some(running));
+                }
+            }
+            Progress::Failed(why) => {
+                self.kill_gateway();
+                if self.start == Start::Rebuild && why == REBUILT {
+                    self.start = Start::Normal;
+                } else if self.start == Start::Rebuild || why.starts_with(IN_DOUBT) {
+                    self.start = Start::Rebuild;
+                    self.memory = Some(self.new_index());
+                }
+                self.later(RESTART, Ending::StartGateway);
+            }
+        }
+    }
+
+    fn new_index(&mut self) -> MemoryIndex {
+        self.indexes += 1;
+        MemoryIndex::new(IndexId::new(self.indexes))
+    }
+
+    /// Drives that did not open, and those that the map does not know yet.
+    fn look_after_drives(&mut self) -> Done<()> {
+        let cluster = Arc::clone(&self.cluster);
+        let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        for node in 0..self.plan.nodes {
+            let report = cluster.report(node);
+            for drive in &report.drives {
+                let slot = cluster.nodes[node].drives.iter_mut();
+                slot.filter(|slot| slot.id == drive.id())
+                    .for_each(|slot| slot.is_new = false);
+            }
+            let Some((drive, why)) = report.refused.first() else {
+                continue;
+            };
+            if !report.is_serving {
+                continue;
+            }
+            let drives = &cluster.nodes[node].drives;
+            let place = drives.iter().position(|slot| slot.id == *drive);
+            match place {
+                Some(place) if drives[place].flips > 0 => {
+                    self.exec
+                        .note(|| format!("drive {drive} cannot be used: {why}"));
+                    cluster.kill(node);
+                    cluster.replace(node, place);
+                    cluster.start(node);
+                }
+                _ => return Err(failure("drive", format!("{drive} does not open: {why}"))),
+            }
+        }
+        if let Some(why) = cluster.shortened_log() {
+            return Err(failure("log", why));
+        }
+        drop(cluster);
+        self.take_in();
+        Ok(())
+    }
+
+    /// Puts successors of lost drives into the map of a running gateway.
+    fn take_in(&mut self) {
+        let Some(running) = self.load.gateway() else {
+            return;
+        };
+        let now = self.exec.now();
+        let is_over = self
+            .take_in
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(outcome) = is_over {
+            self.exec
+                .note(|| format!("new drive taken in: {outcome:?}"));
+            self.taking = None;
+        }
+        if let Some((process, since)) = self.taking
+            && process == running.process
+            && now < since + 60_000_000_000
+        {
+            return;
+        }
+        let map = running.store.map();
+        let (remote, changes) = {
+            let cluster = self.cluster();
+            let unknown = cluster.replaced.iter().find(|(_, successor)| {
+                let is_there = |node: &crate::cluster::NodeSlot| {
+                    node.drives.iter().any(|drive| drive.id == successor.id)
+                };
+                map.drive(successor.id).is_none() && cluster.nodes.iter().any(is_there)
+            });
+            let Some((_, successor)) = unknown else {
+                return;
+            };
+            let node = cluster.nodes.iter().find(|node| node.id == successor.node);
+            let Some(host) = node.map(|node| node.host) else {
+                return;
+            };
+            let remote = (host, successor.node, successor.id);
+            (remote, cluster.replaced.clone())
+        };
+        self.taking = Some((running.process, now));
+        let (plan, told) = (self.plan.clone(), Arc::clone(&self.take_in));
+        let process = running.process;
+        let work = async move {
+            let outcome = running.take_in(&plan, remote, &changes).await;
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        };
+        self.exec.spawn(process, "take-in", Box::pin(work));
+    }
+
+    fn later(&mut self, after: Duration, ending: Ending) {
+        let at = self.exec.now() + after.as_nanos() as u64;
+        self.endings.push((at, ending));
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.exec.note(|| format!("ends: {ending:?}"));
+        match ending {
+            Ending::StartNode(node) => self.cluster().start(node),
+            Ending::RestartNode(node) => {
+                self.cluster().kill(node);
+                self.cluster().start(node);
+            }
+            Ending::Mend(links) => {
+                for (from, to) in links {
+                    self.cluster().network.set_cut(from, to, false);
+                }
+            }
+            Ending::Fast(host) => self.cluster().network.set_slow(host, 1),
+            Ending::Roomy(node, place) => {
+                let disk = self.cluster().nodes[node].drives[place].disk.clone();
+                disk.set_capacity(u64::MAX / 2);
+            }
+            Ending::StartGateway => self.start_gateway(),
+        }
+    }
+
+    /// Ends all faults now.
+    async fn end_all(&mut self) -> Done<()> {
+        while let Some((_, ending)) = self.endings.pop() {
+            self.end(ending);
+            self.tick().await?;
+        }
+        for node in 0..self.plan.nodes {
+            let mut cluster = self.cluster();
+            cluster.nodes[node].is_armed = false;
+            cluster.nodes[node]
+                .drives
+                .iter()
+                .for_each(|drive| drive.disk.spare());
+            cluster.start(node);
+        }
+        Ok(())
+    }
+
+    /// Waits for a gateway that serves.
+    ///
+    /// # Errors
+    /// `start` if none does in time.
+    pub async fn serving(&mut self) -> Done<Arc<Running>> {
+        let deadline = self.exec.now() + START_MAX.as_nanos() as u64;
+        loop {
+            self.tick().await?;
+            if let Some(running) = self.load.gateway() {
+                return Ok(running);
+            }
+            if self.exec.now() > deadline {
+                return Err(failure("start", "no gateway serves in time"));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! How each fault is made.
+//!
+//! Owns: one way to break something per kind of fault, and when it ends.
+//! Leaves to others: what and when ([`crate::plan`]).
+//! Always: a fault that lasts has an ending.
+
+use std::time::Duration;
+
+use holdfast_index::{Index, MemoryIndex};
+
+use super::{Director, Done, Ending, RESTART};
+use crate::cluster::GATEWAY_HOST;
+use crate::gateway::Start;
+use crate::net::Host;
+use crate::plan::{Fault, FaultKind};
+
+impl Director {
+    pub(super) async fn inject(&mut self, fault: Fault) -> Done<()> {
+        // What is acknowledged survives one loss at any time; the next one waits for the healing.
+        if fault.kind.destroys() && self.corrupt_drive().is_none() {
+            if self.has_lost {
+                self.whole().await?;
+            }
+            self.has_lost = true;
+        }
+        self.exec.note(|| format!("fault {fault}"));
+        *self.injected.entry(fault.kind).or_default() += 1;
+        let (node, place) = self.cluster().locate(fault.target);
+        let (node, place) = match fault.kind.destroys() {
+            true => self.corrupt_drive().unwrap_or((node, place)),
+            false => (node, place),
+        };
+        match fault.kind {
+            FaultKind::GatewayCrash => self.stop_gateway(fault.lasts / 10),
+            FaultKind::NodeKill => {
+                self.cluster().kill(node);
+                self.later(fault.lasts, Ending::StartNode(node));
+            }
+            FaultKind::NodePower => self.cut_power(fault, node, place).await?,
+            FaultKind::AllPower => self.cut_all_power(fault, node, place).await?,
+            FaultKind::DriveLost => {
+                let mut cluster = self.cluster();
+                cluster.power_off(node);
+                cluster.replace(node, place);
+                drop(cluster);
+                self.later(fault.lasts / 2, Ending::StartNode(node));
+            }
+            FaultKind::Corrupt => {
+                let count = match fault.draw % 3 {
+                    0 => 1 + fault.draw / 3 % 200,
+                    _ => 1 + fault.draw / 3 % 4,
+                };
+                self.cluster().corrupt(node, place, count);
+                if (fault.draw / 7).is_multiple_of(2) {
+                    self.later(fault.lasts / 10, Ending::RestartNode(node));
+                }
+            }
+            FaultKind::Full => {
+                let disk = self.cluster().nodes[node].drives[place].disk.clone();
+                disk.set_capacity(disk.used() + fault.draw % 1_000_000);
+                self.later(fault.lasts, Ending::Roomy(node, place));
+            }
+            FaultKind::Eio => {
+                let disk = self.cluster().nodes[node].drives[place].disk.clone();
+                match fault.draw % 2 {
+                    0 => disk.fail_sync(fault.draw / 2 % 4),
+                    _ => disk.fail_write(fault.draw / 2 % 8),
+                }
+                self.later(fault.lasts, Ending::RestartNode(node));
+            }
+            FaultKind::Slow | FaultKind::Partition | FaultKind::Reset => {
+                self.disturb_network(fault, node);
+            }
+            FaultKind::IndexLost | FaultKind::IndexOld => self.lose_index(fault).await?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop_gateway(&mut self, rest: Duration) {
+        self.kill_gateway();
+        self.later(rest, Ending::StartGateway);
+    }
+
+    /// The power fails at one of the next changes of a disk; at the latest after a while.
+    async fn cut_power(&mut self, fault: Fault, node: usize, place: usize) -> Done<()> {
+        {
+            let mut cluster = self.cluster();
+            let slot = &mut cluster.nodes[node];
+            slot.is_armed = slot.process.is_some();
+            slot.drives[place].disk.cut_power(fault.draw % 60);
+        }
+        for _ in 0..400 {
+            self.tick().await?;
+            if self.cluster().nodes[node].process.is_none() {
+                break;
+            }
+        }
+        self.cluster().power_off(node);
+        self.later(fault.lasts, Ending::StartNode(node));
+        Ok(())
+    }
+
+    /// As [`Director::cut_power`], of all machines at once; that of the gateway or not.
+    async fn cut_all_power(&mut self, fault: Fault, node: usize, place: usize) -> Done<()> {
+        self.cluster().is_one_circuit = true;
+        self.cut_power(fault, node, place).await?;
+        self.cluster().is_one_circuit = false;
+        for other in (0..self.plan.nodes).filter(|other| *other != node) {
+            self.cluster().power_off(other);
+            self.later(fault.lasts / 3, Ending::StartNode(other));
+        }
+        if fault.draw.is_multiple_of(2) {
+            self.stop_gateway(fault.lasts / 4);
+        }
+        Ok(())
+    }
+
+    fn disturb_network(&mut self, fault: Fault, node: usize) {
+        let host = self.cluster().nodes[node].host;
+        let hosts: Vec<Host> = match fault.draw % 4 {
+            0 => self.cluster().nodes.iter().map(|node| node.host).collect(),
+            _ => vec![host],
+        };
+        match fault.kind {
+            FaultKind::Slow => {
+                let factor = 3 + fault.draw % 300;
+                self.cluster().network.set_slow(host, factor);
+                self.later(fault.lasts, Ending::Fast(host));
+            }
+            FaultKind::Partition => {
+                let way = fault.draw / 4 % 3;
+                let links = hosts.iter().flat_map(|&host| {
+                    let there = (way != 1).then_some((GATEWAY_HOST, host));
+                    let back = (way != 2).then_some((host, GATEWAY_HOST));
+                    there.into_iter().chain(back)
+                });
+                let links: Vec<(Host, Host)> = links.collect();
+                for &(from, to) in &links {
+                    self.cluster().network.set_cut(from, to, true);
+                }
+                self.later(fault.lasts, Ending::Mend(links));
+            }
+            _ => {
+                for host in hosts {
+                    self.cluster().network.reset(GATEWAY_HOST, host);
+                }
+            }
+        }
+    }
+
+    /// The index is gone, or an old copy is put into its place.
+    async fn lose_index(&mut self, fault: Fault) -> Done<()> {
+        self.calm().await?;
+        if fault.kind == FaultKind::IndexOld && !self.plan.old_copy_of_same_generation {
+            self.outlive_snapshot().await?;
+        }
+        self.kill_gateway();
+        match (fault.kind, self.snapshot.take()) {
+            (FaultKind::IndexOld, Some(old)) => {
+                self.exec
+                    .note(|| "an old copy of the index is restored".to_owned());
+                self.memory = Some(old);
+            }
+            _ => {
+                self.memory = Some(self.new_index());
+                self.start = Start::Rebuild;
+            }
+        }
+        self.snapshot = None;
+        self.later(fault.lasts / 20, Ending::StartGateway);
+        Ok(())
+    }
+
+    /// Another generation than that of the old copy must have been claimed since: within one
+    /// generation nothing tells an old copy from a crash.
+    async fn outlive_snapshot(&mut self) -> Done<()> {
+        let now = self.gateway.as_ref().map(|it| it.index.generation());
+        let then = self.snapshot.as_ref().map(MemoryIndex::generation);
+        if now.is_some() && now == then {
+            let kept = self.snapshot.take();
+            self.stop_gateway(RESTART);
+            self.calm().await?;
+            self.snapshot = kept;
+        }
+        Ok(())
+    }
+}

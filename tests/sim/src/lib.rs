@@ -1,0 +1,24 @@
+//! Simulated seams, models and history checker; never shipped.
+//!
+//! Owns: the simulated disk ([`disk`]), network ([`net`]), executor ([`exec`]) and index
+//! ([`index`]); a whole cluster over them ([`cluster`]), what clients do to it ([`load`]), what
+//! goes wrong ([`plan`], [`director`]), and what must hold ([`history`], [`verdict`]).
+//! Leaves to others: real processes, disks and clients (`tests/`).
+//! Always: the same seed gives the same run.
+
+pub mod cluster;
+pub mod dice;
+pub mod director;
+pub mod disk;
+pub mod exec;
+pub mod gateway;
+pub mod history;
+pub mod index;
+pub mod load;
+pub mod net;
+pub mod plan;
+pub mod run;
+pub mod values;
+pub mod verdict;
+
+pub use disk::SimDisk;

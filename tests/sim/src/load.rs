@@ -1,0 +1,316 @@
+//! Clients: what they ask, and what they write down.
+//!
+//! Owns: drawing operations, running them in the gateway's process, judging bytes, the history.
+//! Leaves to others: whether the history is right ([`crate::history`]).
+//! Always: an operation is written down with a window that contains it, and as unknown unless its
+//! answer says otherwise.
+
+mod client;
+mod multipart;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::{Either, select};
+use holdfast_gateway::error::BodyError;
+use holdfast_gateway::object::types::Incoming;
+use holdfast_gateway::{BucketName, GatewayError, ObjectKey};
+use tokio::sync::oneshot;
+
+use crate::dice::Dice;
+use crate::exec::{Exec, OUTSIDE};
+use crate::gateway::Running;
+use crate::history::{Action, Operation, Outcome};
+use crate::plan::Plan;
+use crate::values::Values;
+
+/// The bucket that clients use.
+pub const BUCKET: &str = "bucket";
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The client that reads everything in the end; it never gives up early.
+const AUDITOR: u32 = 1000;
+/// S3's least part, in bytes.
+const PART_LEN_MIN: usize = 5 << 20;
+
+/// What all clients share.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The executor.
+    pub exec: Exec,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The values.
+    pub values: Values,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    gateway: Mutex<Option<Arc<Running>>>,
+    history: Mutex<Vec<Operation>>,
+    /// Bytes that were served and must not have been.
+    wrong: Mutex<Vec<String>>,
+    ticks: AtomicU64,
+    begun: AtomicU64,
+    acknowledged: AtomicU64,
+    running: AtomicU64,
+    stop: AtomicBool,
+    /// The director waits for something else than operations.
+    is_slow: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The name of the bucket.
+pub fn bucket() -> BucketName {
+    BucketName::parse(BUCKET).expect("it is a name")
+}
+
+fn object_key(key: &str) -> ObjectKey {
+    ObjectKey::parse(key).expect("it is a key")
+}
+
+/// A body that comes in pieces, and breaks after `cut` bytes, if given.
+fn incoming(bytes: &Bytes, dice: &mut Dice, cut: Option<usize>) -> Incoming {
+    let mut pieces: Vec<Result<Bytes, BodyError>> = Vec::new();
+    let mut at = 0;
+    let end = cut.unwrap_or(bytes.len());
+    let piece_max = if dice.permille(100) { 700 } else { 200_000 };
+    while at < end {
+        let len = (dice.within(1..piece_max) as usize).min(end - at);
+        pieces.push(Ok(bytes.slice(at..at + len)));
+        at += len;
+    }
+    if cut.is_some() {
+        pieces.push(Err(BodyError::Gone("the client went away".to_owned())));
+    }
+    let len = dice.permille(800).then_some(bytes.len() as u64);
+    Incoming {
+        stream: futures::stream::iter(pieces).boxed(),
+        len,
+        checksum: None,
+        claims: Box::new(|| Ok(Default::default())),
+    }
+}
+
+/// What a failed operation means for the history.
+fn outcome_of(error: &GatewayError) -> Outcome {
+    match error {
+        GatewayError::NoSuchKey { .. } => Outcome::NotFound,
+        GatewayError::Precondition { .. } | GatewayError::NotModified { .. } => {
+            Outcome::PreconditionFailed
+        }
+        GatewayError::Conflict => Outcome::Conflict,
+        GatewayError::Busy { .. }
+        | GatewayError::Unavailable { .. }
+        | GatewayError::Store(_)
+        | GatewayError::Index(_)
+        | GatewayError::Internal { .. } => Outcome::Unknown,
+        _ => Outcome::Refused,
+    }
+}
+
+impl Load {
+    /// Clients of a plan, not yet at work.
+    pub fn new(exec: Exec, plan: &Plan) -> Self {
+        Self {
+            exec,
+            plan: Arc::new(plan.clone()),
+            values: Values::default(),
+            shared: Arc::default(),
+        }
+    }
+
+    /// Sets which gateway is asked from now on.
+    pub fn set_gateway(&self, gateway: Option<Arc<Running>>) {
+        *lock(&self.shared.gateway) = gateway;
+    }
+
+    /// The gateway that is asked.
+    pub fn gateway(&self) -> Option<Arc<Running>> {
+        lock(&self.shared.gateway).clone()
+    }
+
+    /// Operations begun.
+    pub fn begun(&self) -> u64 {
+        self.shared.begun.load(Ordering::Relaxed)
+    }
+
+    /// Operations that got an answer that is none of the 5xx.
+    pub fn answered(&self) -> u64 {
+        self.shared.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Lets the clients pause longer, or no longer.
+    pub fn slow_down(&self, is_slow: bool) {
+        self.shared.is_slow.store(is_slow, Ordering::Relaxed);
+    }
+
+    /// Has the clients end.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Clients at work.
+    pub fn running(&self) -> u64 {
+        self.shared.running.load(Ordering::Relaxed)
+    }
+
+    /// What they wrote down.
+    pub fn history(&self) -> Vec<Operation> {
+        lock(&self.shared.history).clone()
+    }
+
+    /// Wrong bytes that were served.
+    pub fn wrong(&self) -> Vec<String> {
+        lock(&self.shared.wrong).clone()
+    }
+
+    fn tick(&self) -> u64 {
+        self.shared.ticks.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Starts all clients.
+    pub fn start(&self, dice: &mut Dice) {
+        for number in 0..self.plan.clients {
+            self.shared.running.fetch_add(1, Ordering::Relaxed);
+            let mut client = Client {
+                load: self.clone(),
+                dice: dice.fork(),
+                number,
+            };
+            let work = async move {
+                client.run().await;
+                client.load.shared.running.fetch_sub(1, Ordering::Relaxed);
+            };
+            self.exec.spawn(OUTSIDE, "client", Box::pin(work));
+        }
+    }
+
+    /// The keys in use.
+    pub fn keys(&self) -> Vec<String> {
+        (0..self.plan.keys).map(key_name).collect()
+    }
+
+    /// A client for what the director asks.
+    pub fn auditor(&self, dice: Dice) -> Client {
+        Client {
+            load: self.clone(),
+            dice,
+            number: AUDITOR,
+        }
+    }
+
+    fn record(&self, client: u32, call: u64, action: Action, outcome: Outcome) {
+        let end = self.tick();
+        if outcome != Outcome::Unknown {
+            self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+        let operation = Operation {
+            client,
+            call,
+            end,
+            action,
+            outcome,
+        };
+        self.exec.note(|| format!("{operation:?}"));
+        lock(&self.shared.history).push(operation);
+    }
+
+    fn served_wrong(&self, what: String) {
+        self.exec.note(|| format!("WRONG {what}"));
+        lock(&self.shared.wrong).push(what);
+    }
+}
+
+fn key_name(number: u64) -> String {
+    match number % 3 {
+        0 => format!("a/{number}"),
+        1 => format!("b{number}"),
+        _ => format!("k/{}/{number}", number % 5),
+    }
+}
+
+fn full(key: &str) -> String {
+    format!("{BUCKET}/{key}")
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Client {
+    load: Load,
+    dice: Dice,
+    number: u32,
+}
+
+/// The end of an operation, as the client sees it.
+type Got<T> = Option<Result<T, GatewayError>>;
+
+impl Client {
+    async fn run(&mut self) {
+        while !self.load.shared.stop.load(Ordering::Relaxed) {
+            let is_slow = self.load.shared.is_slow.load(Ordering::Relaxed);
+            let pause = match is_slow || self.dice.permille(50) {
+                true => self.dice.within(1..200_000) * if is_slow { 20 } else { 1 },
+                false => self.dice.within(1..3000),
+            };
+            self.load.exec.sleep(Duration::from_micros(pause)).await;
+            if self.load.gateway().is_none() {
+                continue;
+            }
+            self.load.shared.begun.fetch_add(1, Ordering::Relaxed);
+            self.one().await;
+        }
+    }
+
+    async fn one(&mut self) {
+        let number = self.dice.below(self.load.plan.keys);
+        let key = key_name(number);
+        match self.dice.below(100) {
+            0..30 => self.put(&key, false).await,
+            30..40 => self.put(&key, true).await,
+            40..60 => self.get(&key, false).await,
+            60..68 => self.get(&key, true).await,
+            68..75 => self.head(&key).await,
+            75..80 => self.list().await,
+            80..90 => self.delete(&key).await,
+            90..95 => self.copy(&key).await,
+            _ => self.multipart(&key).await,
+        }
+    }
+
+    /// Runs `work` in the gateway's process; `None` when no answer comes.
+    async fn ask<T, W, F>(&mut self, work: W) -> Got<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(Arc<Running>) -> F,
+        F: Future<Output = Result<T, GatewayError>> + Send + 'static,
+    {
+        let running = self.load.gateway()?;
+        let process = running.process;
+        let (send, receive) = oneshot::channel();
+        let work = work(running);
+        let work = async move {
+            let _ = send.send(work.await);
+        };
+        let task = self.load.exec.spawn(process, "request", Box::pin(work));
+        let is_impatient = self.dice.permille(self.load.plan.impatient_permille);
+        let patience = match is_impatient && self.number != AUDITOR {
+            true => Duration::from_micros(self.dice.within(1..20_000)),
+            false => PATIENCE,
+        };
+        match select(receive, self.load.exec.sleep(patience)).await {
+            Either::Left((answer, _)) => answer.ok(),
+            Either::Right(_) => {
+                task.abort();
+                None
+            }
+        }
+    }
+}

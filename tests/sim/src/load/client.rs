@@ -1,0 +1,332 @@
+//! The operations of one client on single keys, and LIST.
+//!
+//! Owns: what is drawn for each, and judging its answer.
+//! Leaves to others: asking ([`super`]), multipart uploads ([`super::multipart`]).
+
+use bytes::Bytes;
+use futures::StreamExt;
+use holdfast_gateway::object::Objects;
+use holdfast_gateway::object::types::{
+    CopyObject, DeleteConditions, ETagMatch, GetObject, ListObjects, ObjectPage, PutObject,
+    RangeSpec, ReadConditions, WriteConditions,
+};
+use holdfast_protocol::Metadata;
+
+use super::{Client, Got, bucket, full, incoming, key_name, lock, object_key, outcome_of};
+use crate::cluster::chain;
+use crate::history::Operation;
+use crate::history::{Action, Condition, Entry, Outcome, ValueId};
+use crate::values::body;
+
+impl Client {
+    pub(super) fn len(&mut self) -> usize {
+        let inline = self.load.plan.inline_len_max as u64;
+        let len = match self.dice.below(100) {
+            0..3 => 0,
+            3..55 => self.dice.within(8..inline),
+            55..60 => inline + self.dice.below(3) - 1,
+            60..90 => self.dice.within(inline..40_000),
+            90..98 => self.dice.within(40_000..400_000),
+            _ => self.dice.within(900_000..2_300_000),
+        };
+        len as usize
+    }
+
+    fn new_value(&mut self, len: usize) -> (ValueId, Bytes) {
+        let number = self.load.values.next();
+        let bytes = match len {
+            0 => Bytes::new(),
+            len => body(number, len.max(8)),
+        };
+        (self.load.values.add(bytes.clone()), bytes)
+    }
+
+    /// A condition, and what it is for the gateway.
+    fn condition(&mut self, key: &str) -> (Condition, WriteConditions) {
+        let mut conditions = WriteConditions::default();
+        if self.dice.permille(400) {
+            conditions.if_none_match = Some(ETagMatch::Any);
+            return (Condition::Absent, conditions);
+        }
+        if self.dice.permille(200) {
+            conditions.if_match = Some(ETagMatch::Any);
+            return (Condition::Present, conditions);
+        }
+        // The value that was written last, as far as this client knows.
+        let history = lock(&self.load.shared.history);
+        let of_key = |operation: &&Operation| match &operation.action {
+            Action::Put { key: at, .. } | Action::Get { key: at } => *at == full(key),
+            _ => false,
+        };
+        let last = history.iter().rev().find(of_key);
+        let value = last.and_then(|operation| match (&operation.action, &operation.outcome) {
+            (Action::Put { value, .. }, _) => Some(*value),
+            (_, Outcome::Found(value)) => Some(*value),
+            _ => None,
+        });
+        drop(history);
+        let etag = value.and_then(|value| self.load.values.etag(value));
+        let (Some(value), Some(etag)) = (value, etag) else {
+            return (Condition::Always, conditions);
+        };
+        conditions.if_match = Some(ETagMatch::OneOf(vec![etag]));
+        (Condition::Matches(value), conditions)
+    }
+
+    pub(super) async fn put(&mut self, key: &str, is_conditional: bool) {
+        let len = self.len();
+        let (value, bytes) = self.new_value(len);
+        let (condition, conditions) = match is_conditional {
+            true => self.condition(key),
+            false => Default::default(),
+        };
+        let cut = self.dice.permille(5).then(|| bytes.len() / 2);
+        let put = PutObject {
+            bucket: bucket(),
+            key: object_key(key),
+            metadata: Metadata::default(),
+            body: incoming(&bytes, &mut self.dice, cut),
+            conditions,
+        };
+        let call = self.load.tick();
+        let got = self
+            .ask(|gateway| async move { gateway.service.put(put).await })
+            .await;
+        let outcome = match got {
+            Some(Ok(written)) => {
+                if self.load.values.of(&written.etag.to_string()) != value {
+                    self.load
+                        .served_wrong(format!("put of {key} answers {}", written.etag));
+                }
+                Outcome::Ok
+            }
+            other => self.failed(other.map(|got| got.map(drop))),
+        };
+        let key = full(key);
+        let action = Action::Put {
+            key,
+            value,
+            condition,
+        };
+        self.load.record(self.number, call, action, outcome);
+    }
+
+    pub(super) fn failed(&self, got: Got<()>) -> Outcome {
+        match got {
+            Some(Err(error)) => {
+                let outcome = outcome_of(&error);
+                if outcome == Outcome::Unknown || outcome == Outcome::Refused {
+                    self.load.exec.note(|| chain(&error));
+                }
+                outcome
+            }
+            Some(Ok(())) => Outcome::Ok,
+            None => Outcome::Unknown,
+        }
+    }
+
+    /// Reads a key, all of it or a range; what cannot be read is not written down.
+    pub async fn get(&mut self, key: &str, is_range: bool) {
+        let first = self.dice.below(3000);
+        let last = first + self.dice.below(100_000);
+        let range = is_range.then_some(RangeSpec::From {
+            first,
+            last: Some(last),
+        });
+        let get = GetObject {
+            bucket: bucket(),
+            key: object_key(key),
+            range,
+            part: None,
+            conditions: ReadConditions::default(),
+        };
+        let call = self.load.tick();
+        let got = self
+            .ask(|gateway| async move {
+                let mut read = gateway.service.get(get).await?;
+                let (mut bytes, mut error) = (Vec::new(), None);
+                while let Some(piece) = read.stream.next().await {
+                    match piece {
+                        Ok(piece) => bytes.extend_from_slice(&piece),
+                        Err(cut) => error = Some(cut),
+                    }
+                }
+                Ok((read.info.etag, read.range, bytes, error))
+            })
+            .await;
+        let outcome = match got {
+            Some(Ok((etag, range, bytes, cut))) => {
+                let value = self.load.values.of(&etag.to_string());
+                self.judge(key, value, range, &bytes, cut.is_some());
+                if let Some(cut) = cut {
+                    self.load.exec.note(|| chain(&cut));
+                    return;
+                }
+                Outcome::Found(value)
+            }
+            other => self.failed(other.map(|got| got.map(drop))),
+        };
+        if outcome == Outcome::Unknown || outcome == Outcome::Refused {
+            return;
+        }
+        let action = Action::Get { key: full(key) };
+        self.load.record(self.number, call, action, outcome);
+    }
+
+    /// Holds the bytes of an answer against the value that its ETag names.
+    fn judge(
+        &self,
+        key: &str,
+        value: ValueId,
+        range: holdfast_protocol::ByteRange,
+        got: &[u8],
+        is_cut: bool,
+    ) {
+        let Some(bytes) = self.load.values.bytes(value) else {
+            let what = format!("{key}: an ETag that nobody wrote, {} bytes", got.len());
+            return self.load.served_wrong(what);
+        };
+        let wanted = bytes
+            .get(range.start as usize..range.end as usize)
+            .unwrap_or_default();
+        let fits = match is_cut {
+            true => wanted.starts_with(got),
+            false => wanted == got,
+        };
+        if !fits {
+            let what = format!("{key}: {} bytes are not those of {value:?}", got.len());
+            self.load.served_wrong(what);
+        }
+    }
+
+    pub(super) async fn head(&mut self, key: &str) {
+        let name = object_key(key);
+        let call = self.load.tick();
+        let got = self
+            .ask(|gateway| async move {
+                let conditions = ReadConditions::default();
+                gateway
+                    .service
+                    .head(&bucket(), &name, None, &conditions)
+                    .await
+            })
+            .await;
+        let outcome = match got {
+            Some(Ok(info)) => Outcome::Found(self.load.values.of(&info.etag.to_string())),
+            other => self.failed(other.map(|got| got.map(drop))),
+        };
+        if outcome == Outcome::Unknown || outcome == Outcome::Refused {
+            return;
+        }
+        let action = Action::Head { key: full(key) };
+        self.load.record(self.number, call, action, outcome);
+    }
+
+    /// Lists all keys that begin so, page by page. Returns them if every page was answered.
+    pub async fn list_all(&mut self, prefix: &str, max: usize) -> Option<Vec<String>> {
+        let mut after: Option<String> = None;
+        let mut keys = Vec::new();
+        loop {
+            let page = self.list_page(prefix, after.clone(), max).await?;
+            keys.extend(page.objects.iter().map(|object| object.key.clone()));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Some(keys),
+            }
+        }
+    }
+
+    async fn list_page(
+        &mut self,
+        prefix: &str,
+        after: Option<String>,
+        max: usize,
+    ) -> Option<ObjectPage> {
+        let list = ListObjects {
+            bucket: bucket(),
+            prefix: prefix.to_owned(),
+            delimiter: None,
+            after: after.clone(),
+            max,
+        };
+        let call = self.load.tick();
+        let got = self
+            .ask(|gateway| async move { gateway.service.list(list).await })
+            .await;
+        let page = got?.ok()?;
+        let entries = page.objects.iter().map(|object| Entry {
+            key: full(&object.key),
+            value: Some(self.load.values.of(&object.etag.to_string())),
+        });
+        let action = Action::List {
+            prefix: full(prefix),
+            after: after.map(|key| full(&key)),
+            through: page.next.as_deref().map(full),
+        };
+        let outcome = Outcome::Listed(entries.collect());
+        self.load.record(self.number, call, action, outcome);
+        Some(page)
+    }
+
+    pub(super) async fn list(&mut self) {
+        let prefix = *self
+            .dice
+            .pick(&["", "a/", "b", "k/", "k/2/"])
+            .unwrap_or(&"");
+        let max = match self.dice.permille(300) {
+            true => 7,
+            false => 1000,
+        };
+        let _ = self.list_all(prefix, max).await;
+    }
+
+    pub(super) async fn delete(&mut self, key: &str) {
+        let name = object_key(key);
+        let call = self.load.tick();
+        let got = self
+            .ask(|gateway| async move {
+                let conditions = DeleteConditions::default();
+                gateway.service.delete(&bucket(), &name, &conditions).await
+            })
+            .await;
+        let outcome = self.failed(got.map(|got| got.map(drop)));
+        let action = Action::Delete {
+            key: full(key),
+            condition: Condition::Always,
+        };
+        self.load.record(self.number, call, action, outcome);
+    }
+
+    pub(super) async fn copy(&mut self, key: &str) {
+        let source = key_name(self.dice.below(self.load.plan.keys));
+        if source == key {
+            return;
+        }
+        let copy = CopyObject {
+            source_bucket: bucket(),
+            source_key: object_key(&source),
+            source_conditions: ReadConditions::default(),
+            bucket: bucket(),
+            key: object_key(key),
+            metadata: None,
+            checksum: None,
+            conditions: WriteConditions::default(),
+        };
+        let call = self.load.tick();
+        let got = self
+            .ask(|gateway| async move { gateway.service.copy(copy).await })
+            .await;
+        let outcome = match got {
+            Some(Ok(copied)) => {
+                let etag = copied.written.etag.to_string();
+                Outcome::Found(self.load.values.of(&etag))
+            }
+            other => self.failed(other.map(|got| got.map(drop))),
+        };
+        let action = Action::Copy {
+            from: full(&source),
+            key: full(key),
+        };
+        self.load.record(self.number, call, action, outcome);
+    }
+}

@@ -1,0 +1,273 @@
+//! What a seed is: the cluster, the load, the faults.
+//!
+//! Owns: drawing all of it from the seed, within what the cluster must survive.
+//! Leaves to others: doing it ([`crate::director`]).
+//! Always: a plan has at least three faults, one of them a crash; faults that destroy bytes are
+//! never under way on two drives at once, so that a lost object is always a bug.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::net::NetConfig;
+
+/// A way to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FaultKind {
+    /// The gateway is killed, with what its index had not synced.
+    GatewayCrash,
+    /// A node's process is killed; its machine goes on.
+    NodeKill,
+    /// A node's machine loses its power in the middle of a write or sync.
+    NodePower,
+    /// All machines lose their power at the same time.
+    AllPower,
+    /// A drive is gone, and a new one takes its place.
+    DriveLost,
+    /// Bytes on a drive change.
+    Corrupt,
+    /// A node answers slowly.
+    Slow,
+    /// A drive is full.
+    Full,
+    /// A sync or write of a drive fails.
+    Eio,
+    /// Gateway and node do not hear each other, or only one way.
+    Partition,
+    /// Connections break.
+    Reset,
+    /// The index is gone and is rebuilt from the drives.
+    IndexLost,
+    /// The index is replaced by an old copy.
+    IndexOld,
+}
+
+impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::GatewayCrash,
+        Self::NodeKill,
+        Self::NodePower,
+        Self::AllPower,
+        Self::DriveLost,
+        Self::Corrupt,
+        Self::Slow,
+        Self::Full,
+        Self::Eio,
+        Self::Partition,
+        Self::Reset,
+        Self::IndexLost,
+        Self::IndexOld,
+    ];
+
+    /// Whether bytes that were durable are lost by it.
+    pub fn destroys(self) -> bool {
+        matches!(self, Self::DriveLost | Self::Corrupt)
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::GatewayCrash => "gateway-crash",
+            Self::NodeKill => "node-kill",
+            Self::NodePower => "node-power",
+            Self::AllPower => "all-power",
+            Self::DriveLost => "drive-lost",
+            Self::Corrupt => "corrupt",
+            Self::Slow => "slow",
+            Self::Full => "full",
+            Self::Eio => "eio",
+            Self::Partition => "partition",
+            Self::Reset => "reset",
+            Self::IndexLost => "index-lost",
+            Self::IndexOld => "index-old",
+        };
+        f.write_str(name)
+    }
+}
+
+/// A fault that will happen.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// Once so many operations have begun.
+    pub after_ops: u64,
+    /// What.
+    pub kind: FaultKind,
+    /// Where, as a number to be reduced to a node or drive.
+    pub target: u64,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// What else there is to draw.
+    pub draw: u64,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            after_ops,
+            kind,
+            lasts,
+            ..
+        } = self;
+        write!(f, "{kind}@{after_ops}/{lasts:?}")
+    }
+}
+
+/// A seed, drawn.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Data and parity shards.
+    pub geometry: (u8, u8),
+    /// Nodes, and drives of each.
+    pub nodes: usize,
+    /// Drives of each node.
+    pub drives_per_node: usize,
+    /// Clients at work at the same time.
+    pub clients: u32,
+    /// Keys that they use.
+    pub keys: u64,
+    /// Operations at least.
+    pub ops: u64,
+    /// Bodies up to so many bytes travel in their record.
+    pub inline_len_max: usize,
+    /// How the network is.
+    pub net: NetConfig,
+    /// How long work on a pool takes at most.
+    pub job_max: Duration,
+    /// How long a sync of the index takes at most.
+    pub index_sync_max: Duration,
+    /// How long a drive may take to answer.
+    pub drive_deadline: Duration,
+    /// Requests that may wait for a drive's log.
+    pub queue_len: usize,
+    /// Staged shards of a drive.
+    pub staged_max: usize,
+    /// Memory for stripes being written and read, in stripes.
+    pub buffers: usize,
+    /// One client operation in so many thousand is given up half way.
+    pub impatient_permille: u64,
+    /// Bytes of an arena file of a drive.
+    pub arena_len: u64,
+    /// Window of comparisons, in entries.
+    pub compare_window: usize,
+    /// Old copies of the index may be of the generation that is served (see ADR 8).
+    pub old_copy_of_same_generation: bool,
+    /// The faults, in order.
+    pub faults: Vec<Fault>,
+}
+
+impl Plan {
+    /// What `seed` stands for.
+    pub fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed ^ 0x5eed_5eed);
+        let shapes: [((u8, u8), usize, usize); 7] = [
+            ((4, 2), 6, 1),
+            ((4, 2), 8, 1),
+            ((4, 2), 7, 1),
+            ((4, 2), 4, 2),
+            ((2, 2), 6, 1),
+            ((3, 2), 3, 2),
+            ((2, 1), 6, 1),
+        ];
+        let (geometry, nodes, drives_per_node) = shapes[dice.below(shapes.len() as u64) as usize];
+        let odd = |dice: &mut Dice| dice.permille(300);
+        let ops = 2000;
+        let mut plan = Self {
+            seed,
+            geometry,
+            nodes,
+            drives_per_node,
+            clients: dice.within(2..7) as u32,
+            keys: dice.within(12..60),
+            ops,
+            inline_len_max: if odd(&mut dice) { 200 } else { 4000 },
+            net: NetConfig {
+                delay_min: Duration::from_micros(20),
+                delay_max: Duration::from_micros(dice.within(100..3000)),
+                late_permille: if odd(&mut dice) { 30 } else { 2 },
+                one_byte_permille: if odd(&mut dice) { 300 } else { 5 },
+                window: if odd(&mut dice) { 3000 } else { 256 << 10 },
+            },
+            job_max: Duration::from_micros(dice.within(50..2000)),
+            index_sync_max: Duration::from_micros(dice.within(100..5000)),
+            drive_deadline: Duration::from_millis(if odd(&mut dice) { 300 } else { 3000 }),
+            queue_len: if odd(&mut dice) { 2 } else { 256 },
+            staged_max: if odd(&mut dice) { 12 } else { 4096 },
+            buffers: if odd(&mut dice) { 3 } else { 64 },
+            impatient_permille: if odd(&mut dice) { 30 } else { 3 },
+            arena_len: if odd(&mut dice) { 4 << 20 } else { 512 << 10 },
+            compare_window: if odd(&mut dice) { 40 } else { 10_000 },
+            old_copy_of_same_generation: false,
+            faults: Vec::new(),
+        };
+        if plan.net.window < 10_000 {
+            // A stripe must fit through within the deadline.
+            plan.drive_deadline = Duration::from_secs(10);
+        }
+        plan.draw_faults(&mut dice);
+        plan
+    }
+
+    fn draw_faults(&mut self, dice: &mut Dice) {
+        let count = dice.within(4..10);
+        let crashes = [
+            FaultKind::AllPower,
+            FaultKind::GatewayCrash,
+            FaultKind::NodePower,
+            FaultKind::NodeKill,
+        ];
+        let mut kinds = vec![crashes[dice.below(4) as usize]];
+        while (kinds.len() as u64) < count {
+            kinds.push(FaultKind::ALL[dice.below(13) as usize]);
+        }
+        let mut faults: Vec<Fault> = kinds
+            .into_iter()
+            .map(|kind| Fault {
+                after_ops: dice.within(self.ops / 20..self.ops * 19 / 20),
+                kind,
+                target: dice.u64(),
+                lasts: Duration::from_millis(match dice.below(4) {
+                    0 => dice.within(1..100),
+                    1 => dice.within(100..2000),
+                    2 => dice.within(2000..20_000),
+                    _ => dice.within(20_000..90_000),
+                }),
+                draw: dice.u64(),
+            })
+            .collect();
+        faults.sort_by_key(|fault| fault.after_ops);
+        self.faults = faults;
+    }
+
+    /// Drives in all.
+    pub fn drives(&self) -> usize {
+        self.nodes * self.drives_per_node
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (data, parity) = self.geometry;
+        write!(
+            f,
+            "seed {}: {data}+{parity} on {}x{} drives, {} clients, {} keys, window {}, deadline \
+             {:?}, staged {}, queue {}, faults:",
+            self.seed,
+            self.nodes,
+            self.drives_per_node,
+            self.clients,
+            self.keys,
+            self.net.window,
+            self.drive_deadline,
+            self.staged_max,
+            self.queue_len
+        )?;
+        for fault in &self.faults {
+            write!(f, " {fault}")?;
+        }
+        Ok(())
+    }
+}

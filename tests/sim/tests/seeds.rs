@@ -1,0 +1,48 @@
+//! The simulation as a test.
+//!
+//! Goal: a seed is the same run every time; and a few of them are clean.
+//! Method: a few whole seeds; hundreds of them run in `tests/run --only sim`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use holdfast_sim::plan::{FaultKind, Plan};
+use holdfast_sim::run::run;
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [20, 31] {
+        let (first, second) = (run(seed), run(seed));
+        assert!(first.failure.is_none(), "{first}");
+        assert_eq!(first.tail, second.tail, "seed {seed}");
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert_ne!(first.trace, run(seed + 1).trace);
+    }
+}
+
+/// Seeds of the first hundred, as they are drawn now.
+#[test]
+fn seeds_are_clean() {
+    for seed in [5, 12] {
+        let report = run(seed);
+        assert!(report.failure.is_none(), "{report}");
+    }
+}
+
+#[test]
+fn a_plan_has_enough_of_everything() {
+    let crashes = [
+        FaultKind::GatewayCrash,
+        FaultKind::NodeKill,
+        FaultKind::NodePower,
+        FaultKind::AllPower,
+    ];
+    for seed in 0..1000 {
+        let plan = Plan::new(seed);
+        assert!(plan.ops >= 2000 && plan.drives() >= 6 && plan.faults.len() >= 3);
+        assert!(
+            plan.faults
+                .iter()
+                .any(|fault| crashes.contains(&fault.kind))
+        );
+    }
+}

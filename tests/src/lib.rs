@@ -1,0 +1,1 @@
+//! Black-box tests: real binaries and real clients only; also tidy.

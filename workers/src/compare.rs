@@ -1,0 +1,462 @@
+//! Compares drives with the index, both ways.
+//!
+//! Owns: which drives wait to be compared; what a drive lacks (queued for healing), what it has too
+//! much (sweep's rules).
+//! Leaves to others: system records ([`crate::systems`]), guards ([`crate::guard`]), healing,
+//! purging.
+//! Always: a drive counts as compared only when its whole inventory was held against the whole
+//! index; what may have changed meanwhile is not judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use holdfast_index::rows::{self, PurgeEntry};
+use holdfast_index::{Batch, Table};
+use holdfast_protocol::{Body, DriveId, Placement, PurgeRow};
+
+use crate::context::{CompareReason, Context};
+use crate::error::{Result, chain};
+use crate::guard;
+use crate::placed::{self, Change};
+use crate::sweep::{self, Look};
+use crate::systems;
+use crate::window::{PlacedRow, RowScan, Window, Windows};
+
+/// Rows queued for healing in one commit.
+const TOGETHER: usize = 512;
+/// Rows that are changed at the same time, sharing syncs of the index.
+const NOTES: usize = 64;
+/// Pause between pages, so that requests go first.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How soon a comparison that failed is made again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The worker.
+pub(crate) struct Comparer {
+    ctx: Arc<Context>,
+}
+
+impl Comparer {
+    pub(crate) fn new(ctx: Arc<Context>) -> Self {
+        Self { ctx }
+    }
+
+    pub(crate) async fn run(self) {
+        let stop = self.ctx.stop.clone();
+        let mut last_routine = self.ctx.clock().now();
+        loop {
+            if self.take() {
+                let outcome = stop.unless(self.compare_running()).await;
+                let failed = match outcome {
+                    None => return,
+                    Some(Ok(failed)) => failed,
+                    Some(Err(error)) => {
+                        tracing::warn!(error = %chain(&error), "comparison failed, trying again");
+                        self.ctx.compares().running.keys().copied().collect()
+                    }
+                };
+                let is_retry = !failed.is_empty();
+                self.finish(&failed);
+                if is_retry && stop.unless(self.ctx.clock().sleep(RETRY)).await.is_none() {
+                    return;
+                }
+                continue;
+            }
+            let rest = self.ctx.config.rescan_interval;
+            if stop
+                .unless(self.ctx.compare.wait(self.ctx.clock(), rest))
+                .await
+                .is_none()
+            {
+                return;
+            }
+            let now = self.ctx.clock().now();
+            if now.since(last_routine) >= self.ctx.config.compare_interval {
+                last_routine = now;
+                for drive in self.ctx.living() {
+                    self.ctx.ask_compare(drive, CompareReason::Routine);
+                }
+            }
+        }
+    }
+
+    /// Takes what can be compared now; `false` when there is nothing.
+    fn take(&self) -> bool {
+        let drives = self.ctx.store.drives();
+        let mut book = self.ctx.compares();
+        let ready: Vec<DriveId> = book
+            .pending
+            .iter()
+            .filter(|(drive, reason)| {
+                **reason == CompareReason::Lost || drives.is_reachable(**drive)
+            })
+            .map(|(drive, _)| *drive)
+            .collect();
+        for drive in ready {
+            if let Some(reason) = book.pending.remove(&drive) {
+                book.running.insert(drive, reason);
+            }
+        }
+        !book.running.is_empty()
+    }
+
+    fn finish(&self, failed: &BTreeSet<DriveId>) {
+        {
+            let mut book = self.ctx.compares();
+            for (drive, reason) in std::mem::take(&mut book.running) {
+                match (failed.contains(&drive), reason) {
+                    (true, _) => drop(book.pending.entry(drive).or_insert(reason)),
+                    (false, CompareReason::Lost) => {}
+                    (false, _) => drop(book.swept.insert(drive)),
+                }
+            }
+        }
+        self.ctx.publish_backlog();
+        self.ctx.purge_everything();
+        self.ctx.heal_everything();
+    }
+
+    /// Compares the drives that were taken; returns those of which it could not be finished.
+    async fn compare_running(&self) -> Result<BTreeSet<DriveId>> {
+        let running = self.ctx.compares().running.clone();
+        let asked: Vec<DriveId> = running
+            .iter()
+            .filter(|(_, reason)| **reason != CompareReason::Lost)
+            .map(|(drive, _)| *drive)
+            .collect();
+        tracing::debug!(drives = running.len(), "comparing drives with the index");
+        // Moves the settled mark past orders that ended without a commit.
+        self.ctx.index.flush().await?;
+        let mut failed = systems::compare(&self.ctx, &asked).await?;
+        let config = &self.ctx.config;
+        let mut windows = Windows::new(
+            &self.ctx.store,
+            &*self.ctx.index,
+            config.drive_deadline,
+            config.inventory_page,
+            config.compare_window,
+            &asked,
+        );
+        let mut queued = 0;
+        while let Some(window) = windows.next().await? {
+            let mut comparison = Comparison {
+                ctx: &self.ctx,
+                window,
+                running: &running,
+                failed: windows.failed.keys().copied().collect(),
+                batch: Batch::new(),
+                queued: 0,
+                extra: Vec::new(),
+                strays: Vec::new(),
+                lost: Vec::new(),
+            };
+            failed.extend(comparison.run().await?);
+            queued += comparison.queued;
+        }
+        for (drive, error) in windows.failed {
+            tracing::warn!(%drive, %error, "drive could not be listed, comparing it again later");
+            failed.insert(drive);
+        }
+        let drives = running.len() - failed.len();
+        tracing::info!(drives, queued, "drives compared with the index");
+        Ok(failed)
+    }
+}
+
+/// One range of writes.
+struct Comparison<'a> {
+    ctx: &'a Context,
+    window: Window,
+    running: &'a BTreeMap<DriveId, CompareReason>,
+    /// Drives whose part of the window is not known.
+    failed: BTreeSet<DriveId>,
+    batch: Batch,
+    queued: u64,
+    /// Copies on drives that their row does not name.
+    extra: Vec<(PlacedRow, DriveId)>,
+    /// Copies of guards on drives that their entry does not name.
+    strays: Vec<(PurgeEntry, Vec<DriveId>)>,
+    /// Rows whose holders lack what they should hold: which, by their place in the row.
+    lost: Vec<(PlacedRow, Lost)>,
+}
+
+/// Holders that lack what they should hold, by their place in the row.
+type Lost = Vec<(usize, DriveId)>;
+
+impl Comparison<'_> {
+    /// Holds the window against the index; returns drives on which something could not be decided.
+    async fn run(&mut self) -> Result<BTreeSet<DriveId>> {
+        let mut scan = RowScan::new(&*self.ctx.index);
+        while let Some(page) = scan.next().await? {
+            self.ctx.metrics.compared_rows.inc_by(page.len() as u64);
+            for row in page {
+                match row {
+                    Ok(row) => self.row(row),
+                    Err(error) => tracing::error!(%error, "row skipped by the comparison"),
+                }
+            }
+            if self.batch.ops.len() >= TOGETHER {
+                self.commit().await?;
+            }
+            self.note_lost().await?;
+            self.ctx.clock().sleep(PAUSE).await;
+        }
+        self.commit().await?;
+        let guards = self.purges().await?;
+        for entry in guards {
+            guard::restore(self.ctx, &entry).await;
+        }
+        self.extras().await?;
+        self.adopt_strays().await?;
+        self.unexplained().await
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.ctx.heal_rows(batch.ops.len() as i64);
+        self.queued += batch.ops.len() as u64;
+        self.ctx.commit_alone(batch).await?;
+        self.ctx.heal.ring();
+        Ok(())
+    }
+
+    /// Notes in the rows what is missing, so that it is known after a restart, too, and reads do
+    /// not ask for it; and queues them.
+    async fn note_lost(&mut self) -> Result<()> {
+        let lost = std::mem::take(&mut self.lost);
+        self.queued += lost.len() as u64;
+        let is_any = !lost.is_empty();
+        let ctx = self.ctx;
+        let mut notes = stream::iter(lost)
+            .map(|(row, lost)| async move { note_lost(ctx, &row, &lost).await })
+            .buffer_unordered(NOTES);
+        while let Some(noted) = notes.next().await {
+            ctx.heal_rows(i64::from(noted?));
+        }
+        if is_any {
+            ctx.heal.ring();
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, placed: PlacedRow) {
+        let PlacedRow { name, row, .. } = &placed;
+        let (manifest, placement) = (&row.manifest, &row.placement);
+        let write = manifest.write;
+        if !self.window.holds(write) {
+            return;
+        }
+        let is_settled = manifest.order < self.window.mark;
+        let (mut lost, mut known) = (Lost::new(), 0_u64);
+        for (at, &drive) in placement.holders.iter().enumerate() {
+            let reason = self.running.get(&drive);
+            let entry = self.window.explain(write, drive);
+            let good = match (&manifest.body, entry) {
+                (_, None) => false,
+                (Body::Coded { digests, .. }, Some(entry)) => {
+                    let digest = digests.get(at).copied().unwrap_or_default();
+                    entry.shard == Some((at as u8, digest)) && !entry.damaged
+                }
+                (_, Some(entry)) => !entry.damaged,
+            };
+            let is_missing = placed::is_coded(manifest) && placement.missing & (1 << at) != 0;
+            known += u64::from(is_missing);
+            let is_judged = reason.is_some() && !self.failed.contains(&drive);
+            if is_settled && is_judged && !good && !is_missing {
+                lost.push((at, drive));
+            }
+        }
+        for &drive in &placement.touched {
+            self.window.explain(write, drive);
+        }
+        if !placed::is_coded(manifest) {
+            known = placement.missing;
+        }
+        if !lost.is_empty() {
+            self.lost.push((placed.clone(), lost));
+        } else if is_settled && known > 0 {
+            let parity = manifest.geometry.parity() as u64;
+            let margin = parity.saturating_sub(known) as u8;
+            self.batch.put_heal(margin, name, manifest.order);
+        }
+        let extra: Vec<DriveId> = self
+            .window
+            .seen
+            .get(&write)
+            .into_iter()
+            .flatten()
+            .filter(|seen| !seen.is_known && is_settled)
+            .map(|seen| seen.drive)
+            .collect();
+        for drive in extra {
+            self.window.explain(write, drive);
+            self.extra.push((placed.clone(), drive));
+        }
+    }
+
+    /// Explains what waits to be purged; returns guards of which a holder lacks its copy.
+    async fn purges(&mut self) -> Result<Vec<PurgeEntry>> {
+        let mut weak = Vec::new();
+        let mut after: Option<bytes::Bytes> = None;
+        loop {
+            let page = rows::purge_queue(&*self.ctx.index, after.as_deref(), 512).await?;
+            after = page.items.last().map(|entry| entry.key.clone());
+            for entry in page.items {
+                for &write in &entry.row.writes {
+                    self.window.explain_all(write);
+                }
+                let is_weak = self.is_weak(&entry);
+                let strays = self.strays_of(&entry);
+                if !strays.is_empty() {
+                    self.strays.push((entry.clone(), strays));
+                }
+                if is_weak {
+                    weak.push(entry);
+                }
+            }
+            if !page.more || after.is_none() {
+                return Ok(weak);
+            }
+        }
+    }
+
+    fn is_weak(&mut self, entry: &PurgeEntry) -> bool {
+        let Some(guard) = entry.row.guard.filter(|guard| self.window.holds(*guard)) else {
+            return false;
+        };
+        let mut is_weak = false;
+        for drive in &entry.row.guard_holders {
+            let kept = self.window.explain(guard, *drive);
+            let is_judged = self.running.contains_key(drive) && !self.failed.contains(drive);
+            let is_good = kept.is_some_and(|kept| !kept.damaged);
+            is_weak |= is_judged && !is_good && entry.order < self.window.mark;
+        }
+        is_weak
+    }
+
+    /// Drives that hold a copy of an entry's guard and that it does not name; its holders were
+    /// looked at before.
+    fn strays_of(&mut self, entry: &PurgeEntry) -> Vec<DriveId> {
+        let Some(guard) = entry.row.guard.filter(|guard| self.window.holds(*guard)) else {
+            return Vec::new();
+        };
+        let seen = self.window.seen.get(&guard).into_iter().flatten();
+        let strays = seen.filter(|seen| !seen.is_known).map(|seen| seen.drive);
+        let strays = strays.collect();
+        self.window.explain_all(guard);
+        strays
+    }
+
+    /// Makes holders of drives whose copy of a guard nobody waited for (the drive was away, or its
+    /// answer was lost), so that the copy goes when the guard does.
+    async fn adopt_strays(&mut self) -> Result<()> {
+        for (entry, drives) in std::mem::take(&mut self.strays) {
+            let present = self.ctx.index.get(Table::Purge, &entry.key).await?;
+            let present = present.and_then(|row| PurgeRow::decode(&row.value).ok());
+            let mut batch = Batch::new();
+            match present {
+                Some(mut row) => {
+                    row.guard_holders.extend(drives);
+                    row.guard_holders.sort_unstable();
+                    row.guard_holders.dedup();
+                    batch.put_purge(entry.order, entry.write, &row);
+                }
+                // The guard went meanwhile: there is nothing left that the copy could guard.
+                None => {
+                    let row = PurgeRow {
+                        writes: entry.row.guard.into_iter().collect(),
+                        guard: None,
+                        waiting: drives,
+                        guard_holders: Vec::new(),
+                    };
+                    batch.put_purge(entry.order, entry.write, &row);
+                }
+            }
+            self.ctx.commit_alone(batch).await?;
+            self.ctx.purge.ring();
+        }
+        Ok(())
+    }
+
+    /// Purges copies from drives that their row does not name, if it still does not.
+    async fn extras(&mut self) -> Result<()> {
+        for (row, drive) in std::mem::take(&mut self.extra) {
+            let Some(placed) = placed::find(&*self.ctx.index, &row.name).await? else {
+                continue;
+            };
+            let edit = |placement: &mut Placement| {
+                let is_named = placement.drives().any(|named| named == drive);
+                (!is_named).then(|| Change {
+                    leave: vec![drive],
+                    ..Change::default()
+                })
+            };
+            self.ctx.change(&placed, edit).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides about writes that the index does not know.
+    async fn unexplained(&mut self) -> Result<BTreeSet<DriveId>> {
+        let mut undecided = BTreeSet::new();
+        for (drive, entry) in self.window.unexplained() {
+            if self.ctx.is_being_swept(entry.write) {
+                continue;
+            }
+            if self.ctx.trash().len() >= self.ctx.config.voids_max {
+                undecided.insert(drive);
+                continue;
+            }
+            match sweep::resolve(self.ctx, drive, &entry).await {
+                Ok(Look::Open) => drop(undecided.insert(drive)),
+                Ok(verdict) => {
+                    let write = entry.write;
+                    tracing::debug!(%drive, %write, ?verdict, "unknown write decided");
+                }
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(%drive, write = %entry.write, error, "unknown write undecided");
+                    undecided.insert(drive);
+                }
+            }
+        }
+        Ok(undecided)
+    }
+}
+
+/// Notes in a row that holders lack what they should hold, if they still are holders, and queues it
+/// under its new margin. Returns whether it did.
+async fn note_lost(ctx: &Context, row: &PlacedRow, lost: &Lost) -> Result<bool> {
+    let Some(placed) = placed::find(&*ctx.index, &row.name).await? else {
+        return Ok(false);
+    };
+    let manifest = placed.manifest().clone();
+    let edit = |placement: &mut Placement| {
+        let still = |(at, drive): &&(usize, DriveId)| placement.holders.get(*at) == Some(drive);
+        let still: Lost = lost.iter().filter(still).copied().collect();
+        if still.is_empty() {
+            return None;
+        }
+        if placed::is_coded(&manifest) {
+            let bits = still.iter().fold(0, |bits, (at, _)| bits | 1_u64 << at);
+            placement.missing |= bits;
+        } else {
+            let kept = placement.holders.len() - still.len();
+            let short = manifest.geometry.copies().saturating_sub(kept) as u64;
+            placement.missing = placement.missing.max(short);
+        }
+        let mut change = Change::default();
+        for margin in 0..=manifest.geometry.parity() as u8 {
+            change.batch.delete_heal(margin, manifest.write);
+        }
+        let margin = placed::margin(&manifest, placement);
+        change.batch.put_heal(margin, &row.name, manifest.order);
+        Some(change)
+    };
+    Ok(ctx.change(&placed, edit).await?.is_some())
+}

@@ -1,0 +1,212 @@
+//! What all workers of a process share.
+//!
+//! Owns: handles to store, index and readers; which drives were compared since the start; failed
+//! writes that are not yet void; committing and what a broken index means.
+//! Leaves to others: each worker's own state.
+//! Always: cheap to share; no lock is held across a suspension.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use holdfast_index::{Batch, Index, IndexError, Locks, Transaction};
+use holdfast_protocol::{DriveId, DriveUse, WriteId};
+use holdfast_seam::Clock;
+use holdfast_store::Store;
+use tokio::sync::Notify;
+
+use crate::config::WorkersConfig;
+use crate::error::Result;
+use crate::heal::HealBook;
+use crate::metrics::WorkersMetrics;
+use crate::nudge::{Nudge, Stop};
+use crate::pace::Pacer;
+use crate::readers::Readers;
+use crate::scrub::ScrubBook;
+use crate::trash::Trash;
+use crate::watch::DriveHealthBook;
+
+/// Gives names to the workers' own records; never the same twice.
+pub type NextWrite = Arc<dyn Fn() -> WriteId + Send + Sync>;
+/// Told, with the reason, when the process must end because its index can no longer be written.
+pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Why a drive is to be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompareReason {
+    /// Nothing points to a loss: it is only looked at.
+    Routine,
+    /// It came back, is new, or lost its log: until compared it may miss anything.
+    NotWhole,
+    /// It is on the dead list, or out: rows that name it must be healed elsewhere.
+    Lost,
+}
+
+/// Drives to be compared, and those that were.
+#[derive(Debug, Default)]
+pub(crate) struct CompareBook {
+    pub(crate) pending: BTreeMap<DriveId, CompareReason>,
+    /// Taken out of `pending` by the comparison that runs now.
+    pub(crate) running: BTreeMap<DriveId, CompareReason>,
+    /// Compared since the start: whatever an earlier process left there is queued for purge.
+    pub(crate) swept: BTreeSet<DriveId>,
+}
+
+/// What all workers share.
+pub(crate) struct Context {
+    pub(crate) store: Store,
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) config: WorkersConfig,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) metrics: WorkersMetrics,
+    pub(crate) next_write: NextWrite,
+    pub(crate) on_fatal: OnFatal,
+    pub(crate) stop: Stop,
+    pub(crate) purge: Nudge,
+    /// The purger is to look at its whole queue again.
+    pub(crate) purge_all: AtomicBool,
+    pub(crate) heal: Nudge,
+    /// The healer is to try everything again, whatever it waits for.
+    pub(crate) heal_all: AtomicBool,
+    pub(crate) heal_state: Mutex<HealBook>,
+    /// Drives whose shards of a write are to be read from their media, because a read failed.
+    pub(crate) suspects: Mutex<BTreeMap<WriteId, BTreeSet<DriveId>>>,
+    pub(crate) heal_pacer: Pacer,
+    pub(crate) scrub: Mutex<ScrubBook>,
+    /// The scrub is to look again at what it was told.
+    pub(crate) scrub_bell: Notify,
+    /// Guards, and their holders that do not take a copy.
+    pub(crate) weak_guards: Mutex<BTreeMap<WriteId, BTreeSet<DriveId>>>,
+    pub(crate) compare: Nudge,
+    pub(crate) void: Nudge,
+    pub(crate) health: Mutex<DriveHealthBook>,
+    pub(crate) compares: Mutex<CompareBook>,
+    /// Writes that nobody knows, waiting for a second look.
+    pub(crate) trash: Mutex<Trash>,
+    /// Failed writes, and the drives that may hold bytes of them.
+    pub(crate) failed_writes: Mutex<BTreeMap<WriteId, Vec<DriveId>>>,
+}
+
+impl Context {
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.store.world().clock
+    }
+
+    pub(crate) fn compares(&self) -> MutexGuard<'_, CompareBook> {
+        self.compares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn trash(&self) -> MutexGuard<'_, Trash> {
+        self.trash.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the sweep has found the write before, and is at it.
+    pub(crate) fn is_being_swept(&self, write: WriteId) -> bool {
+        self.failed_writes().contains_key(&write) || self.trash().contains(write)
+    }
+
+    pub(crate) fn failed_writes(&self) -> MutexGuard<'_, BTreeMap<WriteId, Vec<DriveId>>> {
+        self.failed_writes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn health(&self) -> MutexGuard<'_, DriveHealthBook> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the purger look at its whole queue again.
+    pub(crate) fn purge_everything(&self) {
+        self.purge_all.store(true, Ordering::SeqCst);
+        self.purge.ring();
+    }
+
+    /// Has the healer try everything again.
+    pub(crate) fn heal_everything(&self) {
+        self.heal_all.store(true, Ordering::SeqCst);
+        self.heal.ring();
+    }
+
+    pub(crate) fn suspects(&self) -> MutexGuard<'_, BTreeMap<WriteId, BTreeSet<DriveId>>> {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn weak_guards(&self) -> MutexGuard<'_, BTreeMap<WriteId, BTreeSet<DriveId>>> {
+        let guards = self.weak_guards.lock();
+        guards.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drives of the map that are not dead.
+    pub(crate) fn living(&self) -> BTreeSet<DriveId> {
+        self.store.map().living().map(|drive| drive.id).collect()
+    }
+
+    /// Drives on the dead list.
+    pub(crate) fn dead(&self) -> BTreeSet<DriveId> {
+        let map = self.store.map();
+        let dead = map
+            .drives
+            .iter()
+            .filter(|drive| drive.usage == DriveUse::Dead);
+        dead.map(|drive| drive.id).collect()
+    }
+
+    /// Asks for a drive to be compared. A later reason counts, but for a routine look. A drive that
+    /// was replaced while it was being asked is not waited for.
+    pub(crate) fn ask_compare(&self, drive: DriveId, reason: CompareReason) {
+        if reason != CompareReason::Lost && !self.living().contains(&drive) {
+            return;
+        }
+        {
+            let pending = &mut self.compares().pending;
+            match reason {
+                CompareReason::Routine => drop(pending.entry(drive).or_insert(reason)),
+                _ => drop(pending.insert(drive, reason)),
+            }
+        }
+        self.compare.ring();
+    }
+
+    /// Whether nothing that an earlier process or a failed write left can come back: every living
+    /// drive was compared since the start, and no failed write waits for its void.
+    pub(crate) fn guards_may_go(&self) -> bool {
+        let living = self.living();
+        let swept = living.is_subset(&self.compares().swept);
+        swept && self.failed_writes().is_empty() && self.trash().len() == 0
+    }
+
+    /// Begins a transaction that needs no lock.
+    pub(crate) async fn begin(&self, locks: Locks) -> Result<Box<dyn Transaction>> {
+        Ok(self
+            .index
+            .begin(locks)
+            .await
+            .inspect_err(|error| self.judge(error))?)
+    }
+
+    /// Commits, and says so to the owner of the process when the index is broken.
+    pub(crate) async fn commit(&self, txn: Box<dyn Transaction>, batch: Batch) -> Result<()> {
+        Ok(txn
+            .commit(batch)
+            .await
+            .inspect_err(|error| self.judge(error))?)
+    }
+
+    /// Commits what needs no lock.
+    pub(crate) async fn commit_alone(&self, batch: Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let txn = self.begin(Locks::none()).await?;
+        self.commit(txn, batch).await
+    }
+
+    fn judge(&self, error: &IndexError) {
+        if matches!(
+            error,
+            IndexError::Broken { .. } | IndexError::Unknown { .. }
+        ) {
+            (self.on_fatal)(format!("index: {error}"));
+        }
+    }
+}

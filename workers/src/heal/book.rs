@@ -1,0 +1,277 @@
+//! How far healing is.
+//!
+//! Owns: the numbers behind `GET /admin/v1/heal` and the gauges; pausing and holding back.
+//! Leaves to others: healing.
+//! Always: the backlog is 0 only when the queue is empty and no drive that may miss something waits
+//! to be compared.
+
+use std::collections::VecDeque;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use holdfast_index::rows;
+use holdfast_protocol::admin::durability::DurabilitySummary;
+use holdfast_protocol::admin::heal::HealStatus;
+use holdfast_protocol::row::RowName;
+use holdfast_seam::Monotonic;
+
+use super::durability::Degraded;
+use crate::context::{CompareReason, Context};
+use crate::error::Result;
+use crate::pace::Limits;
+use crate::watch::DriveState;
+
+/// The rate is measured over this long.
+const RATE_WINDOW: Duration = Duration::from_secs(30);
+const MARGINS: usize = 65;
+/// Healing goes at this rate at least, however clients fare, in bytes per second.
+const HEAL_FLOOR: u64 = 8 << 20;
+
+/// Numbers of the healer.
+#[derive(Debug, Default)]
+pub(crate) struct HealBook {
+    rows: i64,
+    by_margin: Vec<u64>,
+    active: u64,
+    /// Rows that were tried and wait for a drive, or for another try.
+    pub(crate) waiting: u64,
+    pub(super) durability: DurabilitySummary,
+    paused: bool,
+    held_back: Option<String>,
+    /// When how many rows and bytes were healed, of late.
+    recent: VecDeque<(Monotonic, u64, u64)>,
+}
+
+impl HealBook {
+    pub(crate) fn holds_back(&self) -> bool {
+        self.paused || self.held_back.is_some()
+    }
+}
+
+impl Context {
+    pub(crate) fn heal_book(&self) -> MutexGuard<'_, HealBook> {
+        self.heal_state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the queue.
+    pub(crate) async fn count_heal_queue(&self) -> Result<()> {
+        let mut by_margin = vec![0_u64; MARGINS];
+        let mut degraded = Degraded::default();
+        let mut after: Option<bytes::Bytes> = None;
+        loop {
+            let page = rows::heal_queue(&*self.index, after.as_deref(), 4096).await?;
+            for entry in &page.items {
+                by_margin[usize::from(entry.margin).min(MARGINS - 1)] += 1;
+                *degraded.by_margin.entry(entry.margin).or_default() += 1;
+                degraded.versions += u64::from(matches!(entry.name, RowName::Version { .. }));
+            }
+            after = page.items.last().map(|entry| entry.key.clone());
+            if !page.more || after.is_none() {
+                break;
+            }
+        }
+        let rows: u64 = by_margin.iter().sum();
+        let parity = self.store.map().geometry.parity();
+        let missing = by_margin.iter().enumerate();
+        let missing: u64 = missing
+            .map(|(margin, rows)| parity.saturating_sub(margin).max(1) as u64 * rows)
+            .sum();
+        self.metrics.missing_shards.set(missing as i64);
+        let used = by_margin
+            .iter()
+            .rposition(|rows| *rows > 0)
+            .map_or(0, |last| last + 1);
+        by_margin.truncate(used);
+        {
+            let mut book = self.heal_book();
+            book.rows = rows as i64;
+            book.by_margin = by_margin;
+        }
+        self.publish_backlog();
+        self.sum_durability(&degraded).await
+    }
+
+    /// Rows that entered the queue, or left it.
+    pub(crate) fn heal_rows(&self, change: i64) {
+        {
+            let mut book = self.heal_book();
+            book.rows = (book.rows + change).max(0);
+        }
+        self.publish_backlog();
+    }
+
+    /// Sets the gauges of the backlog.
+    pub(crate) fn publish_backlog(&self) {
+        let comparing = self.comparing_objects();
+        let rows = self.heal_book().rows;
+        self.metrics.heal_backlog.set(rows + comparing as i64);
+        let book = self.compares();
+        let drives = book.pending.len() + book.running.len();
+        self.metrics.drives_comparing.set(drives as i64);
+    }
+
+    /// About how many objects the drives hold that may miss something; at least one for each drive.
+    pub(super) fn comparing_objects(&self) -> u64 {
+        let book = self.compares();
+        let not_whole: Vec<_> = book
+            .pending
+            .iter()
+            .chain(&book.running)
+            .filter(|(_, reason)| **reason != CompareReason::Routine)
+            .map(|(drive, _)| *drive)
+            .collect();
+        drop(book);
+        let health = self.health();
+        let records = |drive| {
+            let status = health
+                .drives
+                .get(drive)
+                .and_then(|entry| entry.status.as_ref());
+            status.map_or(1, |status| status.records.max(1))
+        };
+        not_whole.iter().map(records).sum()
+    }
+
+    pub(crate) fn heal_active(&self, change: i64) {
+        let mut book = self.heal_book();
+        book.active = book.active.saturating_add_signed(change);
+        self.metrics.heal_active.set(book.active as i64);
+    }
+
+    /// A row is whole; it may have been all the time.
+    pub(crate) fn healed(&self, bytes: u64, now: Monotonic) {
+        if bytes > 0 {
+            self.metrics.healed_objects.inc();
+        }
+        self.heal_rows(-1);
+        self.note_healed(1, bytes, now);
+    }
+
+    /// Bytes were written for a row that is not whole yet.
+    pub(crate) fn heal_wrote(&self, bytes: u64, now: Monotonic) {
+        self.note_healed(0, bytes, now);
+    }
+
+    fn note_healed(&self, rows: u64, bytes: u64, now: Monotonic) {
+        self.metrics.healed_bytes.inc_by(bytes);
+        let mut book = self.heal_book();
+        book.recent.push_back((now, rows, bytes));
+        while book
+            .recent
+            .front()
+            .is_some_and(|(at, ..)| now.since(*at) > RATE_WINDOW)
+        {
+            book.recent.pop_front();
+        }
+    }
+
+    /// Waits until the budget allows to write so many bytes. Rows that cannot lose another shard do
+    /// not give way to clients.
+    pub(crate) async fn heal_budget(&self, bytes: u64, margin: u8) {
+        let quiet = self.config.heal_bytes_per_second;
+        let busy = match (quiet, self.config.heal_busy_bytes_per_second) {
+            (0, busy) => busy,
+            (quiet, 0) => quiet,
+            (quiet, busy) => quiet.min(busy),
+        };
+        let limits = match margin {
+            0 => Limits {
+                quiet,
+                busy: quiet,
+                floor: 0,
+            },
+            _ => Limits {
+                quiet,
+                busy,
+                floor: busy.min(HEAL_FLOOR),
+            },
+        };
+        self.heal_pacer.take(self, bytes, limits).await;
+    }
+
+    /// The circuit breaker: when more than a fifth of the drives, and more than m, do not answer,
+    /// that is a partition and not a loss.
+    pub(crate) fn judge_vanished(&self) {
+        let living = self.living();
+        let health = self.health();
+        let is_gone = |drive: &&holdfast_protocol::DriveId| {
+            health.state(**drive) != DriveState::Up || !self.store.drives().is_reachable(**drive)
+        };
+        let gone = living.iter().filter(is_gone).count();
+        drop(health);
+        let parity = self.store.map().geometry.parity();
+        let is_partition = gone * 5 > living.len() && gone > parity;
+        let why =
+            is_partition.then(|| format!("{gone} of {} drives vanished: held back", living.len()));
+        let shown = if is_partition { gone as i64 } else { 0 };
+        self.metrics.heal_held_back.set(shown);
+        let released = {
+            let mut book = self.heal_book();
+            let was = std::mem::replace(&mut book.held_back, why);
+            match (was.is_some(), is_partition) {
+                (false, true) => tracing::warn!(
+                    gone,
+                    drives = living.len(),
+                    "healing holds back: too many drives vanished"
+                ),
+                (true, false) => tracing::info!(gone, "healing goes on: drives have returned"),
+                _ => {}
+            }
+            was.is_some() && !is_partition
+        };
+        if released {
+            self.heal.ring();
+        }
+    }
+
+    pub(crate) fn pause_heal(&self, paused: bool) {
+        self.heal_book().paused = paused;
+        self.heal.ring();
+    }
+
+    /// How far healing is.
+    pub(crate) fn heal_status(&self, now: Monotonic) -> HealStatus {
+        let comparing = self.comparing_objects();
+        let drives = {
+            let book = self.compares();
+            let not_whole = book.pending.iter().chain(&book.running);
+            let not_whole = not_whole.filter(|(_, reason)| **reason != CompareReason::Routine);
+            not_whole.map(|(drive, _)| drive.to_string()).collect()
+        };
+        let book = self.heal_book();
+        let recent = book
+            .recent
+            .iter()
+            .filter(|(at, ..)| now.since(*at) <= RATE_WINDOW);
+        let (rows, bytes) = recent.fold((0, 0), |(rows, bytes), (_, r, b)| (rows + r, bytes + b));
+        let first = book.recent.iter().map(|(at, ..)| *at).min();
+        let measured = first.map_or(Duration::ZERO, |first| now.since(first));
+        let seconds = measured.min(RATE_WINDOW).as_secs().max(1);
+        let queued = book.rows.max(0) as u64;
+        let eta_seconds = match (queued, rows) {
+            (0, _) => Some(0),
+            (_, 0) => None,
+            (queued, rows) => Some((queued * seconds).div_ceil(rows)),
+        };
+        HealStatus {
+            backlog_objects: queued + comparing,
+            backlog_by_margin: book.by_margin.clone(),
+            waiting_objects: queued.saturating_sub(book.active),
+            active_objects: book.active,
+            healed_objects: self.metrics.healed_objects.get(),
+            healed_bytes: self.metrics.healed_bytes.get(),
+            failures: self.metrics.heal_failures.get(),
+            bytes_per_second: bytes / seconds,
+            // What waits for a drive to come back has no measured end.
+            eta_seconds: match comparing > 0 || book.holds_back() {
+                true => None,
+                false => eta_seconds.filter(|_| queued == 0 || book.waiting == 0),
+            },
+            paused: book.paused,
+            held_back: book.held_back.clone(),
+            drives_comparing: drives,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Heals coded rows: shards from other shards.
+//!
+//! Owns: choosing targets, the steps of a move, and the row afterwards.
+//! Leaves to others: decoding and sealing (store).
+//! Always: a target that is no holder enters the row before the first byte; a drive that is no
+//! longer a holder is purged after the row says so.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use holdfast_index::{Batch, Table, keys};
+use holdfast_protocol::{DriveId, DriveUse, Placement, ShardLayout};
+use holdfast_seam::planted;
+use holdfast_store::StoreError;
+use holdfast_store::placement::group_of;
+use holdfast_store::rebuild::Target;
+
+use super::Outcome;
+use super::inspect::Health;
+use crate::context::Context;
+use crate::error::Result;
+use crate::placed::{self, Change, Placed};
+
+/// How often other targets are chosen after some refused.
+const CHOICES_MAX: usize = 4;
+
+/// One attempt at a coded row.
+pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result<Outcome> {
+    let health = ctx.shard_health(&placed).await;
+    let mut work = Work {
+        ctx,
+        entry,
+        placed,
+        health,
+        refused: BTreeSet::new(),
+        bytes: 0,
+    };
+    for _ in 0..CHOICES_MAX {
+        let targets = work.targets();
+        if targets.is_empty() {
+            break;
+        }
+        if !work.announce(&targets).await? {
+            return Ok(Outcome::Gone);
+        }
+        match work.rebuild(&targets).await {
+            Ok(()) => {}
+            Err(StoreError::WriteQuorum { .. }) => work.one_by_one(&targets).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    work.settle().await
+}
+
+struct Work<'a> {
+    ctx: &'a Context,
+    entry: &'a Bytes,
+    /// The row, its holders as they are to be.
+    placed: Placed,
+    /// By shard.
+    health: Vec<Health>,
+    /// Drives that did not take a shard in this attempt.
+    refused: BTreeSet<DriveId>,
+    bytes: u64,
+}
+
+impl Work<'_> {
+    fn bits(&self) -> u64 {
+        let bad = self
+            .health
+            .iter()
+            .enumerate()
+            .filter(|(_, health)| **health != Health::Good);
+        bad.fold(0, |bits, (shard, _)| bits | 1 << shard)
+    }
+
+    /// Where each shard goes that can be made now.
+    fn targets(&self) -> Vec<Target> {
+        choose(self.ctx, &self.placed, &self.health, &self.refused)
+    }
+
+    /// Notes the targets in the row before the first byte; `false` when the row is gone.
+    async fn announce(&mut self, targets: &[Target]) -> Result<bool> {
+        let holders = &self.placed.row.placement.holders;
+        let new: Vec<DriveId> = targets
+            .iter()
+            .filter(|target| holders[usize::from(target.shard)] != target.drive)
+            .map(|target| target.drive)
+            .collect();
+        if new.is_empty() || planted("heal-not-announced") {
+            return Ok(true);
+        }
+        let edit = |placement: &mut Placement| {
+            let known: Vec<DriveId> = placement.drives().collect();
+            let lacking = new.iter().filter(|drive| !known.contains(drive));
+            let before = placement.touched.len();
+            placement
+                .touched
+                .extend(lacking.copied().collect::<Vec<_>>());
+            (placement.touched.len() > before).then(Change::default)
+        };
+        Ok(self.ctx.change(&self.placed, edit).await?.is_some())
+    }
+
+    async fn rebuild(&mut self, targets: &[Target]) -> std::result::Result<(), StoreError> {
+        let mut row = self.placed.row.clone();
+        row.placement.missing = self.bits();
+        let layout = ShardLayout::new(row.manifest.geometry, row.manifest.len);
+        self.ctx
+            .heal_budget(
+                layout.shard_len() * targets.len() as u64,
+                placed::margin(&row.manifest, &row.placement),
+            )
+            .await;
+        self.bytes += self.ctx.store.rebuild(&row, targets).await?;
+        let write = row.manifest.write;
+        let len = layout.shard_len();
+        let ctx = self.ctx;
+        let read_back = targets.iter().map(|target| {
+            let Target { shard, drive } = *target;
+            ctx.verify_shard(drive, write, shard, len)
+        });
+        let read_back = join_all(read_back).await;
+        for (target, found) in targets.iter().zip(read_back) {
+            let shard = usize::from(target.shard);
+            match found {
+                Health::Good => {
+                    self.health[shard] = Health::Good;
+                    self.placed.row.placement.holders[shard] = target.drive;
+                }
+                _ => {
+                    let drive = target.drive;
+                    tracing::warn!(%drive, %write, "healed shard does not read back");
+                    self.refused.insert(target.drive);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// After several targets together failed: each for itself, so that one bad drive does not keep
+    /// the others from being mended.
+    async fn one_by_one(&mut self, targets: &[Target]) -> Result<()> {
+        for target in targets {
+            let refused = match targets.len() {
+                1 => true,
+                _ => match self.rebuild(&[*target]).await {
+                    Ok(()) => false,
+                    Err(StoreError::WriteQuorum { .. }) => true,
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            if refused {
+                self.refused.insert(target.drive);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the row as it is now, and takes it out of the queue or back in with its new margin.
+    async fn settle(self) -> Result<Outcome> {
+        let write = self.placed.manifest().write;
+        if planted("heal-forgotten") {
+            let mut batch = Batch::new();
+            batch.delete(Table::Heal, self.entry.clone());
+            self.ctx.commit_alone(batch).await?;
+            return Ok(Outcome::Gone);
+        }
+        let wanted = self.placed.row.placement.clone();
+        let (bits, health) = (self.bits(), &self.health);
+        let name = self.placed.name.clone();
+        let manifest = self.placed.manifest().clone();
+        let dead = self.ctx.dead();
+        let edit = |placement: &mut Placement| {
+            let (mut change, before) = (Change::default(), placement.clone());
+            for (shard, holder) in placement.holders.iter_mut().enumerate() {
+                let new = wanted.holders.get(shard).copied().unwrap_or(*holder);
+                if new != *holder && health.get(shard) == Some(&Health::Good) {
+                    if !dead.contains(holder) {
+                        change.leave.push(*holder);
+                    }
+                    *holder = new;
+                }
+            }
+            placement.missing = bits;
+            let holders = placement.holders.clone();
+            placement.touched.retain(|drive| !holders.contains(drive));
+            change.leave.retain(|drive| !holders.contains(drive));
+            let margin = placed::margin(&manifest, placement);
+            if bits != 0 && *placement == before && keys::heal(margin, write) == *self.entry {
+                return None;
+            }
+            change.batch.delete(Table::Heal, self.entry.clone());
+            if bits != 0 {
+                change.batch.put_heal(margin, &name, manifest.order);
+            }
+            Some(change)
+        };
+        if self.ctx.change(&self.placed, edit).await?.is_none() {
+            let mut batch = Batch::new();
+            batch.delete(Table::Heal, self.entry.clone());
+            self.ctx.commit_alone(batch).await?;
+            return Ok(Outcome::Gone);
+        }
+        self.ctx.suspects().remove(&write);
+        if bits == 0 {
+            return Ok(Outcome::Whole { bytes: self.bytes });
+        }
+        let holders = wanted.holders.iter().zip(&self.health);
+        let drives = holders.filter(|(_, health)| **health != Health::Good);
+        Ok(Outcome::Waits {
+            drives: drives.map(|(drive, _)| *drive).collect(),
+            bytes: self.bytes,
+        })
+    }
+}
+
+/// Where each shard goes that can be made now: its own drive; else the one that the map wants for
+/// it; else another of the group; else a spare one. No drive gets two shards of a write.
+pub(super) fn choose(
+    ctx: &Context,
+    placed: &Placed,
+    health: &[Health],
+    refused: &BTreeSet<DriveId>,
+) -> Vec<Target> {
+    let manifest = placed.manifest();
+    let good = health
+        .iter()
+        .filter(|health| **health == Health::Good)
+        .count();
+    if good < manifest.geometry.data() {
+        return Vec::new();
+    }
+    let holders = &placed.row.placement.holders;
+    let group = ctx.store.group(group_of(manifest.bucket, &manifest.key));
+    let map = ctx.store.map();
+    let is_active = |drive: &DriveId| {
+        map.drive(*drive)
+            .is_some_and(|drive| drive.usage == DriveUse::Active)
+    };
+    let spare = map
+        .drives
+        .iter()
+        .map(|drive| drive.id)
+        .filter(|drive| !group.contains(drive));
+    let spare: Vec<DriveId> = spare.filter(|drive| is_active(drive)).collect();
+    // Drives that hold, or may still hold, a shard of the write.
+    let mut used: BTreeSet<DriveId> = holders
+        .iter()
+        .zip(health)
+        .filter(|(_, health)| **health != Health::Lost)
+        .map(|(drive, _)| *drive)
+        .collect();
+    let is_usable = |drive: &DriveId| {
+        ctx.store.drives().is_writable(*drive) && !refused.contains(drive) && is_active(drive)
+    };
+    let mut targets = Vec::new();
+    for (shard, health) in health.iter().enumerate() {
+        let own = match health {
+            Health::Good | Health::Away => continue,
+            Health::Bad => Some(holders[shard]).filter(|drive| is_usable(drive)),
+            Health::Lost => None,
+        };
+        let from = manifest.write.counter as usize % spare.len().max(1);
+        let others = group[shard..]
+            .iter()
+            .chain(&group[..shard])
+            .chain(&spare[from.min(spare.len())..])
+            .chain(&spare[..from.min(spare.len())]);
+        let mut others = others.filter(|drive| is_usable(drive) && !used.contains(drive));
+        if let Some(drive) = own.or_else(|| others.next().copied()) {
+            used.insert(drive);
+            targets.push(Target {
+                shard: shard as u8,
+                drive,
+            });
+        }
+    }
+    targets
+}

@@ -1,0 +1,229 @@
+//! The healer: every row that misses shards or copies becomes whole again.
+//!
+//! Owns: the heal queue, worked by margin, least first; what waits for what; its pace and its
+//! progress.
+//! Leaves to others: finding what is missing ([`crate::compare`], reads), rebuilding bytes (store).
+//! Always: what is missing is found by asking the drives, never believed; a row changes only after
+//! the new shard or copy is durable, under the row's locks, and leaves the queue in the same
+//! commit.
+
+mod book;
+mod coded;
+mod durability;
+mod inspect;
+mod plan;
+mod small;
+mod trouble;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use holdfast_index::Batch;
+use holdfast_index::rows::{self, HealEntry};
+use holdfast_protocol::DriveId;
+use holdfast_seam::Monotonic;
+
+pub(crate) use book::HealBook;
+pub(crate) use inspect::Health;
+pub(crate) use plan::plan;
+pub(crate) use trouble::Troubles;
+
+use crate::context::Context;
+use crate::error::{Result, chain};
+use crate::placed;
+
+/// How soon an attempt that failed is made again.
+const RETRY: Duration = Duration::from_secs(5);
+/// How soon a row is tried again that waits for a drive which nobody has seen since.
+const WAIT: Duration = Duration::from_secs(5 * 60);
+/// Rows that wait for a drive, remembered so that they are not asked about again and again.
+const DEFERRED_MAX: usize = 100_000;
+const PAGE: usize = 128;
+
+/// How one attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing is missing any more, and the row left the queue.
+    Whole {
+        /// Bytes written.
+        bytes: u64,
+    },
+    /// The row no longer exists; it left the queue.
+    Gone,
+    /// Part of it, or nothing, could be done now.
+    Waits {
+        /// For these drives.
+        drives: Vec<DriveId>,
+        /// Bytes written all the same.
+        bytes: u64,
+    },
+}
+
+struct Deferred {
+    until: Monotonic,
+    /// Tried again as soon as one of them is usable.
+    drives: Vec<DriveId>,
+}
+
+/// The worker.
+pub(crate) struct Healer {
+    ctx: Arc<Context>,
+    deferred: BTreeMap<Bytes, Deferred>,
+}
+
+impl Healer {
+    pub(crate) fn new(ctx: Arc<Context>) -> Self {
+        Self {
+            ctx,
+            deferred: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let stop = self.ctx.stop.clone();
+        loop {
+            match stop.unless(self.pass()).await {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    tracing::warn!(error = %chain(&error), "heal pass failed, trying again");
+                }
+            }
+            let now = self.ctx.clock().now();
+            let next = self
+                .deferred
+                .values()
+                .map(|deferred| deferred.until.since(now))
+                .min();
+            let rest = next.unwrap_or(self.ctx.config.rescan_interval);
+            let rest = rest.clamp(Duration::from_millis(100), self.ctx.config.rescan_interval);
+            if stop
+                .unless(self.ctx.heal.wait(self.ctx.clock(), rest))
+                .await
+                .is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Works the queue once, from the least margin up.
+    async fn pass(&mut self) -> Result<()> {
+        if self.ctx.heal_all.swap(false, Ordering::SeqCst) {
+            self.deferred.clear();
+        }
+        self.ctx.count_heal_queue().await?;
+        self.ctx.judge_vanished();
+        let mut after: Option<Bytes> = None;
+        loop {
+            if self.ctx.heal_book().holds_back() {
+                return Ok(());
+            }
+            let page = rows::heal_queue(&*self.ctx.index, after.as_deref(), PAGE).await?;
+            self.ctx.judge_vanished();
+            after = page.items.last().map(|entry| entry.key.clone());
+            let due: Vec<HealEntry> = page
+                .items
+                .into_iter()
+                .filter(|entry| self.is_due(entry))
+                .collect();
+            self.work(due).await;
+            if !page.more || after.is_none() {
+                break;
+            }
+        }
+        let now = self.ctx.clock().now();
+        self.deferred.retain(|_, deferred| deferred.until > now);
+        self.ctx.heal_book().waiting = self.deferred.len() as u64;
+        self.ctx.count_heal_queue().await?;
+        Ok(())
+    }
+
+    async fn work(&mut self, due: Vec<HealEntry>) {
+        let ctx = Arc::clone(&self.ctx);
+        let concurrency = ctx.config.heal_concurrency.max(1);
+        let mut attempts = stream::iter(due)
+            .map(|entry| {
+                let ctx = Arc::clone(&ctx);
+                async move {
+                    if ctx.heal_book().holds_back() {
+                        return None;
+                    }
+                    ctx.heal_active(1);
+                    let outcome = heal(&ctx, &entry).await;
+                    ctx.heal_active(-1);
+                    Some((entry, outcome))
+                }
+            })
+            .buffer_unordered(concurrency);
+        while let Some(attempt) = attempts.next().await {
+            if let Some((entry, outcome)) = attempt {
+                self.took(&entry, outcome);
+            }
+        }
+        self.ctx.heal_book().waiting = self.deferred.len() as u64;
+    }
+
+    fn took(&mut self, entry: &HealEntry, outcome: Result<Outcome>) {
+        let now = self.ctx.clock().now();
+        let (drives, wait) = match outcome {
+            Ok(Outcome::Whole { bytes }) => {
+                self.deferred.remove(&entry.key);
+                self.ctx.healed(bytes, now);
+                tracing::debug!(write = %entry.name.write(), bytes, "healed");
+                return;
+            }
+            Ok(Outcome::Gone) => {
+                self.deferred.remove(&entry.key);
+                self.ctx.heal_rows(-1);
+                return;
+            }
+            Ok(Outcome::Waits { drives, bytes }) => {
+                self.ctx.heal_wrote(bytes, now);
+                (drives, WAIT)
+            }
+            Err(error) => {
+                self.ctx.metrics.heal_failures.inc();
+                let write = entry.name.write();
+                tracing::warn!(%write, error = %chain(&error), "not healed, trying again");
+                (Vec::new(), RETRY)
+            }
+        };
+        if self.deferred.len() < DEFERRED_MAX {
+            let until = now.plus(wait);
+            self.deferred
+                .insert(entry.key.clone(), Deferred { until, drives });
+        }
+    }
+
+    /// Whether a row is to be tried now: it was not lately, or a drive it waits for is usable.
+    fn is_due(&self, entry: &HealEntry) -> bool {
+        let Some(deferred) = self.deferred.get(&entry.key) else {
+            return true;
+        };
+        let drives = self.ctx.store.drives();
+        self.ctx.clock().now() >= deferred.until
+            || deferred
+                .drives
+                .iter()
+                .any(|drive| drives.is_writable(*drive))
+    }
+}
+
+/// One attempt at one row.
+async fn heal(ctx: &Context, entry: &HealEntry) -> Result<Outcome> {
+    let Some(placed) = placed::find(&*ctx.index, &entry.name).await? else {
+        let mut batch = Batch::new();
+        batch.delete(holdfast_index::Table::Heal, entry.key.clone());
+        ctx.commit_alone(batch).await?;
+        return Ok(Outcome::Gone);
+    };
+    match placed.is_coded() {
+        true => coded::heal(ctx, &entry.key, placed).await,
+        false => small::heal(ctx, &entry.key, placed).await,
+    }
+}

@@ -1,0 +1,171 @@
+//! Heals small rows: copies from copies.
+//!
+//! Owns: keeping m + 1 copies of versions, parts and uploads that travel in their record.
+//! Leaves to others: guards and system records ([`crate::compare`]).
+//! Always: a new holder enters the row before the record is sent to it; a holder leaves it only
+//! when another has taken its place.
+
+use bytes::Bytes;
+use holdfast_index::{Batch, Table, keys};
+use holdfast_protocol::{DriveId, Placement};
+use holdfast_store::placement::group_of;
+
+use super::Outcome;
+use super::inspect::Health;
+use crate::context::Context;
+use crate::error::Result;
+use crate::placed::{self, Change, Placed};
+
+/// One attempt at a small row.
+pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result<Outcome> {
+    let health = ctx.copy_health(&placed).await;
+    let lacking = lacking(&placed, &health);
+    let targets = choose(ctx, &placed, &health, lacking);
+    let new: Vec<DriveId> = targets
+        .iter()
+        .copied()
+        .filter(|drive| !placed.row.placement.holders.contains(drive))
+        .collect();
+    let (mut made, mut bytes) = (Vec::new(), 0);
+    if !targets.is_empty() {
+        let announce = |placement: &mut Placement| {
+            let known: Vec<DriveId> = placement.drives().collect();
+            let before = placement.touched.len();
+            placement
+                .touched
+                .extend(new.iter().filter(|drive| !known.contains(drive)));
+            (placement.touched.len() > before).then(Change::default)
+        };
+        if ctx.change(&placed, announce).await?.is_none() {
+            return Ok(Outcome::Gone);
+        }
+        let record = ctx.store.read_record(&placed.row, true).await?;
+        for drive in targets {
+            ctx.heal_budget(record.len() as u64, placed.margin()).await;
+            let sealed = ctx.store.seal_copy(drive, record.clone(), None).await;
+            let read_back = match sealed {
+                Ok(()) => {
+                    let write = placed.manifest().write;
+                    ctx.store.record_from(drive, write, true).await.map(drop)
+                }
+                Err(error) => Err(error),
+            };
+            match read_back {
+                Ok(()) => {
+                    bytes += record.len() as u64;
+                    made.push(drive);
+                }
+                Err(error) => tracing::debug!(%drive, %error, "drive did not take a copy"),
+            }
+        }
+    }
+    settle(ctx, entry, &placed, &health, &made, bytes).await
+}
+
+/// Copies to be made: those that are bad, and what is short of m + 1.
+pub(super) fn lacking(placed: &Placed, health: &[Health]) -> usize {
+    let kept = health
+        .iter()
+        .filter(|health| matches!(health, Health::Good | Health::Away));
+    placed
+        .manifest()
+        .geometry
+        .copies()
+        .saturating_sub(kept.count())
+}
+
+/// Drives for new copies: those that have bad ones, then others of the group.
+pub(super) fn choose(
+    ctx: &Context,
+    placed: &Placed,
+    health: &[Health],
+    lacking: usize,
+) -> Vec<DriveId> {
+    if lacking == 0 || !health.contains(&Health::Good) {
+        return Vec::new();
+    }
+    let manifest = placed.manifest();
+    let holders = &placed.row.placement.holders;
+    let bad = holders
+        .iter()
+        .zip(health)
+        .filter(|(_, health)| **health == Health::Bad);
+    let bad = bad.map(|(drive, _)| *drive);
+    let group = ctx.store.group(group_of(manifest.bucket, &manifest.key));
+    let others = group.into_iter().filter(|drive| !holders.contains(drive));
+    bad.chain(others)
+        .filter(|drive| ctx.store.drives().is_writable(*drive))
+        .take(lacking)
+        .collect()
+}
+
+async fn settle(
+    ctx: &Context,
+    entry: &Bytes,
+    placed: &Placed,
+    health: &[Health],
+    made: &[DriveId],
+    bytes: u64,
+) -> Result<Outcome> {
+    let write = placed.manifest().write;
+    let manifest = placed.manifest().clone();
+    let old = placed.row.placement.holders.clone();
+    let mut left = 0;
+    let edit = |placement: &mut Placement| {
+        let (mut change, before) = (Change::default(), placement.clone());
+        let is_kept = |drive: &DriveId| {
+            let at = old.iter().position(|holder| holder == drive);
+            at.is_none_or(|at| matches!(health[at], Health::Good | Health::Away))
+        };
+        let doubtful: Vec<DriveId> = placement
+            .holders
+            .iter()
+            .copied()
+            .filter(|drive| !is_kept(drive) && !made.contains(drive))
+            .collect();
+        placement
+            .holders
+            .retain(|drive| is_kept(drive) || made.contains(drive));
+        for &drive in made {
+            if !placement.holders.contains(&drive) {
+                placement.holders.push(drive);
+            }
+        }
+        let copies = manifest.geometry.copies();
+        placement.missing = copies.saturating_sub(placement.holders.len()) as u64;
+        // A bad copy stays where it is until another took its place: what could not be read today
+        // may be readable tomorrow, and nobody looks for copies on drives that are no holders.
+        let (stay, lost) = doubtful.split_at(doubtful.len().min(placement.missing as usize));
+        placement.holders.extend(stay);
+        // One that was replaced may still be there: a purge must reach it.
+        placement.touched.extend(lost);
+        let holders = placement.holders.clone();
+        placement.touched.retain(|drive| !holders.contains(drive));
+        placement.touched.sort_unstable();
+        placement.touched.dedup();
+        left = placement.missing;
+        let margin = placed::margin(&manifest, placement);
+        if left != 0 && *placement == before && keys::heal(margin, write) == *entry {
+            return None;
+        }
+        change.batch.delete(Table::Heal, entry.clone());
+        if left != 0 {
+            change.batch.put_heal(margin, &placed.name, manifest.order);
+        }
+        Some(change)
+    };
+    if ctx.change(placed, edit).await?.is_none() {
+        let mut batch = Batch::new();
+        batch.delete(Table::Heal, entry.clone());
+        ctx.commit_alone(batch).await?;
+        return Ok(Outcome::Gone);
+    }
+    ctx.suspects().remove(&write);
+    match left {
+        0 => Ok(Outcome::Whole { bytes }),
+        _ => Ok(Outcome::Waits {
+            drives: ctx.store.group(group_of(manifest.bucket, &manifest.key)),
+            bytes,
+        }),
+    }
+}

@@ -1,0 +1,213 @@
+//! Facts about the merge: clause by clause, all small sets, random histories.
+
+mod clauses;
+mod exhaustive;
+mod history;
+
+use holdfast_protocol::{
+    BucketId, DriveId, GatewayId, Generation, Geometry, Order, RecordKind, TombstoneTarget,
+    VersionName, WriteId,
+};
+
+use super::*;
+
+const BUCKET: BucketId = BucketId::new(7);
+
+fn w(counter: u64) -> WriteId {
+    WriteId {
+        gateway: GatewayId::new(1),
+        gateway_epoch: 1,
+        counter,
+    }
+}
+
+fn o(sequence: u64) -> Order {
+    Order {
+        generation: Generation::new(1),
+        sequence,
+    }
+}
+
+fn d(number: u64) -> DriveId {
+    DriveId::new(number)
+}
+
+/// 2+1: coded writes need 3 shards and are read from 2; small ones have 2 copies.
+fn geometry() -> Geometry {
+    Geometry::new(2, 1).unwrap()
+}
+
+/// Records of a test; the write of a record is also its order unless said otherwise.
+#[derive(Clone)]
+struct Case(Records);
+
+impl Case {
+    /// A bucket, and nothing in it.
+    fn new() -> Self {
+        let case = Self(Records::new(geometry()));
+        case.system(1, "b", Some(BUCKET), &[1, 2])
+    }
+    fn put(mut self, at: u64, kind: RecordKind, fact: Fact, copies: Vec<Kept>) -> Self {
+        for copy in copies {
+            self.0.add(w(at), o(at), kind, copy);
+        }
+        self.0.describe(w(at), fact);
+        self
+    }
+    fn plain(drives: &[u64]) -> Vec<Kept> {
+        let kept = |&drive| Kept {
+            drive: d(drive),
+            shard: None,
+            is_damaged: false,
+        };
+        drives.iter().map(kept).collect()
+    }
+    fn system(self, at: u64, name: &str, bucket: Option<BucketId>, drives: &[u64]) -> Self {
+        let fact = Fact::System {
+            kind: BUCKET_KIND.to_owned(),
+            name: name.to_owned(),
+            bucket,
+            is_deleted: bucket.is_none(),
+        };
+        self.put(at, RecordKind::System, fact, Self::plain(drives))
+    }
+    fn version(self, at: u64, name: VersionName, body: BodyFact, copies: Vec<Kept>) -> Self {
+        let (bucket, key) = (BUCKET, "k".to_owned());
+        let fact = Fact::Version {
+            bucket,
+            key,
+            name,
+            geometry: geometry(),
+            body,
+        };
+        self.put(at, RecordKind::Commit, fact, copies)
+    }
+    /// A small null version.
+    fn small(self, at: u64, drives: &[u64]) -> Self {
+        self.version(at, VersionName::Null, BodyFact::Small, Self::plain(drives))
+    }
+    /// A small version of a versioned bucket.
+    fn ordered(self, at: u64, drives: &[u64]) -> Self {
+        self.version(
+            at,
+            VersionName::Ordered,
+            BodyFact::Small,
+            Self::plain(drives),
+        )
+    }
+    fn coded_body() -> BodyFact {
+        BodyFact::Coded {
+            drives: vec![d(1), d(2), d(3)],
+            digests: vec![11, 12, 13],
+        }
+    }
+    fn shards(shards: &[u8]) -> Vec<Kept> {
+        let kept = |&shard: &u8| Kept {
+            drive: d(u64::from(shard) + 1),
+            shard: Some((shard, 11 + u64::from(shard))),
+            is_damaged: false,
+        };
+        shards.iter().map(kept).collect()
+    }
+    /// A coded null version on drives 1, 2, 3, of which these shards were found.
+    fn coded(self, at: u64, shards: &[u8]) -> Self {
+        self.version(
+            at,
+            VersionName::Null,
+            Self::coded_body(),
+            Self::shards(shards),
+        )
+    }
+    fn complete(self, at: u64, upload: u64, parts: &[(u16, u64)]) -> Self {
+        let parts = parts
+            .iter()
+            .map(|(number, write)| (*number, w(*write)))
+            .collect();
+        let body = BodyFact::Parts {
+            upload: w(upload),
+            parts,
+        };
+        self.version(at, VersionName::Null, body, Self::plain(&[1, 2]))
+    }
+    fn upload(self, at: u64) -> Self {
+        let fact = Fact::Upload {
+            bucket: BUCKET,
+            key: "k".to_owned(),
+            geometry: geometry(),
+        };
+        self.put(at, RecordKind::Commit, fact, Self::plain(&[1, 2]))
+    }
+    fn part(self, at: u64, upload: u64, number: u16, shards: &[u8]) -> Self {
+        let (bucket, key, upload) = (BUCKET, "k".to_owned(), w(upload));
+        let (geometry, body) = (geometry(), Self::coded_body());
+        let fact = Fact::Part {
+            bucket,
+            key,
+            upload,
+            number,
+            geometry,
+            body,
+        };
+        self.put(at, RecordKind::Commit, fact, Self::shards(shards))
+    }
+    fn metadata(self, at: u64, target: u64) -> Self {
+        let fact = Fact::Metadata {
+            bucket: BUCKET,
+            key: "k".to_owned(),
+            target: w(target),
+        };
+        self.put(at, RecordKind::Metadata, fact, Self::plain(&[1, 2]))
+    }
+    fn tombstone(self, at: u64, target: TombstoneTarget) -> Self {
+        let fact = Fact::Tombstone {
+            bucket: BUCKET,
+            key: "k".to_owned(),
+            target,
+        };
+        self.put(at, RecordKind::Tombstone, fact, Self::plain(&[1, 2]))
+    }
+    fn delete(self, at: u64) -> Self {
+        self.tombstone(at, TombstoneTarget::Null)
+    }
+    fn abort(self, at: u64, upload: u64) -> Self {
+        self.tombstone(at, TombstoneTarget::Upload(w(upload)))
+    }
+    fn void(self, at: u64, target: u64) -> Self {
+        let fact = Fact::Void { target: w(target) };
+        self.put(at, RecordKind::Void, fact, Self::plain(&[1, 2]))
+    }
+    fn unreadable(mut self, at: u64, kind: RecordKind, drives: &[u64]) -> Self {
+        for mut copy in Self::plain(drives) {
+            copy.is_damaged = true;
+            self.0.add(w(at), o(at), kind, copy);
+        }
+        self
+    }
+    fn absent(mut self, drives: &[u64]) -> Self {
+        self.0.absent = drives.iter().map(|drive| d(*drive)).collect();
+        self
+    }
+    fn known(mut self, at: u64) -> Self {
+        self.0.found.get_mut(&w(at)).unwrap().is_known = true;
+        self
+    }
+    fn claim(mut self) -> Self {
+        self.0.index_decides = true;
+        self
+    }
+    fn decide(&self) -> Merged {
+        decide(&self.0)
+    }
+    fn fate(&self, at: u64) -> Fate {
+        self.decide().fates[&w(at)]
+    }
+}
+
+const SHOWN: Fate = Fate::Version {
+    metadata: None,
+    is_current: true,
+};
+
+fn by(at: u64) -> Fate {
+    Fate::Retired { by: w(at) }
+}

@@ -1,0 +1,338 @@
+//! Purges what was retired.
+//!
+//! Owns: the purge queue: waiting for readers, asking drives, noting who has answered, forgetting
+//! guards.
+//! Leaves to others: what is retired (gateway, healer, sweep).
+//! Always: a row leaves the queue only when every drive it waits for has acknowledged durably or is
+//! on the dead list; the first write of a row goes after its others; a guard is forgotten after
+//! that, oldest first, and only while nothing that it covers can still be found on a drive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use holdfast_index::rows::{self, PurgeEntry};
+use holdfast_index::{Batch, Table, keys};
+use holdfast_protocol::{DriveId, GatewayId, PurgeRow, WriteId};
+use holdfast_seam::planted;
+
+use crate::context::Context;
+use crate::error::{Result, chain};
+use crate::guard;
+
+/// Retired writes are collected for so long, so that many share one call and one sync.
+const COLLECT: Duration = Duration::from_millis(300);
+/// Rows of which it is remembered who dropped all but the first write; of more, they are asked
+/// again.
+const OTHERS_DONE_MAX: usize = 10_000;
+/// How soon a row is tried again that waits for a reader.
+const READER_RETRY: Duration = Duration::from_secs(1);
+
+/// The worker.
+pub(crate) struct Purger {
+    ctx: Arc<Context>,
+    /// Rows up to here were seen and wait for a drive or a reader.
+    cursor: Option<Bytes>,
+    /// Whether an unguarded row at or before the cursor still waits.
+    older_waits: bool,
+    /// Rows at or before the cursor.
+    rows_behind: i64,
+    /// Of rows that are not done: drives that dropped all but the first write.
+    others_done: BTreeMap<Bytes, BTreeSet<DriveId>>,
+}
+
+/// What a pass left behind.
+#[derive(Debug, Default)]
+struct Pass {
+    /// A row waits for a reader.
+    reader_waits: bool,
+    /// An unguarded row is not done.
+    unguarded_waits: bool,
+}
+
+impl Purger {
+    pub(crate) fn new(ctx: Arc<Context>) -> Self {
+        Self {
+            ctx,
+            cursor: None,
+            older_waits: false,
+            rows_behind: 0,
+            others_done: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let stop = self.ctx.stop.clone();
+        let mut is_full = true;
+        let mut since_full = self.ctx.clock().now();
+        loop {
+            let left = match stop.unless(self.pass(is_full)).await {
+                None => return,
+                Some(Ok(left)) => left,
+                Some(Err(error)) => {
+                    tracing::warn!(error = %chain(&error), "purge pass failed, trying again");
+                    Pass::default()
+                }
+            };
+            if is_full {
+                since_full = self.ctx.clock().now();
+            }
+            let wait = self.wait(&left);
+            match stop.unless(wait).await {
+                None => return,
+                Some(ControlFlow::Break(())) => is_full = true,
+                Some(ControlFlow::Continue(())) => {
+                    let age = self.ctx.clock().now().since(since_full);
+                    is_full = left.reader_waits || age >= self.ctx.config.rescan_interval;
+                }
+            }
+            is_full |= self.ctx.purge_all.swap(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits for something to do; breaks when the whole queue is to be looked at again.
+    async fn wait(&self, left: &Pass) -> ControlFlow<()> {
+        let clock = self.ctx.clock();
+        let rest = match left.reader_waits {
+            true => READER_RETRY,
+            false => self.ctx.config.rescan_interval,
+        };
+        tokio::select! {
+            biased;
+            rang = self.ctx.purge.wait(clock, rest) => {
+                if !rang {
+                    return ControlFlow::Break(());
+                }
+            }
+            () = self.ctx.readers.left(), if left.reader_waits => {}
+        }
+        clock.sleep(COLLECT).await;
+        ControlFlow::Continue(())
+    }
+
+    /// Works the queue from the cursor, or all of it.
+    async fn pass(&mut self, is_full: bool) -> Result<Pass> {
+        if is_full {
+            (self.cursor, self.older_waits, self.rows_behind) = (None, false, 0);
+        }
+        // Rows of orders below the mark are all there: the cursor need not look back.
+        let settled = self.ctx.index.settled().await?;
+        let first_write = WriteId {
+            gateway: GatewayId::new(0),
+            gateway_epoch: 0,
+            counter: 0,
+        };
+        let end = keys::purge(settled, first_write);
+        let (mut after, mut rows_ahead) = (self.cursor.clone(), 0);
+        let mut all = Pass {
+            unguarded_waits: self.older_waits,
+            ..Pass::default()
+        };
+        loop {
+            let limit = self.ctx.config.purge_batch_rows;
+            let page = rows::purge_queue(&*self.ctx.index, after.as_deref(), limit).await?;
+            let Some(last) = page.items.last().map(|entry| entry.key.clone()) else {
+                break;
+            };
+            let (items, more) = (page.items, page.more);
+            let left = self.work(items, &mut all).await?;
+            if last < end {
+                self.cursor = Some(last.clone());
+                self.older_waits = all.unguarded_waits;
+                self.rows_behind += left;
+            } else {
+                rows_ahead += left;
+            }
+            after = Some(last);
+            if !more {
+                break;
+            }
+        }
+        self.ctx
+            .metrics
+            .purge_backlog
+            .set(self.rows_behind + rows_ahead);
+        Ok(all)
+    }
+
+    /// Does what can be done for these rows; returns how many stay in the queue.
+    async fn work(&mut self, entries: Vec<PurgeEntry>, pass: &mut Pass) -> Result<i64> {
+        let ticket = self.ctx.readers.ticket();
+        let (dead, guards_may_go) = (self.ctx.dead(), self.ctx.guards_may_go());
+        let (mut ready, mut left) = (Vec::with_capacity(entries.len()), 0);
+        for mut entry in entries {
+            entry.row.waiting.retain(|drive| !dead.contains(drive));
+            entry
+                .row
+                .guard_holders
+                .retain(|drive| !dead.contains(drive));
+            if self.ctx.readers.blocks(ticket, &entry.row.writes) {
+                pass.reader_waits = true;
+                left += 1;
+                pass.unguarded_waits |= entry.row.guard.is_none();
+                continue;
+            }
+            ready.push(entry);
+        }
+        guard::replenish(&self.ctx, &mut ready).await?;
+        let before: Vec<_> = ready.iter().map(|entry| entry.row.clone()).collect();
+        self.purge_writes(&mut ready).await;
+        if planted("purge-unacknowledged") {
+            ready.iter_mut().for_each(|entry| entry.row.waiting.clear());
+        }
+        if guards_may_go || planted("tombstone-dropped") {
+            self.forget_guards(&mut ready, pass.unguarded_waits).await;
+        }
+        let mut batch = Batch::new();
+        for (entry, before) in ready.iter_mut().zip(before) {
+            self.take_over(entry, &before, &dead).await?;
+            let row = &entry.row;
+            if row.waiting.is_empty() && (row.guard.is_none() || row.guard_holders.is_empty()) {
+                batch.delete_purge(entry.order, entry.write);
+                continue;
+            }
+            left += 1;
+            pass.unguarded_waits |= row.guard.is_none();
+            if *row != before {
+                batch.put_purge(entry.order, entry.write, row);
+            }
+        }
+        self.ctx.commit_alone(batch).await?;
+        if left > 0 {
+            let (failed, trash) = (self.ctx.failed_writes().len(), self.ctx.trash().len());
+            let first = ready.first().map(|entry| entry.row.clone());
+            tracing::debug!(
+                left,
+                guards_may_go,
+                failed,
+                trash,
+                ?first,
+                "purge entries wait"
+            );
+        }
+        Ok(left)
+    }
+
+    /// Takes over holders of the guard that the comparison found while drives were asked; not dead
+    /// ones, which the row still names.
+    async fn take_over(
+        &self,
+        entry: &mut PurgeEntry,
+        before: &PurgeRow,
+        dead: &BTreeSet<DriveId>,
+    ) -> Result<()> {
+        if before.guard.is_none() {
+            return Ok(());
+        }
+        let present = self.ctx.index.get(Table::Purge, &entry.key).await?;
+        let present = present.and_then(|row| PurgeRow::decode(&row.value).ok());
+        for drive in present.map(|row| row.guard_holders).unwrap_or_default() {
+            let known = |row: &PurgeRow| row.guard_holders.contains(&drive);
+            if !dead.contains(&drive) && !known(before) && !known(&entry.row) {
+                entry.row.guard_holders.push(drive);
+            }
+        }
+        Ok(())
+    }
+
+    /// Purges the writes on the drives that the rows wait for, and notes who acknowledged.
+    ///
+    /// The first write of a row goes last, when all drives have dropped the others: it is the
+    /// record that says what became of them (a Complete keeps its upload from opening again).
+    async fn purge_writes(&mut self, ready: &mut [PurgeEntry]) {
+        let mut wanted: BTreeMap<DriveId, Vec<WriteId>> = BTreeMap::new();
+        for entry in ready.iter() {
+            let others = match entry.row.writes.as_slice() {
+                [_, others @ ..] if !others.is_empty() => others,
+                writes => writes,
+            };
+            let done = self.others_done.get(&entry.key);
+            for drive in &entry.row.waiting {
+                if done.is_none_or(|done| !done.contains(drive)) {
+                    wanted.entry(*drive).or_default().extend(others);
+                }
+            }
+        }
+        let acked = self.call(wanted).await;
+        let mut last: BTreeMap<DriveId, Vec<WriteId>> = BTreeMap::new();
+        let mut is_last = vec![false; ready.len()];
+        for (entry, is_last) in ready.iter_mut().zip(&mut is_last) {
+            if entry.row.writes.len() < 2 {
+                entry.row.waiting.retain(|drive| !acked.contains(drive));
+                continue;
+            }
+            let done = self.others_done.remove(&entry.key).unwrap_or_default();
+            let is_done = |drive: &DriveId| done.contains(drive) || acked.contains(drive);
+            *is_last = entry.row.waiting.iter().all(is_done);
+            if *is_last {
+                for drive in &entry.row.waiting {
+                    last.entry(*drive).or_default().push(entry.row.writes[0]);
+                }
+            } else if self.others_done.len() < OTHERS_DONE_MAX {
+                let waiting = entry.row.waiting.iter().copied();
+                self.others_done
+                    .insert(entry.key.clone(), waiting.filter(is_done).collect());
+            }
+        }
+        let acked = self.call(last).await;
+        for (entry, _) in ready
+            .iter_mut()
+            .zip(is_last)
+            .filter(|(_, is_last)| *is_last)
+        {
+            entry.row.waiting.retain(|drive| !acked.contains(drive));
+        }
+    }
+
+    /// Purges guards that have nothing left to guard, oldest first: a deletion takes over what its
+    /// predecessors wait for, so none goes while an older row without a guard waits.
+    async fn forget_guards(&self, ready: &mut [PurgeEntry], older_waits: bool) {
+        let mut wanted: BTreeMap<DriveId, Vec<WriteId>> = BTreeMap::new();
+        let mut may_go = Vec::new();
+        let mut older_waits = older_waits;
+        for (at, entry) in ready.iter().enumerate() {
+            let is_done = entry.row.waiting.is_empty() || planted("tombstone-dropped");
+            let Some(guard) = entry.row.guard else {
+                older_waits |= !is_done;
+                continue;
+            };
+            if is_done && !older_waits {
+                may_go.push(at);
+                for &drive in &entry.row.guard_holders {
+                    wanted.entry(drive).or_default().push(guard);
+                }
+            }
+        }
+        let acked = self.call(wanted).await;
+        for at in may_go {
+            ready[at]
+                .row
+                .guard_holders
+                .retain(|drive| !acked.contains(drive));
+        }
+    }
+
+    /// The drives that purged all of theirs.
+    async fn call(&self, wanted: BTreeMap<DriveId, Vec<WriteId>>) -> BTreeSet<DriveId> {
+        let calls = wanted
+            .into_iter()
+            .filter(|(drive, _)| self.ctx.store.drives().is_reachable(*drive))
+            .map(|(drive, writes)| async move {
+                for chunk in writes.chunks(self.ctx.config.purge_call_writes) {
+                    let purged = self.ctx.store.purge(drive, chunk.to_vec()).await;
+                    if let Err(error) = purged {
+                        self.ctx.metrics.purge_failures.inc();
+                        tracing::debug!(%drive, %error, "drive did not purge, asking again later");
+                        return None;
+                    }
+                    self.ctx.metrics.purged_writes.inc_by(chunk.len() as u64);
+                }
+                Some(drive)
+            });
+        join_all(calls).await.into_iter().flatten().collect()
+    }
+}

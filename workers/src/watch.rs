@@ -1,0 +1,238 @@
+//! Watches the drives.
+//!
+//! Owns: asking every drive how it does, what state that makes it, and noticing one that came back.
+//! Leaves to others: comparing it ([`crate::compare`]), changing the map (gateway).
+//! Always: a drive that was away for longer than the suspect time, or whose log lost its end, is
+//! compared before it counts as whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_index::rows;
+use holdfast_protocol::rpc::{DriveError, DriveStatus};
+use holdfast_protocol::{DriveId, LogId};
+use holdfast_seam::Monotonic;
+use holdfast_store::survey;
+
+use crate::config::WorkersConfig;
+use crate::context::{CompareReason, Context};
+use crate::error::{Result, chain};
+
+/// How a drive is, from how long it has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DriveState {
+    /// It answers.
+    Up,
+    /// It has not answered for a little while.
+    Suspect,
+    /// It has not answered for a while.
+    Down,
+    /// It has not answered for so long that what it holds is healed elsewhere.
+    Out,
+}
+
+impl DriveState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Up, Self::Suspect, Self::Down, Self::Out];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+            Self::Out => "out",
+        }
+    }
+
+    fn after(config: &WorkersConfig, silent: Duration) -> Self {
+        match silent {
+            silent if silent >= config.out_after => Self::Out,
+            silent if silent >= config.down_after => Self::Down,
+            silent if silent >= config.suspect_after => Self::Suspect,
+            _ => Self::Up,
+        }
+    }
+}
+
+/// What is known of a drive.
+#[derive(Clone, Debug)]
+pub struct DriveHealthEntry {
+    /// How it is.
+    pub state: DriveState,
+    /// When it answered last, or when it was first asked.
+    pub last_seen: Monotonic,
+    /// What it answered last.
+    pub status: Option<DriveStatus>,
+    /// The log it had when it answered last.
+    log: Option<LogId>,
+}
+
+/// What is known of all drives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DriveHealthBook {
+    pub(crate) drives: BTreeMap<DriveId, DriveHealthEntry>,
+}
+
+impl DriveHealthBook {
+    /// How a drive is; one that was never asked is up until proven otherwise.
+    pub(crate) fn state(&self, drive: DriveId) -> DriveState {
+        self.drives
+            .get(&drive)
+            .map_or(DriveState::Up, |entry| entry.state)
+    }
+}
+
+/// The worker.
+pub(crate) struct Watcher {
+    ctx: Arc<Context>,
+}
+
+impl Watcher {
+    pub(crate) fn new(ctx: Arc<Context>) -> Self {
+        Self { ctx }
+    }
+
+    pub(crate) async fn run(self) {
+        let stop = self.ctx.stop.clone();
+        loop {
+            match stop.unless(self.poll()).await {
+                None => return,
+                Some(Err(error)) => {
+                    tracing::warn!(error = %chain(&error), "drives could not be watched");
+                }
+                Some(Ok(())) => {}
+            }
+            let rest = self.ctx.clock().sleep(self.ctx.config.poll_interval);
+            if stop.unless(rest).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Asks every drive once.
+    async fn poll(&self) -> Result<()> {
+        let config = &self.ctx.config;
+        let deadline = config.drive_deadline.min(config.poll_interval * 5);
+        let answers = survey::status_of_all(self.ctx.store.drives(), deadline).await;
+        let mut returned = Vec::new();
+        {
+            let now = self.ctx.clock().now();
+            let mut book = self.ctx.health();
+            for (drive, answer) in answers {
+                self.note(&mut book, now, drive, answer, &mut returned);
+            }
+            let living = self.ctx.living();
+            for drive in &living {
+                let factor = self.ctx.store.drives().latency_factor(*drive);
+                let gauge = &self.ctx.metrics.latency_factor;
+                let gauge = gauge.with_label_values(&[&drive.to_string()]);
+                gauge.set(factor.unwrap_or(1.0));
+            }
+            for state in DriveState::ALL {
+                let count = living
+                    .iter()
+                    .filter(|drive| book.state(**drive) == state)
+                    .count();
+                let gauge = &self.ctx.metrics.drives;
+                gauge.with_label_values(&[state.as_str()]).set(count as i64);
+            }
+        }
+        // Before anything that returned has the healer look again.
+        self.ctx.judge_vanished();
+        for drive in returned {
+            self.returned(drive).await?;
+        }
+        Ok(())
+    }
+
+    /// Has a drive that was absent from the claim obey the generation served, and the index: a
+    /// quorum of its cluster does.
+    async fn fence(&self, drive: DriveId, status: &DriveStatus) {
+        let serving = self.ctx.store.drives().serving();
+        if status.generation >= serving.generation || status.cluster != self.ctx.store.cluster() {
+            return;
+        }
+        let claimant = serving.claimant;
+        let (drives, deadline) = (self.ctx.store.drives(), self.ctx.config.drive_deadline);
+        let generation = serving.generation;
+        match survey::claim(drives, drive, deadline, generation, claimant, true).await {
+            Ok(()) => tracing::info!(%drive, %generation, "drive obeys the generation now"),
+            Err(error) => tracing::warn!(%drive, %error, "drive does not grant the generation"),
+        }
+    }
+
+    fn note(
+        &self,
+        book: &mut DriveHealthBook,
+        now: Monotonic,
+        drive: DriveId,
+        answer: std::result::Result<DriveStatus, DriveError>,
+        returned: &mut Vec<Return>,
+    ) {
+        let entry = book.drives.entry(drive).or_insert(DriveHealthEntry {
+            state: DriveState::Up,
+            last_seen: now,
+            status: None,
+            log: None,
+        });
+        let was_reachable = self.ctx.store.drives().is_reachable(drive);
+        match answer {
+            Ok(status) => {
+                self.ctx.store.drives().note(drive, true, status.writable);
+                let lost_log = entry.log.is_some_and(|log| log != status.end.log);
+                let is_first = entry.status.is_none();
+                if is_first || !was_reachable || entry.state != DriveState::Up || lost_log {
+                    tracing::info!(%drive, was = entry.state.as_str(), "drive answers");
+                    let was_away = entry.state != DriveState::Up || lost_log;
+                    returned.push(Return {
+                        drive,
+                        status: status.clone(),
+                        was_away,
+                    });
+                }
+                entry.log = Some(status.end.log);
+                entry.status = Some(status);
+                entry.last_seen = now;
+                entry.state = DriveState::Up;
+            }
+            Err(error) => {
+                self.ctx.store.drives().note(drive, false, false);
+                let state = DriveState::after(&self.ctx.config, now.since(entry.last_seen));
+                if state != entry.state || was_reachable {
+                    let state = state.as_str();
+                    tracing::warn!(%drive, state, %error, "drive does not answer");
+                }
+                if state == DriveState::Out && entry.state != DriveState::Out {
+                    self.ctx.ask_compare(drive, CompareReason::Lost);
+                }
+                entry.state = state;
+            }
+        }
+    }
+
+    /// A drive answers again: what waited for it goes on, and it is compared unless it was away
+    /// only for a moment and has its whole log.
+    async fn returned(&self, back: Return) -> Result<()> {
+        self.fence(back.drive, &back.status).await;
+        let seen = rows::get_seen(&*self.ctx.index, back.drive).await?;
+        let end = back.status.end;
+        let lost = seen.is_some_and(|seen| end.log != seen.log || end.batch < seen.batch);
+        if lost || back.was_away {
+            self.ctx.ask_compare(back.drive, CompareReason::NotWhole);
+        }
+        self.ctx.compare.ring();
+        self.ctx.purge_everything();
+        self.ctx.heal.ring();
+        Ok(())
+    }
+}
+
+/// A drive that answers again.
+struct Return {
+    drive: DriveId,
+    status: DriveStatus,
+    /// For longer than the suspect time, or its log is another one.
+    was_away: bool,
+}

@@ -1,0 +1,170 @@
+//! What healing promises beyond mending: marks, plans, guards, pauses.
+//!
+//! Goal: what is missing is noted where a restart finds it, a plan is what is done, a guard keeps
+//! its number of copies.
+//! Method: as in `cluster.rs`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_index::rows;
+use holdfast_protocol::DriveId;
+use support::{Cluster, body, config};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_notes_in_the_row_what_is_missing_and_a_restart_knows_it() {
+    let mut cluster = Cluster::new("2+1", 3);
+    let config = holdfast_workers::WorkersConfig {
+        compare_interval: Duration::from_millis(100),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    let small = running.put("b", &body(2, 100), true).await.unwrap();
+    running.until_quiet().await;
+    running.workers.pause_heal(true);
+    let lost = row.placement.holders[1];
+    cluster.drive(lost).lose(row.manifest.write);
+    let lost_copy = small.placement.holders[0];
+    cluster.drive(lost_copy).lose(small.manifest.write);
+    running
+        .until("the rows say so", || async {
+            let (coded, small) = (running.row("a").await.unwrap(), running.row("b").await);
+            coded.placement.missing == 0b10 && small.unwrap().placement.missing == 1
+        })
+        .await;
+    let queued = rows::heal_queue(&*running.index, None, 10).await.unwrap();
+    let margins: Vec<u8> = queued.items.iter().map(|entry| entry.margin).collect();
+    assert_eq!(margins, [0, 0]);
+    assert_eq!(running.get("a").await.unwrap(), body(1, 100_000));
+    let status = running.workers.heal_status();
+    assert!(status.paused && status.eta_seconds.is_none(), "{status:?}");
+    // The queue outlives the process, the pause does not.
+    cluster.kill(running).await;
+    let running = cluster.start().await;
+    running.until_quiet().await;
+    assert!(cluster.drive(lost).holds(row.manifest.write));
+    assert_eq!(running.row("a").await.unwrap().placement.missing, 0);
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_what_the_real_run_does() {
+    let mut cluster = Cluster::new("2+1", 5);
+    let running = cluster.start().await;
+    let mut expected = BTreeMap::new();
+    for number in 0..8 {
+        let key = format!("key {number}");
+        let len = if number % 2 == 0 { 90_000 } else { 100 };
+        let row = running.put(&key, &body(number, len), true).await.unwrap();
+        expected.insert(row.manifest.write.to_string(), (key, row));
+    }
+    running.until_quiet().await;
+    running.workers.pause_heal(true);
+    let gone = cluster.drives[1].id;
+    cluster.drive(gone).empty();
+    let on_gone = expected
+        .values()
+        .filter(|(_, row)| row.placement.holders.contains(&gone))
+        .count();
+    assert!(on_gone > 0);
+    running
+        .until("the loss is queued", || async {
+            let plan = running.workers.heal_plan(100).await.unwrap();
+            plan.items.len() == on_gone && running.workers.heal_status().drives_comparing.is_empty()
+        })
+        .await;
+    let plan = running.workers.heal_plan(100).await.unwrap();
+    assert!(!plan.more);
+    running.workers.pause_heal(false);
+    running.until_quiet().await;
+    for item in plan.items {
+        let (key, before) = &expected[&item.write];
+        assert_eq!((&item.key, item.waits_for), (key, None));
+        let after = running.row(key).await.unwrap().placement;
+        let parse = |drive: &String| DriveId::parse(drive).unwrap();
+        for (shard, target) in item.shards.iter().zip(&item.targets) {
+            assert_eq!(after.holders[usize::from(*shard)], parse(target), "{key}");
+        }
+        for target in &item.targets {
+            assert!(after.holders.contains(&parse(target)), "{key}");
+            assert!(cluster.drive(parse(target)).holds(before.manifest.write));
+        }
+    }
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_gets_a_new_holder_when_one_of_its_drives_is_out() {
+    let mut cluster = Cluster::new("2+1", 5);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    // A drive that is away keeps the tombstone from being forgotten.
+    let away = row.placement.holders[2];
+    cluster.drive(away).set_down(true);
+    running.delete("a", true).await;
+    let entry = || async {
+        let queue = rows::purge_queue(&*running.index, None, 10).await.unwrap();
+        queue
+            .items
+            .into_iter()
+            .find(|entry| entry.row.guard.is_some())
+    };
+    let (guard, holders) = {
+        let entry = entry().await.unwrap();
+        (entry.row.guard.unwrap(), entry.row.guard_holders)
+    };
+    let lost = *holders.iter().find(|drive| **drive != away).unwrap();
+    cluster.drive(lost).set_down(true);
+    running
+        .until("others hold it", || async {
+            let living = cluster
+                .drives
+                .iter()
+                .filter(|drive| ![away, lost].contains(&drive.id));
+            living.filter(|drive| drive.holds(guard)).count() >= 2
+        })
+        .await;
+    assert!(entry().await.unwrap().row.guard_holders.contains(&lost));
+    cluster.drive(lost).set_down(false);
+    cluster.drive(away).set_down(false);
+    running.until_quiet().await;
+    assert!(cluster.drives.iter().all(|drive| !drive.holds(guard)));
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healing_that_waits_for_a_drive_has_no_measured_end() {
+    let mut cluster = Cluster::new("2+2", 4);
+    let running = cluster.start().await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    cluster.drive(row.placement.holders[0]).set_down(true);
+    let down = row.placement.holders[0];
+    running
+        .until("it is seen to be down", || async {
+            !running.store.drives().is_reachable(down)
+        })
+        .await;
+    running.put("b", &body(2, 100_000), true).await.unwrap();
+    running
+        .until("it waits", || async {
+            let status = running.workers.heal_status();
+            status.backlog_objects > 0 && status.waiting_objects > 0
+        })
+        .await;
+    assert_eq!(running.workers.heal_status().eta_seconds, None);
+    cluster.drive(down).set_down(false);
+    running.until_quiet().await;
+    assert_eq!(running.workers.heal_status().eta_seconds, Some(0));
+    running.workers.stop().await;
+}

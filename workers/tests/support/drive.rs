@@ -1,0 +1,492 @@
+//! A drive in memory that keeps the contract of `protocol::rpc`, and can be made to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use holdfast_protocol::rpc::{
+    BlockSpan, Cell, DriveCall, DriveError, DriveReply, DriveRequest, DriveStatus, InventoryEntry,
+    LeaseView, LogPosition, Piece, SealShard,
+};
+use holdfast_protocol::{
+    BLOCK_LEN, ClaimantId, ClusterId, DriveId, EncodedRecord, Generation, IndexId, LogId, Order,
+    RecordHead, RecordKind, WriteId,
+};
+use holdfast_seam::NodeClient;
+
+/// A sealed shard.
+#[derive(Clone, Debug)]
+struct Shard {
+    index: u8,
+    digest: u64,
+    cells: Vec<Cell>,
+    is_rotten: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    record: EncodedRecord,
+    head: RecordHead,
+    shard: Option<Shard>,
+    is_damaged: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    granted: Option<(Generation, ClaimantId, IndexId)>,
+    log: LogPosition,
+    rows: BTreeMap<WriteId, Row>,
+    staged: BTreeMap<(WriteId, u8), Vec<Cell>>,
+    purged: BTreeSet<WriteId>,
+    is_down: bool,
+    is_full: bool,
+    /// Its medium cannot be read.
+    is_unreadable: bool,
+    /// Reads of blocks take so long.
+    slow: std::time::Duration,
+    /// Seals to be refused.
+    seals_to_fail: u32,
+    purge_calls: u64,
+    lease: Option<(ClaimantId, String, Instant)>,
+    renewals: u64,
+}
+
+/// A drive in memory.
+#[derive(Debug)]
+pub struct MemoryDrive {
+    pub id: DriveId,
+    cluster: ClusterId,
+    state: Mutex<State>,
+}
+
+impl MemoryDrive {
+    pub fn new(id: DriveId, cluster: ClusterId) -> Arc<Self> {
+        let state = State {
+            log: LogPosition {
+                log: LogId::new(id.get() * 100),
+                batch: 0,
+            },
+            ..State::default()
+        };
+        Arc::new(Self {
+            id,
+            cluster,
+            state: Mutex::new(state),
+        })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_down(&self, is_down: bool) {
+        self.state().is_down = is_down;
+    }
+    /// Its medium cannot be read, or can again.
+    pub fn set_unreadable(&self, is_unreadable: bool) {
+        self.state().is_unreadable = is_unreadable;
+    }
+    pub fn set_slow(&self, slow: std::time::Duration) {
+        self.state().slow = slow;
+    }
+    pub fn fail_seals(&self, count: u32) {
+        self.state().seals_to_fail = count;
+    }
+    /// Loses everything, its log too.
+    pub fn empty(&self) {
+        let mut state = self.state();
+        state.rows.clear();
+        state.staged.clear();
+        state.purged.clear();
+        state.log = LogPosition {
+            log: LogId::new(state.log.log.get() + 1),
+            batch: 0,
+        };
+    }
+    /// Loses one write, and says nothing.
+    pub fn lose(&self, write: WriteId) {
+        self.state().rows.remove(&write);
+    }
+    /// Flips a bit of a sealed shard.
+    pub fn rot(&self, write: WriteId) {
+        let mut state = self.state();
+        let row = state.rows.get_mut(&write).expect("sealed here");
+        let shard = row.shard.as_mut().expect("coded");
+        shard.is_rotten = true;
+        let mut bytes = shard.cells[0].bytes.to_vec();
+        bytes[0] ^= 1;
+        shard.cells[0].bytes = Bytes::from(bytes);
+    }
+    /// A record can no longer be read.
+    pub fn damage(&self, write: WriteId) {
+        let mut state = self.state();
+        let row = state.rows.get_mut(&write).expect("sealed here");
+        row.is_damaged = true;
+    }
+    pub fn is_damaged(&self, write: WriteId) -> bool {
+        self.state()
+            .rows
+            .get(&write)
+            .is_none_or(|row| row.is_damaged)
+    }
+    pub fn holds(&self, write: WriteId) -> bool {
+        self.state().rows.contains_key(&write)
+    }
+    pub fn writes(&self) -> Vec<WriteId> {
+        self.state().rows.keys().copied().collect()
+    }
+    pub fn generation(&self) -> Generation {
+        self.state()
+            .granted
+            .map(|granted| granted.0)
+            .unwrap_or_default()
+    }
+    pub fn purge_calls(&self) -> u64 {
+        self.state().purge_calls
+    }
+    /// Puts a record on it, past everything.
+    pub fn plant(&self, record: &EncodedRecord, shard: Option<(u8, u64)>) {
+        let mut state = self.state();
+        let head = record.parse_head().expect("a whole record");
+        let shard = shard.map(|(index, digest)| Shard {
+            index,
+            digest,
+            cells: Vec::new(),
+            is_rotten: false,
+        });
+        let row = Row {
+            record: record.clone(),
+            head,
+            shard,
+            is_damaged: false,
+        };
+        state.rows.insert(head.write, row);
+        state.log.batch += 1;
+    }
+
+    fn seal(
+        &self,
+        state: &mut State,
+        record: EncodedRecord,
+        shard: Option<SealShard>,
+    ) -> Result<DriveReply, DriveError> {
+        let head = record
+            .verify(self.cluster)
+            .map_err(|e| DriveError::Arrived {
+                what: e.to_string(),
+            })?;
+        if state.purged.contains(&head.write) {
+            return Err(DriveError::Purged);
+        }
+        if state.seals_to_fail > 0 {
+            state.seals_to_fail -= 1;
+            return Err(DriveError::Io {
+                what: "made to fail".to_owned(),
+            });
+        }
+        if let Some(row) = state.rows.get(&head.write).filter(|row| !row.is_damaged)
+            && (shard.is_none() || row.shard.is_some())
+        {
+            assert_eq!(row.record.head, record.head, "one record per write");
+            return Ok(DriveReply::Sealed {
+                position: state.log,
+            });
+        }
+        let shard = match shard {
+            None => None,
+            Some(shard) => {
+                let key = (head.write, shard.shard);
+                let mut cells = state.staged.remove(&key).unwrap_or_default();
+                cells.extend(shard.last);
+                assert_eq!(cells.len(), shard.stripe_count as usize, "all cells came");
+                let (index, digest) = (shard.shard, shard.digest);
+                Some(Shard {
+                    index,
+                    digest,
+                    cells,
+                    is_rotten: false,
+                })
+            }
+        };
+        let row = Row {
+            record,
+            head,
+            shard,
+            is_damaged: false,
+        };
+        state.rows.insert(head.write, row);
+        state.log.batch += 1;
+        Ok(DriveReply::Sealed {
+            position: state.log,
+        })
+    }
+
+    fn read(
+        state: &mut State,
+        write: WriteId,
+        shard: u8,
+        spans: &[BlockSpan],
+    ) -> Result<DriveReply, DriveError> {
+        let row = state.rows.get_mut(&write).ok_or(DriveError::NotFound)?;
+        let kept = row.shard.as_ref().filter(|kept| kept.index == shard);
+        let kept = kept.ok_or(DriveError::NotFound)?;
+        if kept.is_rotten {
+            row.is_damaged = true;
+            return Err(DriveError::Damaged {
+                what: "rotten".to_owned(),
+            });
+        }
+        let pieces = spans.iter().map(|span| {
+            let cell = &kept.cells[span.stripe as usize];
+            let first = usize::from(span.first_block);
+            let last = first + usize::from(span.block_count);
+            let end = (last * BLOCK_LEN as usize).min(cell.bytes.len());
+            Piece {
+                bytes: cell.bytes.slice(first * BLOCK_LEN as usize..end),
+                checksums: cell.checksums[first..last].to_vec(),
+            }
+        });
+        Ok(DriveReply::Blocks {
+            pieces: pieces.collect(),
+        })
+    }
+
+    fn status(&self, state: &State) -> DriveStatus {
+        DriveStatus {
+            cluster: self.cluster,
+            drive: self.id,
+            generation: state.granted.map(|granted| granted.0).unwrap_or_default(),
+            index: state.granted.map(|granted| granted.2),
+            end: state.log,
+            writable: !state.is_full,
+            trouble: None,
+            used_bytes: 0,
+            free_bytes: 1 << 30,
+            records: state.rows.len() as u64,
+            syncs: state.log.batch,
+        }
+    }
+
+    fn admit(state: &State, call: &DriveCall) -> Result<(), DriveError> {
+        let Some((generation, _, index)) = state.granted else {
+            return Ok(());
+        };
+        if call.generation < generation {
+            return Err(DriveError::OldGeneration {
+                current: generation,
+            });
+        }
+        match call.index == index {
+            true => Ok(()),
+            false => Err(DriveError::OtherIndex { current: index }),
+        }
+    }
+
+    fn claim(
+        state: &mut State,
+        call: &DriveCall,
+        claimant: ClaimantId,
+        takeover: bool,
+    ) -> Result<DriveReply, DriveError> {
+        if let Some((current, holder, index)) = state.granted {
+            if current > call.generation || (current == call.generation && holder != claimant) {
+                return Err(DriveError::OldGeneration { current });
+            }
+            if index != call.index && !takeover {
+                return Err(DriveError::OtherIndex { current: index });
+            }
+        }
+        state.granted = Some((call.generation, claimant, call.index));
+        state.purged.clear();
+        Ok(DriveReply::Claimed)
+    }
+
+    fn lease(
+        state: &mut State,
+        generation: Generation,
+        request: DriveRequest,
+    ) -> Result<DriveReply, DriveError> {
+        let DriveRequest::Lease {
+            claimant,
+            len_ms,
+            holder,
+        } = request
+        else {
+            unreachable!("answered before")
+        };
+        let (current, granted, _) = state.granted.expect("claimed before it is leased");
+        if current != generation || granted != claimant {
+            return Err(DriveError::OldGeneration { current });
+        }
+        let until = Instant::now() + Duration::from_millis(len_ms.into());
+        state.lease = (len_ms > 0).then_some((claimant, holder, until));
+        state.renewals += 1;
+        Ok(DriveReply::Done)
+    }
+
+    fn lease_view(state: &State) -> LeaseView {
+        let mut view = LeaseView {
+            granted: state.granted.map(|granted| granted.1),
+            renewals: state.renewals,
+            ..LeaseView::default()
+        };
+        if let Some((claimant, holder, until)) = &state.lease {
+            let left = until.saturating_duration_since(Instant::now());
+            if left > Duration::ZERO {
+                view.left_ms = left.as_millis() as u32 + 1;
+                view.claimant = Some(*claimant);
+                view.holder.clone_from(holder);
+            }
+        }
+        view
+    }
+
+    fn purge(state: &mut State, writes: Vec<WriteId>) -> DriveReply {
+        state.purge_calls += 1;
+        for write in writes {
+            state.rows.remove(&write);
+            state.staged.retain(|(staged, _), _| *staged != write);
+            state.purged.insert(write);
+        }
+        state.log.batch += 1;
+        DriveReply::Purged {
+            position: state.log,
+        }
+    }
+
+    fn inventory(
+        state: &State,
+        after: Option<WriteId>,
+        min_order: Order,
+        kind: Option<RecordKind>,
+        limit: usize,
+    ) -> DriveReply {
+        let wanted = |row: &&Row| {
+            row.head.order >= min_order && kind.is_none_or(|kind| kind == row.head.kind)
+        };
+        let low = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = state
+            .rows
+            .range((low, Bound::Unbounded))
+            .map(|(_, row)| row);
+        let mut entries: Vec<InventoryEntry> = rows
+            .filter(wanted)
+            .take(limit + 1)
+            .map(|row| InventoryEntry {
+                write: row.head.write,
+                order: row.head.order,
+                kind: row.head.kind,
+                shard: row.shard.as_ref().map(|shard| (shard.index, shard.digest)),
+                damaged: row.is_damaged,
+            })
+            .collect();
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        DriveReply::Inventory { entries, more }
+    }
+
+    fn readable(state: &State, request: &DriveRequest) -> Result<(), DriveError> {
+        let reads = matches!(
+            request,
+            DriveRequest::Read { .. }
+                | DriveRequest::ReadRecord { .. }
+                | DriveRequest::Verify { .. }
+        );
+        match state.is_unreadable && reads {
+            true => Err(DriveError::Io {
+                what: "made to be unreadable".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn record(state: &State, write: WriteId, with_body: bool) -> Result<DriveReply, DriveError> {
+        let row = state.rows.get(&write).ok_or(DriveError::NotFound)?;
+        if row.is_damaged && row.shard.as_ref().is_none_or(|shard| !shard.is_rotten) {
+            return Err(DriveError::Damaged {
+                what: "record".to_owned(),
+            });
+        }
+        let mut record = row.record.clone();
+        if !with_body {
+            record.body = Bytes::new();
+        }
+        let shard = row.shard.as_ref().map(|shard| (shard.index, shard.digest));
+        Ok(DriveReply::Record { record, shard })
+    }
+
+    fn serve(&self, call: DriveCall) -> Result<DriveReply, DriveError> {
+        let mut state = self.state();
+        if state.is_down {
+            return Err(DriveError::Unreachable {
+                why: "made to be down".to_owned(),
+            });
+        }
+        match &call.request {
+            DriveRequest::Status => return Ok(DriveReply::Status(self.status(&state))),
+            DriveRequest::Claim {
+                claimant, takeover, ..
+            } => {
+                return Self::claim(&mut state, &call, *claimant, *takeover);
+            }
+            DriveRequest::LeaseState => return Ok(DriveReply::Leased(Self::lease_view(&state))),
+            _ => Self::admit(&state, &call)?,
+        }
+        Self::readable(&state, &call.request)?;
+        match call.request {
+            DriveRequest::Stage {
+                write, shard, cell, ..
+            } => {
+                if state.purged.contains(&write) {
+                    return Err(DriveError::Purged);
+                }
+                state.staged.entry((write, shard)).or_default().push(cell);
+                Ok(DriveReply::Done)
+            }
+            DriveRequest::Seal { record, shard } => self.seal(&mut state, record, shard),
+            DriveRequest::Discard { write } => {
+                state.staged.retain(|(staged, _), _| *staged != write);
+                Ok(DriveReply::Done)
+            }
+            DriveRequest::Read {
+                write,
+                shard,
+                spans,
+            } => Self::read(&mut state, write, shard, &spans),
+            DriveRequest::ReadRecord { write, with_body } => Self::record(&state, write, with_body),
+            DriveRequest::Purge { writes } => Ok(Self::purge(&mut state, writes)),
+            DriveRequest::Inventory {
+                after,
+                min_order,
+                kind,
+                limit,
+            } => {
+                let limit = limit as usize;
+                Ok(Self::inventory(&state, after, min_order, kind, limit))
+            }
+            DriveRequest::Verify { write, shard } => {
+                let row = state.rows.get_mut(&write).ok_or(DriveError::NotFound)?;
+                let kept = row.shard.as_ref().filter(|kept| kept.index == shard);
+                let is_rotten = kept.ok_or(DriveError::NotFound)?.is_rotten;
+                row.is_damaged |= is_rotten;
+                let bad = if is_rotten { vec![(0, 0)] } else { Vec::new() };
+                Ok(DriveReply::Verified { bad, blocks: 1 })
+            }
+            request => Self::lease(&mut state, call.generation, request),
+        }
+    }
+}
+
+#[async_trait]
+impl NodeClient for MemoryDrive {
+    async fn call(&self, call: DriveCall) -> Result<DriveReply, DriveError> {
+        let slow = self.state().slow;
+        if matches!(call.request, DriveRequest::Read { .. }) && !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
+        self.serve(call)
+    }
+}
