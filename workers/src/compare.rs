@@ -206,7 +206,7 @@ impl Comparison<'_> {
         self.commit().await?;
         let guards = self.purges().await?;
         for entry in guards {
-            guard::restore(self.ctx, &entry).await;
+            guard::restore(self.ctx, &entry).await?;
         }
         self.extras().await?;
         self.adopt_strays().await?;

@@ -9,10 +9,10 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_index::Batch;
 use holdfast_index::rows::PurgeEntry;
+use holdfast_index::{Batch, Table};
 use holdfast_protocol::rpc::DriveError;
-use holdfast_protocol::{DriveId, EncodedRecord, GroupId, Record, WriteId};
+use holdfast_protocol::{DriveId, EncodedRecord, GroupId, PurgeRow, Record, WriteId};
 use holdfast_store::placement::group_of;
 
 use crate::context::Context;
@@ -32,14 +32,27 @@ async fn read(ctx: &Context, guard: WriteId, holders: &[DriveId]) -> Option<Enco
     None
 }
 
+/// The entry of a guard as it is now, if anything still waits for the guard. `None` when it is on its
+/// way out: its copies go before its entry does.
+///
+/// To be asked with [`Context::purging`] held.
+pub(crate) async fn needed(ctx: &Context, entry: &PurgeEntry) -> Result<Option<PurgeRow>> {
+    let row = ctx.index.get(Table::Purge, &entry.key).await?;
+    let row = row.and_then(|row| PurgeRow::decode(&row.value).ok());
+    Ok(row.filter(|row| row.guard == entry.row.guard && !row.waiting.is_empty()))
+}
+
 /// Brings a guard back to its holders that lack it. Holders that do not take it are noted, so that
 /// the purger finds others.
-pub(crate) async fn restore(ctx: &Context, entry: &PurgeEntry) {
-    let Some(guard) = entry.row.guard else { return };
-    let holders = &entry.row.guard_holders;
+pub(crate) async fn restore(ctx: &Context, entry: &PurgeEntry) -> Result<()> {
+    let _turn = ctx.purging.lock().await;
+    let (Some(guard), Some(row)) = (entry.row.guard, needed(ctx, entry).await?) else {
+        return Ok(());
+    };
+    let holders = &row.guard_holders;
     let Some(record) = read(ctx, guard, holders).await else {
         tracing::warn!(%guard, "no copy of a tombstone or void can be read");
-        return;
+        return Ok(());
     };
     for &drive in holders {
         if let Err(error) = copy(ctx, drive, guard, &record).await {
@@ -53,6 +66,7 @@ pub(crate) async fn restore(ctx: &Context, entry: &PurgeEntry) {
     if ctx.weak_guards().contains_key(&guard) {
         ctx.purge_everything();
     }
+    Ok(())
 }
 
 async fn copy(

@@ -178,6 +178,8 @@ impl Purger {
             }
             ready.push(entry);
         }
+        let ctx = Arc::clone(&self.ctx);
+        let _turn = ctx.purging.lock().await;
         guard::replenish(&self.ctx, &mut ready).await?;
         let before: Vec<_> = ready.iter().map(|entry| entry.row.clone()).collect();
         self.purge_writes(&mut ready).await;

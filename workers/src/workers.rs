@@ -111,6 +111,7 @@ impl Workers {
             purge: Nudge::default(),
             purge_all: AtomicBool::new(false),
             heal: Nudge::default(),
+            purging: tokio::sync::Mutex::new(()),
             heal_all: AtomicBool::new(false),
             heal_state: Mutex::default(),
             suspects: Mutex::default(),

@@ -6,7 +6,6 @@
 
 use holdfast_index::rows::PurgeEntry;
 use holdfast_index::{Table, keys};
-use holdfast_protocol::PurgeRow;
 use holdfast_protocol::admin::check::CheckObject;
 use holdfast_protocol::row::RowName;
 use holdfast_protocol::rpc::DriveError;
@@ -15,6 +14,7 @@ use holdfast_store::Trouble;
 use super::{Check, PROBLEMS_MAX};
 use crate::context::Context;
 use crate::error::Result;
+use crate::guard::needed;
 use crate::heal::Health;
 use crate::inspect::count;
 use crate::pace::Limits;
@@ -27,13 +27,15 @@ const LIMITS: Limits = Limits {
     floor: 4 << 20,
 };
 
+/// How often a row is looked at that changes while its drives are asked.
+const LOOKS_MAX: usize = 4;
+
 impl Check<'_> {
     /// Asks the drives of a row again, now; in a deep check they read what they hold of it.
     pub(super) async fn look_again(&mut self, name: &RowName) -> Result<()> {
-        let Some(placed) = placed::find(&*self.ctx.index, name).await? else {
+        let Some((placed, health)) = self.steady_health(name).await? else {
             return Ok(());
         };
-        let health = self.health(&placed).await;
         let (good, away) = (count(&health, Health::Good), count(&health, Health::Away));
         let manifest = placed.manifest();
         let needed = match placed.is_coded() {
@@ -68,6 +70,23 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is left of a row that was the same before and after its drives were asked; `None` when it
+    /// is gone, or never stays the same: then there is nothing to say of it now.
+    async fn steady_health(&mut self, name: &RowName) -> Result<Option<(Placed, Vec<Health>)>> {
+        let mut before = placed::find(&*self.ctx.index, name).await?;
+        for _ in 0..LOOKS_MAX {
+            let Some(placed) = before else { break };
+            let health = self.health(&placed).await;
+            let after = placed::find(&*self.ctx.index, name).await?;
+            let is_same = |after: &Placed| after.row.placement == placed.row.placement;
+            if after.as_ref().is_some_and(is_same) {
+                return Ok(Some((placed, health)));
+            }
+            before = after;
+        }
+        Ok(None)
     }
 
     async fn health(&mut self, placed: &Placed) -> Vec<Health> {
@@ -116,9 +135,9 @@ impl Check<'_> {
     pub(super) async fn guards(&mut self, weak: Vec<PurgeEntry>) -> Result<()> {
         for entry in weak {
             // It may have been forgotten since, or given to others.
-            let row = self.ctx.index.get(Table::Purge, &entry.key).await?;
-            let row = row.and_then(|row| PurgeRow::decode(&row.value).ok());
-            let Some((row, guard)) = row.and_then(|row| row.guard.map(|guard| (row, guard))) else {
+            let _turn = self.ctx.purging.lock().await;
+            let (Some(guard), Some(row)) = (entry.row.guard, needed(self.ctx, &entry).await?)
+            else {
                 continue;
             };
             for drive in row.guard_holders {
@@ -126,8 +145,7 @@ impl Check<'_> {
                 if matches!(
                     kept,
                     Err(DriveError::NotFound | DriveError::Purged | DriveError::Damaged { .. })
-                ) && !row.waiting.is_empty()
-                {
+                ) {
                     self.to_compare.insert(drive);
                     let what = format!("tombstone or void {guard} is not there");
                     self.problem("guard", None, Some(drive), what);

@@ -204,6 +204,7 @@ impl Work<'_> {
             return Ok(Outcome::Gone);
         }
         self.ctx.suspects().remove(&write);
+        let refused = !self.refused.is_empty();
         if bits == 0 {
             return Ok(Outcome::Whole { bytes: self.bytes });
         }
@@ -211,6 +212,7 @@ impl Work<'_> {
         let drives = holders.filter(|(_, health)| **health != Health::Good);
         Ok(Outcome::Waits {
             drives: drives.map(|(drive, _)| *drive).collect(),
+            refused,
             bytes: self.bytes,
         })
     }

@@ -36,7 +36,7 @@ use crate::context::Context;
 use crate::error::{Result, chain};
 use crate::placed;
 
-/// How soon an attempt that failed is made again.
+/// How soon an attempt that failed is made again; twice as long after each further failure.
 const RETRY: Duration = Duration::from_secs(5);
 /// How soon a row is tried again that waits for a drive which nobody has seen since.
 const WAIT: Duration = Duration::from_secs(5 * 60);
@@ -58,6 +58,8 @@ pub(crate) enum Outcome {
     Waits {
         /// For these drives.
         drives: Vec<DriveId>,
+        /// A drive was asked and did not take what it was given.
+        refused: bool,
         /// Bytes written all the same.
         bytes: u64,
     },
@@ -67,6 +69,8 @@ struct Deferred {
     until: Monotonic,
     /// Tried again as soon as one of them is usable.
     drives: Vec<DriveId>,
+    /// Attempts in a row that failed.
+    failures: u32,
 }
 
 /// The worker.
@@ -170,7 +174,10 @@ impl Healer {
 
     fn took(&mut self, entry: &HealEntry, outcome: Result<Outcome>) {
         let now = self.ctx.clock().now();
-        let (drives, wait) = match outcome {
+        let failures = self.deferred.get(&entry.key);
+        let failures = failures.map_or(0, |deferred| deferred.failures);
+        let retry = WAIT.min(RETRY * (1 << failures.min(8)));
+        let (drives, wait, failures) = match outcome {
             Ok(Outcome::Whole { bytes }) => {
                 self.deferred.remove(&entry.key);
                 self.ctx.healed(bytes, now);
@@ -182,21 +189,31 @@ impl Healer {
                 self.ctx.heal_rows(-1);
                 return;
             }
-            Ok(Outcome::Waits { drives, bytes }) => {
+            Ok(Outcome::Waits {
+                drives,
+                refused,
+                bytes,
+            }) => {
                 self.ctx.heal_wrote(bytes, now);
-                (drives, WAIT)
+                match refused {
+                    true => (Vec::new(), retry, failures + 1),
+                    false => (drives, WAIT, 0),
+                }
             }
             Err(error) => {
                 self.ctx.metrics.heal_failures.inc();
                 let write = entry.name.write();
                 tracing::warn!(%write, error = %chain(&error), "not healed, trying again");
-                (Vec::new(), RETRY)
+                (Vec::new(), retry, failures + 1)
             }
         };
         if self.deferred.len() < DEFERRED_MAX {
-            let until = now.plus(wait);
-            self.deferred
-                .insert(entry.key.clone(), Deferred { until, drives });
+            let deferred = Deferred {
+                until: now.plus(wait),
+                drives,
+                failures,
+            };
+            self.deferred.insert(entry.key.clone(), deferred);
         }
     }
 

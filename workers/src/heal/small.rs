@@ -26,7 +26,7 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
         .copied()
         .filter(|drive| !placed.row.placement.holders.contains(drive))
         .collect();
-    let (mut made, mut bytes) = (Vec::new(), 0);
+    let (mut made, mut bytes, mut refused) = (Vec::new(), 0, false);
     if !targets.is_empty() {
         let announce = |placement: &mut Placement| {
             let known: Vec<DriveId> = placement.drives().collect();
@@ -55,11 +55,22 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
                     bytes += record.len() as u64;
                     made.push(drive);
                 }
-                Err(error) => tracing::debug!(%drive, %error, "drive did not take a copy"),
+                Err(error) => {
+                    refused = true;
+                    tracing::debug!(%drive, %error, "drive did not take a copy");
+                }
             }
         }
     }
-    settle(ctx, entry, &placed, &health, &made, bytes).await
+    let outcome = settle(ctx, entry, &placed, &health, &made, bytes).await?;
+    Ok(match outcome {
+        Outcome::Waits { drives, bytes, .. } => Outcome::Waits {
+            drives,
+            refused,
+            bytes,
+        },
+        ended => ended,
+    })
 }
 
 /// Copies to be made: those that are bad, and what is short of m + 1.
@@ -165,6 +176,7 @@ async fn settle(
         0 => Ok(Outcome::Whole { bytes }),
         _ => Ok(Outcome::Waits {
             drives: ctx.store.group(group_of(manifest.bucket, &manifest.key)),
+            refused: false,
             bytes,
         }),
     }
