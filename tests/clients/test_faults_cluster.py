@@ -26,7 +26,10 @@ LARGE = 3 * MIB
 @pytest.fixture
 def filled(cluster):
     client = cluster.client()
-    return cluster, client, Corpus(client, new_bucket(client))
+    corpus = Corpus(client, new_bucket(client))
+    # A write may be acknowledged with a shard late; until it is healed it can lose one drive less.
+    cluster.admin.wait_healed(180)
+    return cluster, client, corpus
 
 
 def write_all_kinds(client, bucket, prefix):

@@ -24,7 +24,10 @@ from harness.wait import until
 def filled(embedded):
     """A running embedded cluster, its bucket's client, and a corpus in it."""
     client = embedded.client()
-    return embedded, client, Corpus(client, new_bucket(client))
+    corpus = Corpus(client, new_bucket(client))
+    # A write may be acknowledged with a shard late; until it is healed it can lose one drive less.
+    embedded.admin.wait_healed(180)
+    return embedded, client, corpus
 
 
 def used(server):
