@@ -8,6 +8,8 @@
 pub mod admin;
 pub mod auth;
 pub mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod http;
 pub mod metrics;
 pub mod names;

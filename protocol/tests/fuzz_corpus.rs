@@ -96,10 +96,11 @@ fn every_target_has_a_program_and_every_program_a_target() {
         let program = std::fs::read_to_string(&program).unwrap();
         assert!(program.contains(&format!("targets::{name}(")), "{name}");
     }
-    let programs = std::fs::read_dir(fuzz.join("fuzz_targets"))
-        .unwrap()
-        .count();
-    assert_eq!(programs, targets::ALL.len());
+    // The gateway's are its own to check.
+    let programs = std::fs::read_dir(fuzz.join("fuzz_targets")).unwrap();
+    let names = programs.map(|program| program.unwrap().file_name());
+    let ours = names.filter(|name| !name.to_string_lossy().starts_with("gateway_"));
+    assert_eq!(ours.count(), targets::ALL.len());
 }
 
 /// The seeds really decode: a corpus that every target refuses at once would test nothing.

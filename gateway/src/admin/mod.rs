@@ -9,6 +9,8 @@
 
 pub mod access;
 mod answer;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod openapi;
 mod routes;
 mod service;

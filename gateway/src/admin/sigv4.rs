@@ -45,14 +45,11 @@ pub fn verify(access: &Access, head: &Parts, body: &[u8], now: SystemTime) -> Re
     check_signed_headers(&claim, &head.headers)?;
     let stamp = text(&head.headers, "x-amz-date")?;
     check_time(stamp, &claim, now)?;
-    let payload = check_body(&head.headers, body)?;
-    let canonical = canonical_request(head, &claim, &payload)?;
+    check_body(&head.headers, body)?;
     let given = given_signature(&head.headers)?;
     // An unknown key is compared too, with a secret that nobody has: the time tells nothing.
-    let secret = access.credentials.secret(&claim.access_key);
-    let known = secret.is_some();
-    let secret = secret.map_or_else(|| "unknown".to_owned(), |secret| secret.expose().to_owned());
-    let expected = signature(&secret, stamp, &claim, &canonical);
+    let known = access.credentials.secret(&claim.access_key).is_some();
+    let expected = expected(access, head, body, &claim)?;
     let same = bool::from(expected.as_bytes().ct_eq(given.as_bytes()));
     if !(same && known) {
         return Err(Denied::Wrong);
@@ -64,6 +61,21 @@ pub fn verify(access: &Access, head: &Parts, body: &[u8], now: SystemTime) -> Re
         });
     }
     Ok(())
+}
+
+/// The signature that the request must have.
+pub(super) fn expected(
+    access: &Access,
+    head: &Parts,
+    body: &[u8],
+    claim: &Claim,
+) -> Result<String, Denied> {
+    let stamp = text(&head.headers, "x-amz-date")?;
+    let payload = check_body(&head.headers, body)?;
+    let canonical = canonical_request(head, claim, &payload)?;
+    let secret = access.credentials.secret(&claim.access_key);
+    let secret = secret.map_or_else(|| "unknown".to_owned(), |secret| secret.expose().to_owned());
+    Ok(signature(&secret, stamp, claim, &canonical))
 }
 
 fn check_signed_headers(claim: &Claim, headers: &HeaderMap) -> Result<(), Denied> {
@@ -153,11 +165,13 @@ fn canonical_request(head: &Parts, claim: &Claim, payload: &str) -> Result<Strin
     let path: Vec<u8> = percent_decode_str(head.uri.path()).collect();
     let path = std::str::from_utf8(&path)
         .map_err(|_| Denied::Malformed("the path is not UTF-8".to_owned()))?;
+    let query = Query::parse(head.uri.query());
+    let query = query.map_err(|refusal| Denied::Malformed(refusal.to_string()))?;
     let mut canonical = format!(
         "{}\n{}\n{}\n",
         head.method,
         utf8_percent_encode(path, ENCODED_PATH),
-        canonical_query(head.uri.query().unwrap_or_default()),
+        canonical_query(&query),
     );
     for name in &claim.signed_headers {
         canonical.push_str(name);
@@ -172,20 +186,14 @@ fn canonical_request(head: &Parts, claim: &Claim, payload: &str) -> Result<Strin
     Ok(canonical)
 }
 
-fn canonical_query(query: &str) -> String {
-    let encode = |text: &str| {
-        let bytes: Vec<u8> = percent_decode_str(text).collect();
-        percent_encoding::percent_encode(&bytes, ENCODED).to_string()
-    };
-    let mut pairs: Vec<String> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            format!("{}={}", encode(name), encode(value))
-        })
-        .collect();
+/// From the parameters as handlers are given them, so that nothing else than what was signed can be
+/// read into a query (`+` is a space there).
+fn canonical_query(query: &Query) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    let pairs = query.pairs();
+    let mut pairs: Vec<_> = pairs.map(|(n, v)| (encode(n), encode(v))).collect();
     pairs.sort_unstable();
+    let pairs: Vec<String> = pairs.iter().map(|(n, v)| format!("{n}={v}")).collect();
     pairs.join("&")
 }
 

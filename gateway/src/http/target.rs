@@ -62,7 +62,7 @@ impl Target {
     /// Reads host and path.
     ///
     /// # Errors
-    /// `InvalidUri` if the path is not UTF-8; `AmbiguousFraming` unless there is exactly one Host.
+    /// `InvalidUri` if the path is not UTF-8 or the bucket is empty; `AmbiguousFraming` unless there is exactly one Host.
     pub fn parse(domains: &Domains, headers: &HeaderMap, path: &str) -> Result<Self, Refusal> {
         let mut hosts = headers.get_all(HOST).iter();
         let host = match (hosts.next().map(http::HeaderValue::to_str), hosts.next()) {
@@ -83,7 +83,7 @@ impl Target {
             None => path.split_once('/').unwrap_or((path, "")),
         };
         Ok(match (bucket.is_empty(), key.is_empty()) {
-            (true, true) if path.is_empty() => Self::Root,
+            (true, true) if path.is_empty() && named.is_none() => Self::Root,
             (true, _) => return Err(Refusal::InvalidUri),
             (false, true) => Self::Bucket(bucket.to_owned()),
             (false, false) => Self::Object(bucket.to_owned(), key.to_owned()),

@@ -12,6 +12,8 @@ mod bucket;
 mod claims;
 mod documents;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod headers;
 mod listing;
 mod multipart;

@@ -1,0 +1,185 @@
+//! Targets of the outer layer and of authentication.
+//!
+//! Owns: chunk framing, queries, targets and routes, SigV4 claims, names.
+//! Leaves to others: S3's documents and headers ([`crate::s3::fuzz`]).
+//! Always: as in [`super`].
+
+use std::collections::{BTreeSet, VecDeque};
+
+use ::http::Method;
+use bytes::Bytes;
+
+use super::{cut, headers};
+use crate::auth::{guard, scheme};
+use crate::http::{ChunkWatch, Chunks, Domains, Query, Target, route};
+use crate::{BucketName, ObjectKey};
+
+/// Bodies in chunks: however the bytes arrive, the outcome is the same, and what an accepted body passes
+/// on decodes to as many bytes as were announced.
+pub(super) fn chunks(data: &[u8]) {
+    let [kind, size, rest @ ..] = data else {
+        return;
+    };
+    let kind = match kind & 1 {
+        0 => Chunks::Unsigned,
+        _ => Chunks::Signed,
+    };
+    let expected = u64::from(*size);
+    let whole = watch(kind, expected, &[rest]);
+    let bytes: Vec<&[u8]> = rest.chunks(1).collect();
+    assert_eq!(whole.is_some(), watch(kind, expected, &bytes).is_some());
+    let odd: Vec<&[u8]> = rest.chunks(7).collect();
+    assert_eq!(whole.is_some(), watch(kind, expected, &odd).is_some());
+    if let Some(passed) = whole {
+        assert_eq!(
+            decoded(&passed),
+            Some(expected),
+            "{:?}",
+            passed.escape_ascii()
+        );
+    }
+}
+
+/// What is passed on of an accepted body.
+fn watch(kind: Chunks, expected: u64, pieces: &[&[u8]]) -> Option<Vec<u8>> {
+    let (mut watch, mut out) = (ChunkWatch::new(kind, expected), VecDeque::new());
+    for piece in pieces {
+        watch.push(Bytes::copy_from_slice(piece), &mut out).ok()?;
+    }
+    watch.finish().ok()?;
+    Some(out.into_iter().flatten().collect())
+}
+
+/// Bytes of data in an aws-chunked body, read as simply as can be; `None` if it is none.
+fn decoded(mut body: &[u8]) -> Option<u64> {
+    let mut sum = 0;
+    loop {
+        let end = body.windows(2).position(|two| two == b"\r\n")?;
+        let line = std::str::from_utf8(&body[..end]).ok()?;
+        let size = usize::from_str_radix(line.split(';').next()?, 16).ok()?;
+        body = &body[end + 2..];
+        if size == 0 {
+            return Some(sum);
+        }
+        body = body.get(size..)?.strip_prefix(b"\r\n")?;
+        sum += size as u64;
+    }
+}
+
+/// Queries: names are unique and bounded; written out again they are read alike.
+pub(super) fn query(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(query) = Query::parse(Some(text)) else {
+        return;
+    };
+    let names: BTreeSet<&str> = query.pairs().map(|(name, _)| name).collect();
+    assert!(query.pairs().count() == names.len() && names.len() <= 100);
+    let written: String = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(query.pairs())
+        .finish();
+    assert_eq!(Query::parse(Some(&written)).expect("what was read"), query);
+}
+
+/// Method, host and URI: a path never changes the bucket that a host names, and what is served is in the
+/// closed list of operations.
+pub(super) fn target(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (method, rest) = cut(text);
+    let (host, rest) = cut(rest);
+    let (uri, lines) = cut(rest);
+    let mut headers = headers(lines);
+    let Ok(host_value) = host.parse() else {
+        return;
+    };
+    headers.insert("host", host_value);
+    let domains = Domains::new(["s3.example".to_owned()]);
+    let (path, query) = match uri.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (uri, None),
+    };
+    let Ok(target) = Target::parse(&domains, &headers, path) else {
+        return;
+    };
+    if let Some(named) = domains.bucket(host) {
+        assert_eq!(target.bucket(), Some(named.as_str()), "{host:?} {path:?}");
+    }
+    if let Target::Object(bucket, key) = &target {
+        assert!(!bucket.is_empty() && !key.is_empty());
+    }
+    let (Ok(method), Ok(query)) = (Method::from_bytes(method.as_bytes()), Query::parse(query))
+    else {
+        return;
+    };
+    if let Ok(operation) = route::operation(&method, &target, &query, &headers) {
+        assert!(crate::auth::Operation::from_name(operation.name()).is_some());
+        let is_root = target == Target::Root;
+        assert_eq!(
+            is_root,
+            operation.name() == "ListBuckets",
+            "{method} {uri:?}"
+        );
+        let is_read = matches!(method, Method::GET | Method::HEAD);
+        let names = ["Get", "Head", "List"];
+        let reads = names.iter().any(|name| operation.name().starts_with(name));
+        assert_eq!(is_read, reads, "{method} is {}", operation.name());
+    }
+}
+
+/// Claims of signatures: one mechanism, a whole scope, and host among what is signed before anything is
+/// believed.
+pub(super) fn claim(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (query, lines) = cut(text);
+    let headers = headers(lines);
+    let Ok(query) = Query::parse(Some(query)) else {
+        return;
+    };
+    let Ok(claim) = scheme::claim(&headers, &query) else {
+        return;
+    };
+    let by_header = headers.contains_key("authorization");
+    let by_query = query.has("X-Amz-Signature");
+    match &claim {
+        None => assert!(!by_header && !by_query),
+        Some(claim) => {
+            assert!(by_header != by_query && claim.presigned == by_query);
+            assert!(claim.date.len() == 8 && claim.date.bytes().all(|c| c.is_ascii_digit()));
+            assert!(!claim.access_key.is_empty() && !claim.region.is_empty());
+            let lower = |name: &String| !name.is_empty() && *name == name.to_ascii_lowercase();
+            assert!(claim.signed_headers.iter().all(lower));
+        }
+    }
+    if guard::check(claim.as_ref(), &headers, &query, "us-east-1").is_ok() {
+        if let Some(claim) = claim {
+            assert_eq!(claim.region, "us-east-1");
+            assert!(claim.signed_headers.iter().any(|name| name == "host"));
+            let is_there = |name: &String| headers.contains_key(name);
+            assert!(claim.signed_headers.iter().all(is_there));
+        }
+    }
+}
+
+/// Names: what is accepted keeps the rules of S3, written down again.
+pub(super) fn names(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(name) = BucketName::parse(text) {
+        assert_eq!(name.as_str(), text);
+        let labels: Vec<&str> = text.split('.').collect();
+        assert!(text.len() >= 3 && text.len() <= 63 && !labels.contains(&""));
+        let fit = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '.');
+        assert!(text.chars().all(fit) && !text.starts_with('-') && !text.ends_with('-'));
+        let numbers = labels.iter().all(|label| label.parse::<u8>().is_ok());
+        assert!(labels.len() != 4 || !numbers || labels.iter().any(|l| l.starts_with('0')));
+    }
+    if let Ok(key) = ObjectKey::parse(text) {
+        assert!(key.as_str() == text && !text.is_empty() && text.len() <= 1024);
+    }
+}

@@ -1,0 +1,61 @@
+//! Fuzz targets of everything that reads what strangers send.
+//!
+//! Owns: one function per parser; each holds what it accepts against rules written down again, apart
+//! from the parser ([`http`], [`s3`](crate::s3::fuzz), [`admin`](crate::admin::fuzz)).
+//! Leaves to others: making inputs (`fuzz/` with `cargo fuzz`; on stable the tests below over the kept
+//! corpus `fuzz/corpus`).
+//! Always: a target may refuse anything, and must not panic, hang, or accept what breaks a rule.
+
+mod http;
+#[cfg(test)]
+mod tests;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// One input for one parser.
+pub type Target = fn(&[u8]);
+
+/// Every target by name.
+pub const ALL: &[(&str, Target)] = &[
+    ("gateway_chunks", http::chunks),
+    ("gateway_query", http::query),
+    ("gateway_target", http::target),
+    ("gateway_claim", http::claim),
+    ("gateway_names", http::names),
+    ("gateway_admin_signature", crate::admin::fuzz::signature),
+    ("gateway_document", crate::s3::fuzz::document),
+    ("gateway_range", crate::s3::fuzz::range),
+    ("gateway_conditions", crate::s3::fuzz::conditions),
+    ("gateway_metadata", crate::s3::fuzz::metadata),
+    ("gateway_checksums", crate::s3::fuzz::checksums),
+    ("gateway_copy_source", crate::s3::fuzz::copy_source),
+    ("gateway_dates", crate::s3::fuzz::dates),
+];
+
+/// Runs one target; for the programs in `fuzz/`.
+pub fn run(name: &str, data: &[u8]) {
+    let target = ALL.iter().find(|(known, _)| *known == name);
+    let (_, target) = target.expect("a target of this name");
+    target(data);
+}
+
+/// Headers from lines `name: value`; what cannot be a header is left out, as hyper refuses it.
+pub(crate) fn headers(lines: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines.split('\n').take(100) {
+        let Some((name, value)) = line.split_once(": ") else {
+            continue;
+        };
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// The first line of an input, and the rest.
+pub(crate) fn cut(text: &str) -> (&str, &str) {
+    text.split_once('\n').unwrap_or((text, ""))
+}

@@ -1,0 +1,151 @@
+//! Targets of S3's documents and headers.
+//!
+//! Owns: XML, ranges, conditions, metadata, checksums, copy sources, dates.
+//! Leaves to others: inputs ([`crate::fuzz`]).
+//! Always: as in [`crate::fuzz`].
+
+use s3s::dto::CopySource;
+
+use super::object;
+use super::{claims, documents, headers, values};
+use crate::fuzz;
+use crate::object::types::{ETagMatch, RangeSpec};
+
+/// Documents: what is let through has no entity, no document type, no CDATA, and no deeper nesting than
+/// the tags outside quotes and comments say.
+pub(crate) fn document(data: &[u8]) {
+    if documents::check(data).is_err() {
+        return;
+    }
+    for forbidden in [&b"<!DOCTYPE"[..], b"<!ENTITY", b"<![CDATA["] {
+        let found = data.windows(forbidden.len()).position(|w| w == forbidden);
+        // Within a comment or an instruction it is text.
+        if let Some(at) = found {
+            let before = &data[..at];
+            let opened = before.windows(4).any(|w| w == b"<!--")
+                || before.windows(2).any(|w| w == b"<?")
+                || before.contains(&b'"')
+                || before.contains(&b'\'');
+            assert!(opened, "{:?}", data.escape_ascii());
+        }
+    }
+    let plain = !data.iter().any(|c| b"\"'!?".contains(c));
+    if plain {
+        let opens = data.iter().filter(|c| **c == b'<').count();
+        assert!(opens <= 2 * 100_000 + 2 * 16);
+    }
+}
+
+/// Ranges: first to last, whatever is written.
+pub(crate) fn range(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match headers::parse_range(text) {
+        Some(RangeSpec::From {
+            first,
+            last: Some(last),
+        }) => {
+            assert!(first <= last);
+            let again = headers::parse_range(&format!("bytes={first}-{last}"));
+            assert!(
+                matches!(again, Some(RangeSpec::From { first: f, last: Some(l) }) if f == first && l == last)
+            );
+        }
+        Some(_) => assert!(text.contains('-') && text.contains('=')),
+        None => {}
+    }
+}
+
+/// Conditions: an entity tag is never empty and never keeps the quotes around it.
+pub(crate) fn conditions(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let map = fuzz::headers(text);
+    for name in ["if-match", "if-none-match"] {
+        match headers::etags(&map, name) {
+            Some(ETagMatch::OneOf(tags)) => {
+                assert!(!tags.is_empty());
+                for tag in tags {
+                    assert!(!tag.is_empty() && tag != "*" && !tag.contains(','));
+                    assert!(!tag.starts_with('"') && !tag.ends_with('"'), "{tag:?}");
+                }
+            }
+            Some(ETagMatch::Any) => assert!(text.contains('*')),
+            None => {}
+        }
+    }
+    let read = headers::read_conditions(&map);
+    assert!(read.if_none_match.is_none() || read.if_modified_since.is_none());
+    assert!(read.if_match.is_none() || read.if_unmodified_since.is_none());
+    headers::source_conditions(&map);
+    headers::write_conditions(&map);
+}
+
+/// Metadata and tags: bounded, and nothing that would end a header line.
+pub(crate) fn metadata(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(tags) = object::tags(text) {
+        assert!(tags.len() <= 10);
+        for (at, (key, value)) in tags.iter().enumerate() {
+            assert!(!key.is_empty() && key.chars().count() <= 128 && value.chars().count() <= 256);
+            assert!(tags[..at].iter().all(|(known, _)| known != key));
+        }
+    }
+    let map = fuzz::headers(text);
+    if let Ok(kept) = headers::metadata(&map) {
+        for (name, value) in &kept.0 {
+            assert!(!name.contains(['\r', '\n']) && !value.contains(['\r', '\n']));
+        }
+    }
+    let _ = headers::refuse_unsupported(&map, "owner");
+}
+
+/// Claims of checksums: a digest has the length of its algorithm.
+pub(crate) fn checksums(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let map = fuzz::headers(text);
+    let _ = claims::asked_kind(&map);
+    let _ = claims::asked_type(&map);
+    let _ = claims::md5_only(&map);
+    for name in ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] {
+        let kind = values::checksum_kind(name).expect("a known algorithm");
+        if let Some(digest) = values::digest(kind, text) {
+            assert_eq!(digest.len(), claims::compute(kind, b"").len(), "{name}");
+        }
+    }
+}
+
+/// Sources of copies: bucket and key keep their rules, and come from where they are written.
+pub(crate) fn copy_source(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(parsed) = CopySource::parse(text) else {
+        return;
+    };
+    if let Ok((bucket, key)) = object::source(&parsed) {
+        assert!(text.contains(bucket.as_str()) || text.contains('%'));
+        assert!(!key.as_str().is_empty());
+    }
+}
+
+/// Dates: what is read is written alike.
+pub(crate) fn dates(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Some(ms) = values::parse_http_date(text) {
+        // A year of four digits is all that can be written.
+        if ms < 253_402_300_800_000 {
+            assert_eq!(values::parse_http_date(&values::http_date(ms)), Some(ms));
+        }
+    }
+    let escaped = values::escape(text);
+    assert!(!escaped.contains(['<', '>', '"', '\r']));
+}
