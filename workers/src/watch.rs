@@ -151,7 +151,18 @@ impl Watcher {
     /// quorum of its cluster does.
     async fn fence(&self, drive: DriveId, status: &DriveStatus) {
         let serving = self.ctx.store.drives().serving();
-        if status.generation >= serving.generation || status.cluster != self.ctx.store.cluster() {
+        if status.cluster != self.ctx.store.cluster() {
+            return;
+        }
+        if status.generation >= serving.generation {
+            // A rebuild that was given up had claimed it while this gateway did not see it.
+            if let Some(index) = status.index.filter(|index| *index != serving.index) {
+                let (theirs, ours) = (status.generation, serving.generation);
+                tracing::warn!(
+                    %drive, %index, %theirs, %ours,
+                    "drive obeys an index that was given up: restart the gateway to take it back"
+                );
+            }
             return;
         }
         let claimant = serving.claimant;
