@@ -109,6 +109,8 @@ impl Comparer {
                 match (failed.contains(&drive), reason) {
                     (true, _) => drop(book.pending.entry(drive).or_insert(reason)),
                     (false, CompareReason::Lost) => {}
+                    // Asked for again meanwhile: this one may have looked too early.
+                    (false, _) if book.pending.contains_key(&drive) => {}
                     (false, _) => drop(book.swept.insert(drive)),
                 }
             }

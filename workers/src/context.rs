@@ -48,7 +48,8 @@ pub(crate) struct CompareBook {
     pub(crate) pending: BTreeMap<DriveId, CompareReason>,
     /// Taken out of `pending` by the comparison that runs now.
     pub(crate) running: BTreeMap<DriveId, CompareReason>,
-    /// Compared since the start: whatever an earlier process left there is queued for purge.
+    /// Compared since the start, and since they were last away: whatever an earlier process left
+    /// there is queued for purge, or lies in the trash.
     pub(crate) swept: BTreeSet<DriveId>,
 }
 
@@ -161,21 +162,41 @@ impl Context {
             return;
         }
         {
-            let pending = &mut self.compares().pending;
+            let mut book = self.compares();
             match reason {
-                CompareReason::Routine => drop(pending.entry(drive).or_insert(reason)),
-                _ => drop(pending.insert(drive, reason)),
+                CompareReason::Routine => drop(book.pending.entry(drive).or_insert(reason)),
+                CompareReason::Lost => drop(book.pending.insert(drive, reason)),
+                CompareReason::NotWhole => {
+                    book.pending.insert(drive, reason);
+                    book.swept.remove(&drive);
+                }
+            }
+        }
+        self.compare.ring();
+    }
+
+    /// Has all living drives compared, because what was found on one of them could not be decided:
+    /// until that is done, nothing is known of what they hold beside their rows.
+    pub(crate) fn ask_compare_all(&self) {
+        let living = self.living();
+        {
+            let mut book = self.compares();
+            book.swept.clear();
+            for drive in living {
+                book.pending.entry(drive).or_insert(CompareReason::Routine);
             }
         }
         self.compare.ring();
     }
 
     /// Whether nothing that an earlier process or a failed write left can come back: every living
-    /// drive was compared since the start, and no failed write waits for its void.
+    /// drive was compared since the start, and since it was last away, and no failed write waits
+    /// for its void.
     pub(crate) fn guards_may_go(&self) -> bool {
         let living = self.living();
-        let swept = living.is_subset(&self.compares().swept);
-        swept && self.failed_writes().is_empty() && self.trash().len() == 0
+        // At one moment: a write that moves from one of these to the next is in one of them.
+        let (compares, failed, trash) = (self.compares(), self.failed_writes(), self.trash());
+        living.is_subset(&compares.swept) && failed.is_empty() && trash.len() == 0
     }
 
     /// Begins a transaction that needs no lock.

@@ -162,7 +162,7 @@ impl Purger {
     /// Does what can be done for these rows; returns how many stay in the queue.
     async fn work(&mut self, entries: Vec<PurgeEntry>, pass: &mut Pass) -> Result<i64> {
         let ticket = self.ctx.readers.ticket();
-        let (dead, guards_may_go) = (self.ctx.dead(), self.ctx.guards_may_go());
+        let dead = self.ctx.dead();
         let (mut ready, mut left) = (Vec::with_capacity(entries.len()), 0);
         for mut entry in entries {
             entry.row.waiting.retain(|drive| !dead.contains(drive));
@@ -186,6 +186,8 @@ impl Purger {
         if planted("purge-unacknowledged") {
             ready.iter_mut().for_each(|entry| entry.row.waiting.clear());
         }
+        // Asked as late as can be: while drives purged, another may have come back.
+        let guards_may_go = self.ctx.guards_may_go();
         if guards_may_go || planted("tombstone-dropped") {
             self.forget_guards(&mut ready, pass.unguarded_waits).await;
         }

@@ -17,7 +17,7 @@ use holdfast_protocol::{DriveId, GatewayId, PurgeRow, Record, WriteId};
 use holdfast_seam::planted;
 use holdfast_store::{Store, row_name, survey};
 
-use crate::context::{CompareReason, Context, NextWrite};
+use crate::context::{Context, NextWrite};
 use crate::error::{Result, WorkersError, chain};
 use crate::guard;
 use crate::placed;
@@ -119,15 +119,16 @@ async fn second_look(ctx: &Context, found: Found) {
             tracing::warn!(%drive, %write, error, "no second look, the write is not swept");
         }
     }
+    // Before it leaves the trash: other drives may hold it, too, and were not asked.
+    if !matches!(verdict, Ok(Look::Unknown)) {
+        ctx.ask_compare_all();
+    }
     let left = {
         let mut trash = ctx.trash();
         trash.remove(write);
         trash.len()
     };
     ctx.metrics.trash_writes.set(left as i64);
-    if !matches!(verdict, Ok(Look::Unknown | Look::Gone)) {
-        ctx.ask_compare(drive, CompareReason::Routine);
-    }
 }
 
 /// What voiding a write needs.

@@ -202,13 +202,16 @@ impl Workers {
         } else {
             drop(failed);
             tracing::error!(%write, "too many failed writes wait for their voids");
-            self.ctx.compares().swept.clear();
-            let living = self.ctx.living();
-            living
-                .iter()
-                .for_each(|&drive| self.ctx.ask_compare(drive, CompareReason::Routine));
+            self.ctx.ask_compare_all();
         }
         self.ctx.void.ring();
+    }
+
+    /// Whether a write that no row shows may be on a drive without its void: then a deletion is not
+    /// done without a tombstone. One that was handed to [`Workers::void`] counts until its void is
+    /// durable.
+    pub fn hides_writes(&self) -> bool {
+        !self.ctx.guards_may_go()
     }
 
     /// Compares the index with all drives that answer, both ways; `progress` is told how many rows

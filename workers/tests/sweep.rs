@@ -136,3 +136,36 @@ async fn a_stale_void_of_a_write_that_is_shown_is_swept_itself() {
     }
     running.workers.stop().await;
 }
+
+/// While nobody can say what became of a write, a tombstone may be all that keeps it deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_second_look_failed_counts_as_hidden_until_it_is_void() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster
+        .start_with(WorkersConfig {
+            sweep_grace: Duration::from_secs(1),
+            ..config()
+        })
+        .await;
+    running.until_quiet().await;
+    until("compared", || !running.workers.hides_writes()).await;
+    let write = orphan(&running, "orphan").await.manifest.write;
+    let at = holder_of(&cluster, write);
+    away_and_back(&cluster, &running, at).await;
+    until("in the trash", || running.metrics.trash_writes.get() == 1).await;
+    cluster.drives[at].set_down(true);
+    until("looked at again", || {
+        let voided = running.metrics.voids.get() > 0;
+        assert!(running.workers.hides_writes(), "its drive was not asked");
+        voided
+    })
+    .await;
+    assert!(cluster.drives[at].holds(write), "purged elsewhere only");
+    cluster.drives[at].set_down(false);
+    until("gone everywhere", || {
+        !cluster.drives.iter().any(|drive| drive.holds(write))
+    })
+    .await;
+    until("nothing is hidden", || !running.workers.hides_writes()).await;
+    running.workers.stop().await;
+}

@@ -416,6 +416,9 @@ impl Notices for Told {
     fn void(&self, write: WriteId, drives: Vec<DriveId>) {
         self.workers.void(write, drives);
     }
+    fn hides_writes(&self) -> bool {
+        self.workers.hides_writes()
+    }
     fn fatal(&self, why: String) {
         self.state.fail(why);
     }

@@ -34,6 +34,9 @@ pub trait Notices: Send + Sync + 'static {
     fn heal(&self);
     /// A write failed after its record was sent to some of these drives: it must be voided.
     fn void(&self, write: WriteId, drives: Vec<DriveId>);
+    /// Whether a write that no row shows may be on a drive without its void: one that failed, or
+    /// that an earlier process left.
+    fn hides_writes(&self) -> bool;
     /// The gateway must stop: it was fenced, or its index can no longer be written.
     fn fatal(&self, why: String);
 }
@@ -347,14 +350,16 @@ impl Service {
 /// The outcome of making a record durable.
 pub(super) type Sealing = Result<Sealed, StoreError>;
 
-/// Queues what was retired; `guard` is the tombstone and the drives that hold it.
+/// Queues what was retired; `guard` is the tombstone and the drives that hold it. A tombstone may
+/// stand alone: what it covers was never shown.
 pub(super) fn queue_purge(
     batch: &mut Batch,
     order: Order,
     retired: Retired,
     guard: Option<(WriteId, &Placement, Vec<DriveId>)>,
 ) {
-    let Some(&name) = retired.writes.first() else {
+    let tombstone = guard.as_ref().map(|(write, ..)| *write);
+    let Some(name) = retired.writes.first().copied().or(tombstone) else {
         return;
     };
     let mut waiting = retired.drives;
