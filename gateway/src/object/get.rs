@@ -4,11 +4,12 @@
 //! one stream over all parts.
 //! Leaves to others: reading shards (store).
 //! Always: a reader is registered before the row is read, until its stream ends: nothing it may
-//! read is purged meanwhile.
+//! read is purged meanwhile. A stream ends with its first error.
 
 use std::sync::Arc;
 
-use futures::{StreamExt, stream};
+use futures::future::ready;
+use futures::{Stream, StreamExt, stream};
 use holdfast_index::rows;
 use holdfast_protocol::row::VersionRow;
 use holdfast_protocol::{Body, ByteRange, Manifest, PartRef};
@@ -175,11 +176,22 @@ fn part_count(manifest: &Manifest) -> Option<u32> {
 }
 
 /// The bytes of all segments, one after the other.
+/// The bytes of all segments, up to the first that cannot be read.
 pub(super) fn read_all(store: Store, segments: Vec<Segment>) -> ReadStream {
     let pieces = stream::iter(segments).flat_map(move |(row, range)| store.read(row, range));
-    pieces
+    up_to_error(pieces)
         .map(|piece| piece.map_err(GatewayError::Store))
         .boxed()
+}
+
+/// Pieces are read ahead: some that follow an error may be there already, and are no part of the
+/// answer.
+fn up_to_error<T, E>(pieces: impl Stream<Item = Result<T, E>>) -> impl Stream<Item = Result<T, E>> {
+    pieces.scan(false, |is_cut, piece| {
+        let next = (!*is_cut).then_some(piece);
+        *is_cut |= next.as_ref().is_some_and(Result::is_err);
+        ready(next)
+    })
 }
 
 /// The bytes that a range names in an object of `len` bytes.
@@ -197,5 +209,19 @@ pub(super) fn resolve(range: RangeSpec, len: u64) -> Result<ByteRange, GatewayEr
     match start < end {
         true => Ok(ByteRange::new(start, end)),
         false => Err(GatewayError::InvalidRange { len }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn nothing_follows_an_error() {
+        let pieces = stream::iter([Ok(1), Err("unreadable"), Ok(3), Err("too")]);
+        let read: Vec<_> = block_on(up_to_error(pieces).collect());
+        assert_eq!(read, [Ok(1), Err("unreadable")]);
     }
 }
