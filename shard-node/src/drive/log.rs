@@ -280,6 +280,7 @@ impl Log {
         let (following, new) = match taken {
             Err(DriveError::Full) => {
                 let pages = self.shared.superblock.chunk_len / PAGE_LEN;
+                let pages = self.shared.state.lock().space.growth_for_one(pages);
                 grow(&self.shared, pages, Purpose::Log)?;
                 self.shared.state.lock().take_chunk(&self.shared)?
             }

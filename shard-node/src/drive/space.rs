@@ -87,8 +87,7 @@ impl Space {
         if let Some(extents) = self.take_whole(count) {
             return extents.first().copied();
         }
-        let rest = self.arena_pages - self.frontier % self.arena_pages;
-        let skipped = if rest < count { rest } else { 0 };
+        let skipped = self.skipped(count);
         let most = self.arena_pages.min(EXTENT_PAGES_MAX.into());
         if count + skipped > growth || count > most {
             return None;
@@ -100,6 +99,17 @@ impl Space {
             page,
             count: count as u32,
         })
+    }
+
+    /// How far [`Space::take_one`] may have to grow.
+    pub(crate) fn growth_for_one(&self, count: u64) -> u64 {
+        count + self.skipped(count)
+    }
+
+    /// Pages left in the frontier's arena, if `count` do not fit there.
+    fn skipped(&self, count: u64) -> u64 {
+        let rest = self.arena_pages - self.frontier % self.arena_pages;
+        if rest < count { rest } else { 0 }
     }
 
     /// Takes the next pages beyond the frontier, at most `count` and not across an arena's border.

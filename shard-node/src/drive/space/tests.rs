@@ -39,6 +39,16 @@ fn extents_never_cross_the_border_of_an_arena() {
 }
 
 #[test]
+fn one_extent_needs_room_behind_the_border_when_it_does_not_fit_before_it() {
+    for used in 0..40 {
+        let mut space = Space::new(16, used);
+        let needed = space.growth_for_one(6);
+        assert_eq!(space.take_one(6, needed - 1), None, "{used}");
+        assert!(space.take_one(6, needed).is_some(), "{used}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_changes_nothing() {
     let mut space = Space::new(1000, 0);
     let taken = space.take(10, 10).unwrap();
