@@ -210,6 +210,37 @@ impl Order {
     }
 }
 
+/// A write that lives on, but no longer on the drive that is told so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MovedWrite {
+    /// The write.
+    pub write: WriteId,
+    /// The order of the change by which it left.
+    pub order: Order,
+}
+
+impl MovedWrite {
+    /// Length of the byte form.
+    pub const LEN: usize = WriteId::LEN + Order::LEN;
+
+    /// Appends the 28 bytes.
+    pub fn encode(self, out: &mut Writer) {
+        self.write.encode(out);
+        self.order.encode(out);
+    }
+
+    /// Reads the 28 bytes.
+    ///
+    /// # Errors
+    /// `Truncated` if too few bytes are left.
+    pub fn decode(input: &mut Reader<'_>) -> Result<Self, FormatError> {
+        Ok(Self {
+            write: WriteId::decode(input)?,
+            order: Order::decode(input)?,
+        })
+    }
+}
+
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{:016x}", self.generation, self.sequence)

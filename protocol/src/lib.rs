@@ -22,7 +22,7 @@ pub use checksum::{BlockIdentity, block_checksum};
 pub use codec::FormatError;
 pub use ids::{
     BucketId, ClaimantId, ClusterId, DriveId, GatewayId, Generation, GroupId, IndexId, LogId,
-    MapVersion, NodeId, Order, WriteId,
+    MapVersion, MovedWrite, NodeId, Order, WriteId,
 };
 pub use layout::{BLOCK_LEN, ByteRange, CellRef, Geometry, STRIPE_LEN, ShardLayout};
 pub use manifest::{
@@ -31,4 +31,4 @@ pub use manifest::{
 };
 pub use map::{ClusterMap, DriveUse, MapDrive};
 pub use record::{EncodedRecord, Record, RecordHead, RecordKind, TombstoneTarget};
-pub use row::{BucketRow, PartRow, Placement, PurgeRow, UploadRow, VersionRow};
+pub use row::{BucketRow, PartRow, Placement, PurgeKind, PurgeRow, UploadRow, VersionRow};

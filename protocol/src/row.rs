@@ -243,11 +243,22 @@ impl BucketRow {
     }
 }
 
+/// What becomes of the writes of a [`PurgeRow`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurgeKind {
+    /// They are gone for good: no row will show them again.
+    Gone,
+    /// They live on elsewhere, and may return to a drive that they left.
+    Moved,
+}
+
 /// Writes whose shards and records are to go, and who has still to say so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurgeRow {
     /// The writes to purge.
     pub writes: Vec<WriteId>,
+    /// What becomes of them; a moved one left its drives with the order of the row.
+    pub kind: PurgeKind,
     /// The tombstone or void that guards them, to be forgotten once all drives have answered.
     pub guard: Option<WriteId>,
     /// Drives that have not yet acknowledged the purge durably.
@@ -262,6 +273,7 @@ impl PurgeRow {
         let mut out = start(4);
         out.u32(self.writes.len() as u32);
         self.writes.iter().for_each(|write| write.encode(&mut out));
+        out.u8(u8::from(self.kind == PurgeKind::Moved));
         match self.guard {
             None => out.u8(0),
             Some(guard) => {
@@ -285,6 +297,10 @@ impl PurgeRow {
         let writes = (0..count)
             .map(|_| WriteId::decode(&mut input))
             .collect::<Result<_, _>>()?;
+        let kind = match input.bool("moved writes")? {
+            true => PurgeKind::Moved,
+            false => PurgeKind::Gone,
+        };
         let guard = match input.bool("guard")? {
             true => Some(WriteId::decode(&mut input)?),
             false => None,
@@ -299,6 +315,7 @@ impl PurgeRow {
         input.end()?;
         Ok(Self {
             writes,
+            kind,
             guard,
             waiting,
             guard_holders,

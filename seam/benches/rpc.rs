@@ -16,7 +16,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use futures::future::join_all;
 use holdfast_protocol::ids::{
-    ClusterId, DriveId, GatewayId, Generation, IndexId, MapVersion, NodeId, WriteId,
+    ClusterId, DriveId, GatewayId, Generation, IndexId, MapVersion, NodeId, Order, WriteId,
 };
 use holdfast_protocol::rpc::frame::{FrameKind, Sealer};
 use holdfast_protocol::rpc::handshake::{ClusterSecret, Expected, Identity, Service};
@@ -104,6 +104,7 @@ fn stage(cell: &Bytes) -> DriveCall {
         write: write(),
         shard: 1,
         len_hint: None,
+        admitted: Order::ZERO,
         cell: Cell {
             stripe: 0,
             checksums: vec![1; 4],

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use futures::stream::{FuturesUnordered, StreamExt};
 use holdfast_protocol::rpc::{BlockSpan, Cell, DriveError, SealShard};
-use holdfast_protocol::{Body, DriveId, EncodedRecord, ShardLayout, VersionRow};
+use holdfast_protocol::{Body, DriveId, EncodedRecord, Order, ShardLayout, VersionRow};
 use holdfast_seam::planted;
 
 use crate::encode::block_checksums;
@@ -27,7 +27,8 @@ pub struct Target {
 }
 
 impl Store {
-    /// Rebuilds shards of a coded write and seals them on their targets.
+    /// Rebuilds shards of a coded write and seals them on their targets, which were announced with
+    /// the order `admitted`.
     ///
     /// Bytes read are k cells per stripe, whatever the number of targets (at most m).
     /// Returns the number of bytes written.
@@ -36,14 +37,20 @@ impl Store {
     /// `ReadQuorum` if fewer than k shards are good, `NoCopy` without a readable record,
     /// `WriteQuorum` if a target does not take its shard or the digest differs. What was staged is
     /// discarded then.
-    pub async fn rebuild(&self, row: &VersionRow, targets: &[Target]) -> Result<u64, StoreError> {
+    pub async fn rebuild(
+        &self,
+        row: &VersionRow,
+        targets: &[Target],
+        admitted: Order,
+    ) -> Result<u64, StoreError> {
         let Body::Coded { digests, .. } = &row.manifest.body else {
             return Err(StoreError::Code {
                 what: "only coded bodies have shards".to_owned(),
             });
         };
         let record = self.read_record(row, false).await?;
-        let outcome = self.rebuild_shards(row, targets, digests, record).await;
+        let outcome = self.rebuild_shards(row, targets, admitted, digests, record);
+        let outcome = outcome.await;
         if outcome.is_err() {
             let drives = targets.iter().map(|target| target.drive).collect();
             self.discard(row.manifest.write, drives);
@@ -55,6 +62,7 @@ impl Store {
         &self,
         row: &VersionRow,
         targets: &[Target],
+        admitted: Order,
         digests: &[u64],
         record: EncodedRecord,
     ) -> Result<u64, StoreError> {
@@ -75,7 +83,7 @@ impl Store {
                     .for_each(|block| sum.update(&block.to_le_bytes()));
                 let hint = Some(layout.shard_len());
                 let write = row.manifest.write;
-                stages.push(self.stage(target.drive, write, target.shard, hint, cell));
+                stages.push(self.stage(target.drive, write, target.shard, hint, admitted, cell));
             }
             while let Some(staged) = stages.next().await {
                 staged.map_err(|error| not_taken(&error))?;
@@ -97,7 +105,7 @@ impl Store {
                 digest,
                 last: None,
             };
-            self.seal_copy(target.drive, record.clone(), Some(shard))
+            self.seal_copy(target.drive, admitted, record.clone(), Some(shard))
                 .await
                 .map_err(|error| not_taken(&error))?;
         }

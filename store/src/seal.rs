@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest, LogPosition, SealShard};
 use holdfast_protocol::{
-    DriveId, EncodedRecord, GroupId, Manifest, Placement, Record, RecordKind, WriteId,
+    DriveId, EncodedRecord, GroupId, Manifest, MovedWrite, Order, Placement, Record, RecordKind,
+    WriteId,
 };
 use holdfast_seam::Monotonic;
 use holdfast_seam::planted;
@@ -78,6 +79,7 @@ impl Store {
                 last,
             };
             let request = DriveRequest::Seal {
+                admitted: Order::ZERO,
                 record: record.clone(),
                 shard: Some(shard),
             };
@@ -137,6 +139,7 @@ impl Store {
             .enumerate()
             .map(|(slot, drive)| {
                 let request = DriveRequest::Seal {
+                    admitted: Order::ZERO,
                     record: encoded.clone(),
                     shard: None,
                 };
@@ -169,6 +172,7 @@ impl Store {
                 slot,
                 drive: drive.id,
                 request: DriveRequest::Seal {
+                    admitted: Order::ZERO,
                     record: encoded.clone(),
                     shard: None,
                 },
@@ -180,22 +184,24 @@ impl Store {
         Ok(round.sealed())
     }
 
-    /// Puts an existing record on one more drive.
+    /// Puts an existing record on one more drive. `admitted`: the order of the change by which a
+    /// row counts on the drive, `ZERO` for records that no row places.
     ///
     /// # Errors
     /// What the drive says.
     pub async fn seal_copy(
         &self,
         drive: DriveId,
+        admitted: Order,
         record: EncodedRecord,
         shard: Option<SealShard>,
     ) -> Result<(), DriveError> {
-        let request = DriveRequest::Seal { record, shard };
-        self.shared
-            .drives
-            .call(drive, self.config().drive_deadline, request)
-            .await
-            .map(|_| ())
+        let request = DriveRequest::Seal {
+            admitted,
+            record,
+            shard,
+        };
+        self.tell(drive, request).await
     }
 
     /// Durably drops writes on a drive.
@@ -203,12 +209,24 @@ impl Store {
     /// # Errors
     /// What the drive says.
     pub async fn purge(&self, drive: DriveId, writes: Vec<WriteId>) -> Result<(), DriveError> {
-        let request = DriveRequest::Purge { writes };
+        self.tell(drive, DriveRequest::Purge { writes }).await
+    }
+
+    /// Durably drops, on a drive, writes that live elsewhere, unless they have returned.
+    ///
+    /// # Errors
+    /// What the drive says.
+    pub async fn leave(&self, drive: DriveId, moved: Vec<MovedWrite>) -> Result<(), DriveError> {
+        self.tell(drive, DriveRequest::Leave { moved }).await
+    }
+
+    async fn tell(&self, drive: DriveId, request: DriveRequest) -> Result<(), DriveError> {
+        let deadline = self.config().drive_deadline;
         self.shared
             .drives
-            .call(drive, self.config().drive_deadline, request)
+            .call(drive, deadline, request)
             .await
-            .map(|_| ())
+            .map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 use futures::{Stream, StreamExt};
 use holdfast_protocol::rpc::{Cell, DriveError, DriveRequest};
 use holdfast_protocol::{
-    ChecksumKind, DriveId, Geometry, GroupId, STRIPE_LEN, ShardLayout, WriteId,
+    ChecksumKind, DriveId, Geometry, GroupId, Order, STRIPE_LEN, ShardLayout, WriteId,
 };
 use holdfast_seam::{Task, spawn};
 use tokio::sync::mpsc;
@@ -405,7 +405,9 @@ fn start_lane(
             if failed.load(Ordering::Acquire) & (1 << shard) != 0 {
                 return;
             }
-            if let Err(error) = lane.stage(drive, write, shard as u8, len_hint, cell).await {
+            let shard_index = shard as u8;
+            let staged = lane.stage(drive, write, shard_index, len_hint, Order::ZERO, cell);
+            if let Err(error) = staged.await {
                 failed.fetch_or(1 << shard, Ordering::AcqRel);
                 tracing::warn!(%drive, %write, shard, %error, "shard not staged");
                 return;
@@ -424,12 +426,14 @@ impl Store {
         write: WriteId,
         shard: u8,
         len_hint: Option<u64>,
+        admitted: Order,
         cell: Cell,
     ) -> Result<(), DriveError> {
         let request = DriveRequest::Stage {
             write,
             shard,
             len_hint,
+            admitted,
             cell,
         };
         let start = self.world().clock.now();

@@ -9,7 +9,7 @@
 mod harness;
 
 use harness::{Cluster, body};
-use holdfast_protocol::{ByteRange, Geometry};
+use holdfast_protocol::{ByteRange, Geometry, Order};
 use holdfast_store::StoreError;
 use holdfast_store::rebuild::Target;
 
@@ -195,7 +195,11 @@ async fn rebuilt_shards_equal_those_that_were_lost() {
             drive: spare[1],
         },
     ];
-    let written = cluster.store.rebuild(&row, &targets).await.unwrap();
+    let written = cluster
+        .store
+        .rebuild(&row, &targets, Order::ZERO)
+        .await
+        .unwrap();
     assert!(written > 0);
     for target in targets {
         row.placement.holders[usize::from(target.shard)] = target.drive;

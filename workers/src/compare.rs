@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use holdfast_index::rows::{self, PurgeEntry};
 use holdfast_index::{Batch, Table};
-use holdfast_protocol::{Body, DriveId, Placement, PurgeRow};
+use holdfast_protocol::{Body, DriveId, Placement, PurgeKind, PurgeRow};
 
 use crate::context::{CompareReason, Context};
 use crate::error::{Result, chain};
@@ -372,6 +372,7 @@ impl Comparison<'_> {
                 None => {
                     let row = PurgeRow {
                         writes: entry.row.guard.into_iter().collect(),
+                        kind: PurgeKind::Gone,
                         guard: None,
                         waiting: drives,
                         guard_holders: Vec::new(),

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use holdfast_index::rows::PurgeEntry;
 use holdfast_index::{Batch, Table};
 use holdfast_protocol::rpc::DriveError;
-use holdfast_protocol::{DriveId, EncodedRecord, GroupId, PurgeRow, Record, WriteId};
+use holdfast_protocol::{DriveId, EncodedRecord, GroupId, Order, PurgeRow, Record, WriteId};
 use holdfast_store::placement::group_of;
 
 use crate::context::Context;
@@ -77,7 +77,10 @@ async fn copy(
 ) -> std::result::Result<(), DriveError> {
     match ctx.store.record_from(drive, guard, true).await {
         Ok(_) => Ok(()),
-        Err(_) => ctx.store.seal_copy(drive, record.clone(), None).await,
+        Err(_) => {
+            let record = record.clone();
+            ctx.store.seal_copy(drive, Order::ZERO, record, None).await
+        }
     }
 }
 
@@ -110,7 +113,7 @@ pub(crate) async fn replenish(ctx: &Context, entries: &mut [PurgeEntry]) -> Resu
     }
     ctx.commit_alone(batch).await?;
     for (drive, guard, record) in copies {
-        match ctx.store.seal_copy(drive, record, None).await {
+        match ctx.store.seal_copy(drive, Order::ZERO, record, None).await {
             Ok(()) => drop(ctx.weak_guards().remove(&guard)),
             // It stays a holder; the next comparison of the drive finds the copy missing.
             Err(error) => tracing::warn!(%drive, %guard, %error, "guard not copied"),

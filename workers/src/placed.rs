@@ -10,8 +10,10 @@ use holdfast_index::rows::VersionPlace;
 use holdfast_index::{Batch, IndexError, Locks, Mode, Read, Row, Table, keys, rows};
 use holdfast_protocol::row::{Completed, RowName};
 use holdfast_protocol::{
-    Body, DriveId, Manifest, ManifestKind, Order, Placement, UploadRow, VersionRow,
+    Body, DriveId, Manifest, ManifestKind, Order, Placement, PurgeKind, PurgeRow, UploadRow,
+    VersionRow,
 };
+use holdfast_seam::planted;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -195,6 +197,37 @@ pub(crate) struct Change {
 }
 
 impl Context {
+    /// Notes drives in the row, under its locks, that are about to get a shard or copy.
+    ///
+    /// Returns the order with which they may be sent one: above that of every change by which the
+    /// write left a drive before, below that of every later one. `None` if the row is gone.
+    pub(crate) async fn announce(
+        &self,
+        known: &Placed,
+        targets: &[DriveId],
+    ) -> Result<Option<Order>> {
+        let mut txn = self.begin(known.locks()).await?;
+        let Some(mut placed) = find(&mut *txn, &known.name).await? else {
+            return Ok(None);
+        };
+        let order = txn.take_order();
+        let named: Vec<DriveId> = placed.row.placement.drives().collect();
+        let new = targets.iter().filter(|drive| !named.contains(drive));
+        let new: Vec<DriveId> = new.copied().collect();
+        if !new.is_empty() && !planted("heal-not-announced") {
+            placed.row.placement.touched.extend(new);
+            let mut batch = Batch::new();
+            batch.replace(
+                placed.table,
+                placed.key.clone(),
+                placed.stored(),
+                placed.order,
+            );
+            self.commit(txn, batch).await?;
+        }
+        Ok(Some(order))
+    }
+
     /// Changes the placement of a row under its locks. `edit` returns `None` when there is nothing
     /// to do.
     ///
@@ -220,8 +253,9 @@ impl Context {
         let is_leaving = !leave.is_empty();
         if is_leaving {
             let write = placed.name.write();
-            let row = holdfast_protocol::PurgeRow {
+            let row = PurgeRow {
                 writes: vec![write],
+                kind: PurgeKind::Moved,
                 guard: None,
                 waiting: leave,
                 guard_holders: Vec::new(),

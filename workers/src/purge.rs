@@ -17,7 +17,8 @@ use bytes::Bytes;
 use futures::future::join_all;
 use holdfast_index::rows::{self, PurgeEntry};
 use holdfast_index::{Batch, Table, keys};
-use holdfast_protocol::{DriveId, GatewayId, PurgeRow, WriteId};
+use holdfast_protocol::rpc::DriveError;
+use holdfast_protocol::{DriveId, GatewayId, MovedWrite, PurgeKind, PurgeRow, WriteId};
 use holdfast_seam::planted;
 
 use crate::context::Context;
@@ -43,6 +44,25 @@ pub(crate) struct Purger {
     rows_behind: i64,
     /// Of rows that are not done: drives that dropped all but the first write.
     others_done: BTreeMap<Bytes, BTreeSet<DriveId>>,
+}
+
+/// What a drive is asked to drop.
+#[derive(Debug, Default)]
+struct Wanted {
+    gone: Vec<WriteId>,
+    moved: Vec<MovedWrite>,
+}
+
+impl Wanted {
+    fn add(&mut self, entry: &PurgeEntry, writes: &[WriteId]) {
+        match entry.row.kind {
+            PurgeKind::Gone => self.gone.extend(writes),
+            PurgeKind::Moved => self.moved.extend(writes.iter().map(|&write| MovedWrite {
+                write,
+                order: entry.order,
+            })),
+        }
+    }
 }
 
 /// What a pass left behind.
@@ -248,7 +268,7 @@ impl Purger {
     /// The first write of a row goes last, when all drives have dropped the others: it is the
     /// record that says what became of them (a Complete keeps its upload from opening again).
     async fn purge_writes(&mut self, ready: &mut [PurgeEntry]) {
-        let mut wanted: BTreeMap<DriveId, Vec<WriteId>> = BTreeMap::new();
+        let mut wanted: BTreeMap<DriveId, Wanted> = BTreeMap::new();
         for entry in ready.iter() {
             let others = match entry.row.writes.as_slice() {
                 [_, others @ ..] if !others.is_empty() => others,
@@ -257,12 +277,12 @@ impl Purger {
             let done = self.others_done.get(&entry.key);
             for drive in &entry.row.waiting {
                 if done.is_none_or(|done| !done.contains(drive)) {
-                    wanted.entry(*drive).or_default().extend(others);
+                    wanted.entry(*drive).or_default().add(entry, others);
                 }
             }
         }
         let acked = self.call(wanted).await;
-        let mut last: BTreeMap<DriveId, Vec<WriteId>> = BTreeMap::new();
+        let mut last: BTreeMap<DriveId, Wanted> = BTreeMap::new();
         let mut is_last = vec![false; ready.len()];
         for (entry, is_last) in ready.iter_mut().zip(&mut is_last) {
             if entry.row.writes.len() < 2 {
@@ -274,7 +294,8 @@ impl Purger {
             *is_last = entry.row.waiting.iter().all(is_done);
             if *is_last {
                 for drive in &entry.row.waiting {
-                    last.entry(*drive).or_default().push(entry.row.writes[0]);
+                    let first = &entry.row.writes[..1];
+                    last.entry(*drive).or_default().add(entry, first);
                 }
             } else if self.others_done.len() < OTHERS_DONE_MAX {
                 let waiting = entry.row.waiting.iter().copied();
@@ -295,7 +316,7 @@ impl Purger {
     /// Purges guards that have nothing left to guard, oldest first: a deletion takes over what its
     /// predecessors wait for, so none goes while an older row without a guard waits.
     async fn forget_guards(&self, ready: &mut [PurgeEntry], older_waits: bool) {
-        let mut wanted: BTreeMap<DriveId, Vec<WriteId>> = BTreeMap::new();
+        let mut wanted: BTreeMap<DriveId, Wanted> = BTreeMap::new();
         let mut may_go = Vec::new();
         let mut older_waits = older_waits;
         for (at, entry) in ready.iter().enumerate() {
@@ -307,7 +328,7 @@ impl Purger {
             if is_done && !older_waits {
                 may_go.push(at);
                 for &drive in &entry.row.guard_holders {
-                    wanted.entry(drive).or_default().push(guard);
+                    wanted.entry(drive).or_default().gone.push(guard);
                 }
             }
         }
@@ -321,22 +342,38 @@ impl Purger {
     }
 
     /// The drives that purged all of theirs.
-    async fn call(&self, wanted: BTreeMap<DriveId, Vec<WriteId>>) -> BTreeSet<DriveId> {
+    async fn call(&self, wanted: BTreeMap<DriveId, Wanted>) -> BTreeSet<DriveId> {
         let calls = wanted
             .into_iter()
             .filter(|(drive, _)| self.ctx.store.drives().is_reachable(*drive))
-            .map(|(drive, writes)| async move {
-                for chunk in writes.chunks(self.ctx.config.purge_call_writes) {
-                    let purged = self.ctx.store.purge(drive, chunk.to_vec()).await;
-                    if let Err(error) = purged {
+            .map(|(drive, wanted)| async move {
+                match self.call_one(drive, wanted).await {
+                    Ok(()) => Some(drive),
+                    Err(error) => {
                         self.ctx.metrics.purge_failures.inc();
                         tracing::debug!(%drive, %error, "drive did not purge, asking again later");
-                        return None;
+                        None
                     }
-                    self.ctx.metrics.purged_writes.inc_by(chunk.len() as u64);
                 }
-                Some(drive)
             });
         join_all(calls).await.into_iter().flatten().collect()
+    }
+
+    async fn call_one(
+        &self,
+        drive: DriveId,
+        wanted: Wanted,
+    ) -> std::result::Result<(), DriveError> {
+        let (store, writes_max) = (&self.ctx.store, self.ctx.config.purge_call_writes);
+        let purged = &self.ctx.metrics.purged_writes;
+        for chunk in wanted.gone.chunks(writes_max) {
+            store.purge(drive, chunk.to_vec()).await?;
+            purged.inc_by(chunk.len() as u64);
+        }
+        for chunk in wanted.moved.chunks(writes_max) {
+            store.leave(drive, chunk.to_vec()).await?;
+            purged.inc_by(chunk.len() as u64);
+        }
+        Ok(())
     }
 }

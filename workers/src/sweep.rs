@@ -13,7 +13,7 @@ use std::time::Duration;
 use holdfast_index::rows::{self, PurgeEntry};
 use holdfast_index::{Batch, Index, Locks, Row, Table, keys};
 use holdfast_protocol::rpc::{DriveError, InventoryEntry};
-use holdfast_protocol::{DriveId, GatewayId, PurgeRow, Record, WriteId};
+use holdfast_protocol::{DriveId, GatewayId, PurgeKind, PurgeRow, Record, WriteId};
 use holdfast_seam::planted;
 use holdfast_store::{Store, row_name, survey};
 
@@ -157,6 +157,7 @@ impl Voiding<'_> {
         waiting.dedup();
         let row = PurgeRow {
             writes: vec![write],
+            kind: PurgeKind::Gone,
             guard: Some(record.write()),
             waiting,
             guard_holders: sealed.placement.drives().collect(),
@@ -324,6 +325,7 @@ async fn adopt(
         Some(row) if row.guard == Some(void.write) => row,
         _ => PurgeRow {
             writes: vec![target],
+            kind: PurgeKind::Gone,
             guard: Some(void.write),
             waiting: ctx.living().into_iter().collect(),
             guard_holders: Vec::new(),
@@ -340,6 +342,7 @@ async fn adopt(
 async fn supersede(ctx: &Context, drive: DriveId, old: &InventoryEntry) -> Result<()> {
     let row = PurgeRow {
         writes: vec![old.write],
+        kind: PurgeKind::Gone,
         guard: None,
         waiting: vec![drive],
         guard_holders: Vec::new(),

@@ -125,7 +125,7 @@ async fn copy(ctx: &Context, drive: DriveId, order: Order, held: &Held) -> bool 
         let Ok(record) = ctx.store.record_from(source, write, true).await else {
             continue;
         };
-        match ctx.store.seal_copy(drive, record, None).await {
+        match ctx.store.seal_copy(drive, Order::ZERO, record, None).await {
             Ok(()) => return true,
             Err(error) => {
                 tracing::warn!(%drive, %write, %error, "drive does not take a system record");

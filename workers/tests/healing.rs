@@ -10,7 +10,7 @@ mod support;
 use std::time::Duration;
 
 use holdfast_index::rows;
-use holdfast_protocol::DriveId;
+use holdfast_protocol::{DriveId, PurgeKind};
 use support::{Cluster, body, config};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,6 +267,79 @@ async fn a_drive_that_is_out_is_healed_onto_a_spare_one() {
         "the old place was purged"
     );
     assert_eq!(running.get("a").await.unwrap(), body(1, 100_000));
+    running.workers.stop().await;
+}
+
+/// Takes a drive away until its shard lives elsewhere; returns where.
+async fn move_shard_from(cluster: &Cluster, running: &support::Running, gone: DriveId) -> DriveId {
+    let before = running.row("a").await.unwrap().placement.holders;
+    let shard = before.iter().position(|holder| *holder == gone).unwrap();
+    cluster.drive(gone).set_down(true);
+    running
+        .until("the row names another drive", || async {
+            let row = running.row("a").await.unwrap();
+            !row.placement.holders.contains(&gone) && row.placement.missing == 0
+        })
+        .await;
+    running.row("a").await.unwrap().placement.holders[shard]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_returns_to_a_drive_that_it_left() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    let (first, write) = (row.placement.holders[1], row.manifest.write);
+    let second = move_shard_from(&cluster, &running, first).await;
+    cluster.drive(first).set_down(false);
+    running.until_quiet().await;
+    assert!(!cluster.drive(first).holds(write), "it was purged");
+    assert_eq!(move_shard_from(&cluster, &running, second).await, first);
+    assert!(cluster.drive(first).holds(write));
+    cluster.drive(second).set_down(false);
+    running.until_quiet().await;
+    assert!(cluster.drive(first).holds(write) && !cluster.drive(second).holds(write));
+    assert_eq!(running.get("a").await.unwrap(), body(1, 100_000));
+    running.delete("a", true).await;
+    running.until_quiet().await;
+    assert!(cluster.drives.iter().all(|drive| !drive.holds(write)));
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_comes_after_the_shard_has_returned_does_nothing() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    let (first, write) = (row.placement.holders[1], row.manifest.write);
+    let reading = running.readers.enter();
+    let second = move_shard_from(&cluster, &running, first).await;
+    cluster.drive(first).set_down(false);
+    assert_eq!(move_shard_from(&cluster, &running, second).await, first);
+    let queue = rows::purge_queue(&*running.index, None, 8).await.unwrap();
+    let waits = |drive| {
+        let mut rows = queue.items.iter().map(|entry| &entry.row);
+        rows.any(|row| row.kind == PurgeKind::Moved && row.waiting.contains(&drive))
+    };
+    assert!(
+        waits(first) && waits(second),
+        "both moves wait for the reader"
+    );
+    drop(reading);
+    cluster.drive(second).set_down(false);
+    running.until_quiet().await;
+    assert!(cluster.drive(first).holds(write) && !cluster.drive(second).holds(write));
+    assert_eq!(running.row("a").await.unwrap().placement.missing, 0);
     running.workers.stop().await;
 }
 

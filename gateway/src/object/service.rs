@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_index::{Batch, Index, IndexError, Locks, Mode, Row, Table, Transaction, keys, rows};
-use holdfast_protocol::row::{BucketRow, PartRow, PurgeRow, RowName, VersionRow};
+use holdfast_protocol::row::{BucketRow, PartRow, PurgeKind, PurgeRow, RowName, VersionRow};
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
     Body, BucketId, DriveId, ETag, GatewayId, Manifest, ManifestKind, Metadata, Order, Placement,
@@ -371,6 +371,7 @@ pub(super) fn queue_purge(
         guard_holders = placement.drives().collect();
     }
     let row = PurgeRow {
+        kind: PurgeKind::Gone,
         writes: retired.writes,
         guard: guard_write,
         waiting: waiting.into_iter().collect(),

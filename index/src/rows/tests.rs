@@ -4,7 +4,7 @@
 //! Leaves to others: byte forms (protocol), backends ([`crate::conformance`]).
 //! Always: what is absent or damaged is tested beside what is there.
 
-use holdfast_protocol::{Generation, IndexId};
+use holdfast_protocol::{Generation, IndexId, PurgeKind};
 
 use super::*;
 use crate::conformance::samples;
@@ -162,6 +162,7 @@ async fn the_heal_queue_has_the_least_margin_first_and_the_purge_queue_the_oldes
         write: samples::write_id(n),
     };
     let purge = |n: u64| PurgeRow {
+        kind: PurgeKind::Gone,
         writes: vec![samples::write_id(n)],
         guard: None,
         waiting: vec![DriveId::new(1)],

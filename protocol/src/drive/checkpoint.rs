@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::{Extent, PAGES_MAX, decode_extents, encode_extents};
 use crate::codec::{FormatError, Reader, Writer};
 use crate::ids::{
-    ClaimantId, ClusterId, DriveId, GatewayId, Generation, IndexId, LogId, Order, WriteId,
+    ClaimantId, ClusterId, DriveId, GatewayId, Generation, IndexId, LogId, MovedWrite, Order,
+    WriteId,
 };
 use crate::record::RecordKind;
 
@@ -60,6 +61,8 @@ pub struct TableEntry {
     pub write: WriteId,
     /// Its order.
     pub order: Order,
+    /// The order of the change that let the drive have it; `ZERO` if it came from the writer.
+    pub admitted: Order,
     /// Kind of its record.
     pub kind: RecordKind,
     /// Whether record or shard are known to be damaged.
@@ -100,6 +103,8 @@ pub struct Checkpoint {
     pub grant: Option<Grant>,
     /// What was purged under that generation.
     pub purged: Vec<WriteRange>,
+    /// What left the drive under that generation and lives elsewhere.
+    pub moved: Vec<MovedWrite>,
     /// Pages of the address space that were given out at some time.
     pub frontier: u64,
     /// What it holds.
@@ -140,6 +145,8 @@ impl Checkpoint {
             out.u64(range.first);
             out.u64(range.last);
         }
+        out.u32(self.moved.len() as u32);
+        self.moved.iter().for_each(|moved| moved.encode(&mut out));
         out.u64(self.entries.len() as u64);
         for entry in &self.entries {
             encode_entry(entry, &mut out);
@@ -179,6 +186,10 @@ impl Checkpoint {
         let purged = (0..range_count)
             .map(|_| decode_range(input))
             .collect::<Result<_, _>>()?;
+        let moved_count = counted(input, MovedWrite::LEN)?;
+        let moved = (0..moved_count)
+            .map(|_| MovedWrite::decode(input))
+            .collect::<Result<_, _>>()?;
         let entries = decode_entries(input)?;
         input.end()?;
         Ok(Self {
@@ -193,6 +204,7 @@ impl Checkpoint {
             chunks,
             grant,
             purged,
+            moved,
             frontier,
             entries,
         })
@@ -232,13 +244,18 @@ fn encode_entry(entry: &TableEntry, out: &mut Writer) {
     entry.write.encode(out);
     entry.order.encode(out);
     out.u8(entry.kind as u8);
-    out.u8(u8::from(entry.damaged) | u8::from(entry.shard.is_some()) << 1);
+    let is_admitted = entry.admitted > Order::ZERO;
+    let flags = u8::from(entry.damaged) | u8::from(entry.shard.is_some()) << 1;
+    out.u8(flags | u8::from(is_admitted) << 2);
     out.u64(entry.address);
     out.u32(entry.len);
     let (index, digest) = entry.shard.unwrap_or((0, 0));
     out.u8(index);
     out.u64(digest);
     encode_extents(&entry.extents, out);
+    if is_admitted {
+        entry.admitted.encode(out);
+    }
 }
 
 fn decode_entries(input: &mut Reader<'_>) -> Result<Vec<TableEntry>, FormatError> {
@@ -271,19 +288,25 @@ fn decode_entry(input: &mut Reader<'_>) -> Result<TableEntry, FormatError> {
     let flags = input.u8()?;
     let (address, len) = (input.u64()?, input.u32()?);
     let shard = (input.u8()?, input.u64()?);
-    if flags > 3 {
+    if flags > 7 {
         return Err(FormatError::Invalid {
             what: "flags of a checkpoint's entry",
         });
     }
+    let extents = decode_extents(input)?;
+    let admitted = match flags & 4 != 0 {
+        true => Order::decode(input)?,
+        false => Order::ZERO,
+    };
     Ok(TableEntry {
         write,
         order,
+        admitted,
         kind,
         damaged: flags & 1 != 0,
         shard: (flags & 2 != 0).then_some(shard),
         address,
         len,
-        extents: decode_extents(input)?,
+        extents,
     })
 }

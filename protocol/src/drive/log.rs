@@ -9,7 +9,7 @@
 use super::{Extent, decode_extents, encode_extents};
 use crate::checksum::crc64;
 use crate::codec::{FormatError, Reader, Writer};
-use crate::ids::{ClaimantId, Generation, IndexId, LogId, Order, WriteId};
+use crate::ids::{ClaimantId, Generation, IndexId, LogId, MovedWrite, Order, WriteId};
 use crate::layout::BLOCK_LEN;
 use crate::record::{BODY_LEN_MAX, HEAD_LEN_MAX, RecordKind};
 
@@ -27,7 +27,7 @@ pub const ENTRY_ALIGN: usize = 8;
 pub const ENTRY_PREFIX_LEN: usize = 32;
 /// Fields of one entry take at most so many bytes: [`super::EXTENTS_MAX`] extents, twice.
 pub const FIELDS_LEN_MAX: usize = 128 << 10;
-/// Writes named by one purge entry at most.
+/// Writes named by one purge or leave entry at most.
 pub const PURGE_WRITES_MAX: usize = 4096;
 /// Blocks of one shard at most (1 TiB).
 pub const BLOCKS_MAX: usize = 1 << 24;
@@ -141,6 +141,8 @@ pub struct SealEntry {
     pub write: WriteId,
     /// Its place among all changes.
     pub order: Order,
+    /// The order of the change that let the drive have it; `ZERO` if it came from the writer.
+    pub admitted: Order,
     /// Kind of the record.
     pub kind: RecordKind,
     /// Whether it was known to be damaged when this was written (it was moved so).
@@ -194,6 +196,9 @@ pub enum Entry {
     Purge(Vec<WriteId>),
     /// A generation is granted.
     Claim(ClaimEntry),
+    /// Writes live elsewhere: what was admitted below the order is dropped, and what comes with an
+    /// order up to it is refused until a newer generation is granted.
+    Leave(Vec<MovedWrite>),
 }
 
 /// An entry up to the end of its fields, and where it belongs.
@@ -243,6 +248,7 @@ impl EntryHead {
                 claimant: ClaimantId::decode(&mut input)?,
                 index: IndexId::decode(&mut input)?,
             }),
+            4 => Entry::Leave(decode_moved(&mut input)?),
             _ => return Err(FormatError::Invalid { what: "entry kind" }),
         };
         input.end()?;
@@ -269,6 +275,7 @@ impl Entry {
             Self::Seal(_) => 1,
             Self::Purge(_) => 2,
             Self::Claim(_) => 3,
+            Self::Leave(_) => 4,
         });
         out.raw(&[0; 2]);
         out.u32(self.fields_len() as u32);
@@ -286,6 +293,10 @@ impl Entry {
                 claim.claimant.encode(&mut out);
                 claim.index.encode(&mut out);
             }
+            Self::Leave(moved) => {
+                out.u32(moved.len() as u32);
+                moved.iter().for_each(|moved| moved.encode(&mut out));
+            }
         }
         let sum = crc64(out.as_slice());
         out.u64(sum);
@@ -300,10 +311,11 @@ impl Entry {
                     .shard
                     .as_ref()
                     .map_or(0, |shard| 33 + shard.extents.len() * Extent::LEN);
-                43 + seal.spill.len() * Extent::LEN + shard
+                55 + seal.spill.len() * Extent::LEN + shard
             }
             Self::Purge(writes) => 4 + writes.len() * WriteId::LEN,
             Self::Claim(_) => 36,
+            Self::Leave(moved) => 4 + moved.len() * MovedWrite::LEN,
         };
         ENTRY_PREFIX_LEN + fields + 8
     }
@@ -324,6 +336,7 @@ fn tail_len_of(entry: &Entry) -> usize {
 fn encode_seal(seal: &SealEntry, out: &mut Writer) {
     seal.write.encode(out);
     seal.order.encode(out);
+    seal.admitted.encode(out);
     out.u8(seal.kind as u8);
     out.u8(seal.damaged.into());
     out.u32(seal.head_len);
@@ -347,6 +360,7 @@ fn decode_seal(input: &mut Reader<'_>) -> Result<SealEntry, FormatError> {
     let seal = SealEntry {
         write: WriteId::decode(input)?,
         order: Order::decode(input)?,
+        admitted: Order::decode(input)?,
         kind: RecordKind::from_u8(input.u8()?)?,
         damaged: input.bool("damaged")?,
         head_len: input.count("record head", HEAD_LEN_MAX)? as u32,
@@ -378,4 +392,9 @@ fn decode_seal(input: &mut Reader<'_>) -> Result<SealEntry, FormatError> {
 fn decode_purge(input: &mut Reader<'_>) -> Result<Vec<WriteId>, FormatError> {
     let count = input.count("purged writes", PURGE_WRITES_MAX)?;
     (0..count).map(|_| WriteId::decode(input)).collect()
+}
+
+fn decode_moved(input: &mut Reader<'_>) -> Result<Vec<MovedWrite>, FormatError> {
+    let count = input.count("moved writes", PURGE_WRITES_MAX)?;
+    (0..count).map(|_| MovedWrite::decode(input)).collect()
 }

@@ -41,6 +41,7 @@ fn seal(shard: bool, spill: bool) -> SealEntry {
     SealEntry {
         write: write(9),
         order: order(41),
+        admitted: if spill { order(44) } else { Order::ZERO },
         kind: RecordKind::Commit,
         damaged: spill,
         head_len: 5,
@@ -72,7 +73,15 @@ fn entries() -> Vec<Entry> {
             claimant: ClaimantId::new(9),
             index: IndexId::new(10),
         }),
+        Entry::Leave(vec![moved(1, 42), moved(2, 43)]),
     ]
+}
+
+fn moved(counter: u64, sequence: u64) -> MovedWrite {
+    MovedWrite {
+        write: write(counter),
+        order: order(sequence),
+    }
 }
 
 /// A batch with every kind of entry; the tails are counted bytes.
@@ -106,6 +115,7 @@ fn checkpoint() -> Checkpoint {
     let entry = |counter, extents: Vec<Extent>| TableEntry {
         write: write(counter),
         order: order(counter),
+        admitted: if counter == 2 { order(50) } else { Order::ZERO },
         kind: RecordKind::Commit,
         damaged: counter == 2,
         shard: (!extents.is_empty()).then_some((1, 0xabcd)),
@@ -140,6 +150,7 @@ fn checkpoint() -> Checkpoint {
             first: 3,
             last: 4,
         }],
+        moved: vec![moved(2, 43)],
         frontier: 4096,
         entries: vec![
             entry(1, Vec::new()),

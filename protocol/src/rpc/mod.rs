@@ -17,7 +17,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{
-    ClaimantId, ClusterId, DriveId, Generation, IndexId, LogId, MapVersion, Order, WriteId,
+    ClaimantId, ClusterId, DriveId, Generation, IndexId, LogId, MapVersion, MovedWrite, Order,
+    WriteId,
 };
 use crate::record::{EncodedRecord, RecordKind};
 
@@ -86,12 +87,17 @@ pub enum DriveRequest {
         shard: u8,
         /// Length of the whole shard, if known: lets the drive place it in one piece.
         len_hint: Option<u64>,
+        /// As in `Seal`.
+        admitted: Order,
         /// The cell.
         cell: Cell,
     },
     /// Make a record, and the shard it belongs to, durable. Answer: `Sealed`, after which both
     /// survive power loss. Sealing the same record (and shard) again is answered alike.
     Seal {
+        /// The order of the change by which the drive became a target of a write that is there
+        /// already; what left the drive before that does not count. `ZERO` from the writer itself.
+        admitted: Order,
         /// The record.
         record: EncodedRecord,
         /// The shard, when the record has a coded body.
@@ -123,6 +129,13 @@ pub enum DriveRequest {
     Purge {
         /// The writes.
         writes: Vec<WriteId>,
+    },
+    /// As `Purge`, for writes that live on elsewhere: drops only what was admitted below the order
+    /// of the change by which the write left, and refuses only what comes with an order up to it,
+    /// so that the write can return. Answer: `Purged`.
+    Leave {
+        /// The writes.
+        moved: Vec<MovedWrite>,
     },
     /// Entries in ascending write id. Answer: `Inventory`.
     Inventory {
@@ -339,7 +352,7 @@ pub enum DriveError {
         /// Which.
         current: IndexId,
     },
-    /// The write was purged; what arrives of it is refused.
+    /// The write was purged, or left the drive later than this was admitted.
     #[error("the write was purged")]
     Purged,
     /// The node does not serve this drive.

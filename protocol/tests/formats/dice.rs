@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use holdfast_protocol::ids::{
     BucketId, ClaimantId, ClusterId, DriveId, GatewayId, Generation, IndexId, LogId, MapVersion,
-    NodeId, Order, WriteId,
+    MovedWrite, NodeId, Order, WriteId,
 };
 use holdfast_protocol::record::RecordKind;
 use holdfast_protocol::rpc::control::{
@@ -234,16 +234,24 @@ impl Dice {
             block_count: self.u16(),
         }
     }
+    fn moved(&mut self) -> MovedWrite {
+        MovedWrite {
+            write: self.write(),
+            order: self.order(),
+        }
+    }
     fn request(&mut self) -> DriveRequest {
         let (write, shard) = (self.write(), self.u8());
-        match self.below(12) {
+        match self.below(13) {
             0 => DriveRequest::Stage {
                 write,
                 shard,
                 len_hint: self.maybe(Self::u64),
+                admitted: self.order(),
                 cell: self.cell(),
             },
             1 => DriveRequest::Seal {
+                admitted: self.order(),
                 record: self.encoded(),
                 shard: self.maybe(Self::seal_shard),
             },
@@ -278,6 +286,9 @@ impl Dice {
                 holder: self.text(256),
             },
             10 => DriveRequest::LeaseState,
+            11 => DriveRequest::Leave {
+                moved: self.list(50, Self::moved),
+            },
             _ => DriveRequest::Verify { write, shard },
         }
     }

@@ -5,7 +5,7 @@ use holdfast_protocol::drive::{
     Superblock, TableEntry, WriteRange,
 };
 use holdfast_protocol::ids::{
-    ClaimantId, DriveId, GatewayId, Generation, IndexId, LogId, MapVersion, NodeId,
+    ClaimantId, DriveId, GatewayId, Generation, IndexId, LogId, MapVersion, MovedWrite, NodeId,
 };
 use holdfast_protocol::map::{ClusterMap, DriveUse, GROUP_COUNT, MapDrive};
 use holdfast_protocol::record::RecordKind;
@@ -24,6 +24,7 @@ fn seal(shard: Option<ShardEntry>, spill: Vec<Extent>) -> Entry {
     Entry::Seal(SealEntry {
         write: write(9),
         order: order(10),
+        admitted: order(12),
         kind: RecordKind::Commit,
         damaged: false,
         head_len: 300,
@@ -55,7 +56,15 @@ fn entries() -> Vec<Entry> {
             claimant: ClaimantId::new(4),
             index: IndexId::new(5),
         }),
+        Entry::Leave(vec![moved()]),
     ]
+}
+
+fn moved() -> MovedWrite {
+    MovedWrite {
+        write: write(8),
+        order: order(11),
+    }
 }
 
 fn checkpoint() -> Checkpoint {
@@ -80,10 +89,12 @@ fn checkpoint() -> Checkpoint {
             first: 3,
             last: 4,
         }],
+        moved: vec![moved()],
         frontier: 9000,
         entries: vec![TableEntry {
             write: write(9),
             order: order(10),
+            admitted: order(12),
             kind: RecordKind::Commit,
             damaged: true,
             shard: Some((5, 7)),

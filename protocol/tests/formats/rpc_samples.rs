@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use holdfast_protocol::ids::{
-    ClaimantId, ClusterId, DriveId, Generation, IndexId, LogId, MapVersion, NodeId,
+    ClaimantId, ClusterId, DriveId, Generation, IndexId, LogId, MapVersion, MovedWrite, NodeId,
+    Order,
 };
 use holdfast_protocol::record::RecordKind;
 use holdfast_protocol::rpc::control::{
@@ -40,17 +41,21 @@ fn requests() -> Vec<DriveRequest> {
             write: id,
             shard: 5,
             len_hint: Some(524_352),
+            admitted: order(7),
             cell: cell(2, b"a cell"),
         },
         DriveRequest::Seal {
+            admitted: Order::ZERO,
             record: small,
             shard: None,
         },
         DriveRequest::Seal {
+            admitted: Order::ZERO,
             record: coded.clone(),
             shard: Some(shard(None)),
         },
         DriveRequest::Seal {
+            admitted: order(7),
             record: coded,
             shard: Some(shard(Some(cell(2, b"the last cell")))),
         },
@@ -70,6 +75,12 @@ fn requests() -> Vec<DriveRequest> {
         },
         DriveRequest::Purge {
             writes: vec![first, id],
+        },
+        DriveRequest::Leave {
+            moved: vec![MovedWrite {
+                write: first,
+                order: order(2),
+            }],
         },
         DriveRequest::Inventory {
             after: Some(first),

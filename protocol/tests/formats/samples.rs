@@ -5,7 +5,8 @@ use holdfast_protocol::ids::{
     BucketId, ClusterId, DriveId, GatewayId, Generation, IndexId, LogId, MapVersion, Order, WriteId,
 };
 use holdfast_protocol::row::{
-    BucketRow, Completed, IdentityRow, PurgeRow, RowName, ScrubRow, SeenRow, UploadRow, Usage,
+    BucketRow, Completed, IdentityRow, PurgeKind, PurgeRow, RowName, ScrubRow, SeenRow, UploadRow,
+    Usage,
 };
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
@@ -215,8 +216,9 @@ pub fn rows() -> Vec<Row> {
         request_digest: 0xfeed,
         at_ms: 1_790_000_000_456,
     };
-    let purge = |guard| PurgeRow {
+    let purge = |kind, guard| PurgeRow {
         writes: vec![write(1), write(2)],
+        kind,
         guard,
         waiting: vec![DriveId::new(4)],
         guard_holders: vec![DriveId::new(5), DriveId::new(6)],
@@ -236,8 +238,8 @@ pub fn rows() -> Vec<Row> {
             owner: "AKIAEXAMPLE".to_owned(),
             config: vec![("versioning".to_owned(), Bytes::from_static(b"on"))],
         }),
-        Row::Purge(purge(None)),
-        Row::Purge(purge(Some(write(3)))),
+        Row::Purge(purge(PurgeKind::Moved, None)),
+        Row::Purge(purge(PurgeKind::Gone, Some(write(3)))),
         Row::Name(RowName::Version {
             bucket,
             key: key.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use holdfast_protocol::ids::{
-    ClusterId, DriveId, GatewayId, Generation, IndexId, MapVersion, NodeId, WriteId,
+    ClusterId, DriveId, GatewayId, Generation, IndexId, MapVersion, NodeId, Order, WriteId,
 };
 use holdfast_protocol::rpc::handshake::{ClusterSecret, Expected, Identity, Service};
 use holdfast_protocol::rpc::{Cell, DriveCall, DriveError, DriveReply, DriveRequest, Piece};
@@ -64,6 +64,7 @@ pub fn stage(counter: u64, bytes: Bytes) -> DriveRequest {
         write: write(counter),
         shard: 1,
         len_hint: Some(bytes.len() as u64),
+        admitted: Order::ZERO,
         cell: Cell {
             stripe: 0,
             checksums: vec![1, 2, 3, 4],

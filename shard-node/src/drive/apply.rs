@@ -27,6 +27,11 @@ pub(crate) fn apply_entry(state: &mut State, entry: &Entry, address: u64) {
                 }
             }
         }
+        Entry::Leave(moved) => {
+            for moved in moved {
+                state.leave(*moved);
+            }
+        }
         Entry::Claim(claim) => {
             let new = state
                 .grant

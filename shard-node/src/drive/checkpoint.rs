@@ -94,6 +94,7 @@ impl Log {
             chunks,
             grant: state.grant,
             purged: state.purged.to_ranges(),
+            moved: state.purged.to_moved(),
             frontier: state.space.frontier(),
             entries: state.table.after(None).collect(),
         };

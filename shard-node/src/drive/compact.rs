@@ -229,6 +229,7 @@ fn stub(row: &TableEntry) -> Item {
         entry: Entry::Seal(SealEntry {
             write: row.write,
             order: row.order,
+            admitted: row.admitted,
             kind: row.kind,
             damaged: true,
             head_len: 0,

@@ -7,15 +7,15 @@
 //! Always: a batch is written only after the one before it was synced; one sync covers a batch and
 //! all shards it seals; nothing is answered, and no row changes, before that sync.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use holdfast_protocol::LogId;
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::log::{BATCH_HEADER_LEN, ENTRY_ALIGN, PURGE_WRITES_MAX};
 use holdfast_protocol::drive::{BatchHeader, Entry, PAGE_LEN, SealEntry};
 use holdfast_protocol::rpc::{DriveError, DriveReply, LogPosition};
-use holdfast_protocol::{LogId, WriteId};
 use holdfast_seam::planted;
 use tokio::sync::mpsc;
 
@@ -23,7 +23,8 @@ use super::apply::{apply_entry, apply_move, decide, granted, refusal};
 use super::compact::Compaction;
 use super::grow::{Purpose, grow};
 use super::house::zero;
-use super::request::{Crowd, Done, Gathered, Item, Reply, Request};
+use super::purged::Purged;
+use super::request::{Crowd, Done, Dropped, Gathered, Item, Reply, Request};
 use super::stage::places;
 use super::state::{Chunk, Shared};
 
@@ -116,15 +117,16 @@ impl Log {
         let trouble = self.shared.files.check().err();
         let mut state = self.shared.state.lock();
         let mut grant = state.grant;
-        let mut purged = HashSet::new();
+        let mut purged = Purged::default();
         // Guards take the lock when they are dropped.
         let mut refused_guards = Vec::new();
         for request in requests {
             match request {
                 Request::Seal(job) => {
                     let (job, guard) = *job;
+                    let (write, admitted) = (job.entry.write, job.entry.admitted);
                     let known =
-                        purged.contains(&job.entry.write) || state.purged.contains(job.entry.write);
+                        purged.refuses(write, admitted) || state.purged.refuses(write, admitted);
                     let refused = trouble
                         .clone()
                         .or_else(|| refusal(grant, job.caller))
@@ -151,7 +153,7 @@ impl Log {
                         let _ = reply.send(Err(error));
                     }
                     None => {
-                        purged.extend(writes.iter().copied());
+                        writes.note(&mut purged);
                         push_purge(items, &writes, reply);
                     }
                 },
@@ -381,13 +383,13 @@ fn write_spill(shared: &Shared, seal: &SealEntry, tail: &[Bytes]) -> Result<(), 
     Ok(())
 }
 
-fn push_purge(items: &mut Vec<Item>, writes: &[WriteId], reply: Reply) {
+fn push_purge(items: &mut Vec<Item>, writes: &Dropped, reply: Reply) {
     let mut reply = Some(reply);
-    let mut parts = writes.chunks(PURGE_WRITES_MAX / 4).peekable();
-    while let Some(part) = parts.next() {
-        let last = parts.peek().is_none();
+    let mut entries = writes.entries(PURGE_WRITES_MAX / 4).into_iter().peekable();
+    while let Some(entry) = entries.next() {
+        let last = entries.peek().is_none();
         items.push(Item {
-            entry: Entry::Purge(part.to_vec()),
+            entry,
             tail: Vec::new(),
             done: Done::Said(reply.take_if(|_| last)),
         });

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use holdfast_protocol::drive::superblock::LEN_MAX;
 use holdfast_protocol::drive::{Checkpoint, ChunkInfo, ClaimEntry, PAGE_LEN, Superblock};
 use holdfast_protocol::rpc::{DriveCall, DriveError, DriveReply, DriveRequest, DriveStatus};
-use holdfast_protocol::{ClaimantId, ClusterId, DriveId, Generation, LogId, WriteId};
+use holdfast_protocol::{ClaimantId, ClusterId, DriveId, Generation, LogId};
 use holdfast_seam::spawn::blocking;
 use holdfast_seam::{DiskFile, OpenMode, Task, World};
 use parking_lot::Mutex;
@@ -42,8 +42,8 @@ use self::files::Files;
 use self::lease::Lease;
 use self::log::Log;
 use self::recover::{Recovered, recover};
-use self::request::Request;
-use self::seal::Caller;
+use self::request::{Dropped, Request};
+use self::seal::{Arrived, Caller};
 use self::state::Shared;
 use crate::config::{DriveConfig, FormatOptions};
 use crate::error::NodeError;
@@ -145,10 +145,20 @@ impl Drive {
                 write,
                 shard,
                 len_hint,
+                admitted,
                 cell,
-            } => stage::stage(shared, write, shard, len_hint, cell).await,
-            DriveRequest::Seal { record, shard } => {
-                seal::seal(shared, &self.queue, caller, record, shard).await
+            } => stage::stage(shared, write, shard, len_hint, admitted, cell).await,
+            DriveRequest::Seal {
+                admitted,
+                record,
+                shard,
+            } => {
+                let arrived = Arrived {
+                    admitted,
+                    record,
+                    shard,
+                };
+                seal::seal(shared, &self.queue, caller, arrived).await
             }
             DriveRequest::Discard { write } => {
                 stage::discard(shared, write);
@@ -166,7 +176,8 @@ impl Drive {
                     shard: kept.shard,
                 })
             }
-            DriveRequest::Purge { writes } => self.purge(writes, caller).await,
+            DriveRequest::Purge { writes } => self.purge(Dropped::Gone(writes), caller).await,
+            DriveRequest::Leave { moved } => self.purge(Dropped::Moved(moved), caller).await,
             DriveRequest::Inventory {
                 after,
                 min_order,
@@ -252,19 +263,6 @@ impl Drive {
         for task in tasks {
             task.await;
         }
-    }
-
-    async fn purge(&self, writes: Vec<WriteId>, caller: Caller) -> Result<DriveReply, DriveError> {
-        if writes.is_empty() {
-            let position = self.shared.state.lock().end;
-            return Ok(DriveReply::Purged { position });
-        }
-        self.ask(|reply| Request::Purge {
-            writes,
-            caller,
-            reply,
-        })
-        .await
     }
 
     async fn claim(
@@ -365,6 +363,7 @@ fn first_checkpoint(world: &World, superblock: Superblock) -> Checkpoint {
         chunks: vec![ChunkInfo { page, number: 1 }],
         grant: None,
         purged: Vec::new(),
+        moved: Vec::new(),
         frontier: space.frontier(),
         entries: Vec::new(),
     }

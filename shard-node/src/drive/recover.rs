@@ -23,12 +23,12 @@ use super::compact::entries;
 use super::files::Files;
 use super::log::Tail;
 use super::purged::Purged;
-use super::seal::row;
 use super::space::Space;
 use super::stage::places;
 use super::state::{Chunk, State};
 use super::table::Table;
 
+mod apply;
 mod overlap;
 
 /// Bytes rewritten at once.
@@ -128,7 +128,7 @@ impl<'a> Replay<'a> {
             table,
             chunks: chunks.collect(),
             grant: checkpoint.grant,
-            purged: Purged::from_ranges(&checkpoint.purged),
+            purged: Purged::from_parts(&checkpoint.purged, &checkpoint.moved),
             tail,
             pending: None,
             batches: 0,
@@ -269,36 +269,6 @@ impl<'a> Replay<'a> {
                 let address = page * PAGE_LEN + offset + found.offset as u64;
                 let sound = self.entry_is_sound(bytes, found.offset, head);
                 self.apply(&head.entry, address, !sound);
-            }
-        }
-    }
-
-    fn apply(&mut self, entry: &Entry, address: u64, damaged: bool) {
-        match entry {
-            Entry::Seal(seal) => {
-                let mut row = row(seal, address, entry.padded_len() as u32);
-                row.damaged |= damaged;
-                self.table.insert(&row);
-            }
-            Entry::Purge(writes) => {
-                for write in writes {
-                    self.table.remove(*write);
-                    self.purged.insert(*write);
-                }
-            }
-            Entry::Claim(claim) => {
-                let grant = Grant {
-                    generation: claim.generation,
-                    claimant: claim.claimant,
-                    index: claim.index,
-                };
-                if self
-                    .grant
-                    .is_none_or(|old| old.generation < grant.generation)
-                {
-                    self.grant = Some(grant);
-                    self.purged.clear();
-                }
             }
         }
     }

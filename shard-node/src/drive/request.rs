@@ -5,11 +5,13 @@
 //! Always: a lone request never waits; in a crowd a batch waits at most `gather`.
 
 use bytes::Bytes;
-use holdfast_protocol::WriteId;
 use holdfast_protocol::drive::{ClaimEntry, Entry, SealEntry};
 use holdfast_protocol::rpc::{DriveError, DriveReply};
+use holdfast_protocol::{MovedWrite, WriteId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Drive;
+use super::purged::Purged;
 use super::seal::{Caller, Guard};
 use crate::config::DriveConfig;
 
@@ -26,6 +28,65 @@ pub(crate) struct SealJob {
     pub(crate) reply: Reply,
 }
 
+/// Writes to be dropped.
+#[derive(Clone, Debug)]
+pub(crate) enum Dropped {
+    /// For good.
+    Gone(Vec<WriteId>),
+    /// From this drive.
+    Moved(Vec<MovedWrite>),
+}
+
+impl Dropped {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Gone(writes) => writes.len(),
+            Self::Moved(moved) => moved.len(),
+        }
+    }
+
+    /// In entries of at most `len` writes.
+    pub(crate) fn entries(&self, len: usize) -> Vec<Entry> {
+        match self {
+            Self::Gone(writes) => writes
+                .chunks(len)
+                .map(|part| Entry::Purge(part.to_vec()))
+                .collect(),
+            Self::Moved(moved) => moved
+                .chunks(len)
+                .map(|part| Entry::Leave(part.to_vec()))
+                .collect(),
+        }
+    }
+
+    /// Notes them.
+    pub(crate) fn note(&self, purged: &mut Purged) {
+        match self {
+            Self::Gone(writes) => writes.iter().for_each(|write| purged.insert(*write)),
+            Self::Moved(moved) => moved.iter().for_each(|moved| purged.leave(*moved)),
+        }
+    }
+}
+
+impl Drive {
+    pub(super) async fn purge(
+        &self,
+        writes: Dropped,
+        caller: Caller,
+    ) -> Result<DriveReply, DriveError> {
+        if writes.len() == 0 {
+            let position = self.shared.state.lock().end;
+            return Ok(DriveReply::Purged { position });
+        }
+        self.ask(|reply| Request::Purge {
+            writes,
+            caller,
+            reply,
+        })
+        .await
+    }
+}
+
 /// What is asked of the log.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -33,7 +94,7 @@ pub(crate) enum Request {
     Seal(Box<(SealJob, Guard)>),
     /// Drop writes.
     Purge {
-        writes: Vec<WriteId>,
+        writes: Dropped,
         caller: Caller,
         reply: Reply,
     },
@@ -53,7 +114,7 @@ impl Request {
     fn len(&self) -> usize {
         match self {
             Self::Seal(job) => job.0.tail.iter().map(Bytes::len).sum::<usize>() + 256,
-            Self::Purge { writes, .. } => writes.len() * WriteId::LEN + 64,
+            Self::Purge { writes, .. } => writes.len() * MovedWrite::LEN + 64,
             _ => 64,
         }
     }

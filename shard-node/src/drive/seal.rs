@@ -13,9 +13,9 @@ use holdfast_protocol::drive::log::BATCH_HEADER_LEN;
 use holdfast_protocol::drive::{
     EXTENTS_MAX, Entry, Extent, PAGE_LEN, SealEntry, ShardEntry, TableEntry,
 };
-use holdfast_protocol::rpc::{Cell, DriveError, DriveReply, LogPosition, SealShard};
+use holdfast_protocol::rpc::{DriveError, DriveReply, LogPosition, SealShard};
 use holdfast_protocol::{
-    BLOCK_LEN, EncodedRecord, Generation, IndexId, RecordHead, RecordKind, WriteId,
+    BLOCK_LEN, EncodedRecord, Generation, IndexId, Order, RecordHead, RecordKind, WriteId,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,6 +35,14 @@ const SPILL_LEN: u64 = 256 << 10;
 pub(crate) struct Caller {
     pub(crate) generation: Generation,
     pub(crate) index: IndexId,
+}
+
+/// What is to be made durable.
+pub(crate) struct Arrived {
+    /// With which order the drive was let in.
+    pub(crate) admitted: Order,
+    pub(crate) record: EncodedRecord,
+    pub(crate) shard: Option<SealShard>,
 }
 
 /// Ends a seal when dropped.
@@ -59,10 +67,10 @@ pub(crate) async fn seal(
     shared: &Arc<Shared>,
     queue: &mpsc::Sender<Request>,
     caller: Caller,
-    record: EncodedRecord,
-    shard: Option<SealShard>,
+    mut arrived: Arrived,
 ) -> Result<DriveReply, DriveError> {
     shared.files.check()?;
+    let record = &arrived.record;
     let head = record.verify(shared.superblock.cluster).map_err(|error| {
         shared.metrics.checksum_failure("arrival");
         DriveError::Arrived {
@@ -70,26 +78,27 @@ pub(crate) async fn seal(
         }
     })?;
     let sealing = enter(shared, head.write).await;
-    if let Some(position) = same(shared, &head, &record, shard.as_ref()).await? {
+    if let Some(position) = same(shared, &head, &arrived).await? {
         stage::discard(shared, head.write);
         return Ok(DriveReply::Sealed { position });
     }
-    let mut shard = shard;
-    if let Some(shard) = &mut shard
+    if let Some(shard) = &mut arrived.shard
         && let Some(last) = shard.last.take()
     {
-        stage_last(shared, head.write, shard, last).await?;
+        let (hint, admitted) = (Some(shard.len), arrived.admitted);
+        stage::stage(shared, head.write, shard.shard, hint, admitted, last).await?;
     }
-    if let Some(shard) = &shard {
+    let shard = arrived.shard.as_ref();
+    if let Some(shard) = shard {
         written(shared, head.write, shard.shard).await;
     }
-    let payload = record.len() as u64 + shard.as_ref().map_or(0, checksums_len_max);
+    let payload = arrived.record.len() as u64 + shard.map_or(0, checksums_len_max);
     if payload > spill_len(shared) {
         grow::ensure(shared, payload.div_ceil(PAGE_LEN), Purpose::Log).await?;
     }
     let permit = queue.reserve().await.map_err(|_| closed())?;
     let (reply, receive) = oneshot::channel();
-    let job = prepare(shared, &head, record, shard, caller, reply)?;
+    let job = prepare(shared, &head, arrived, caller, reply)?;
     permit.send(Request::Seal(Box::new((job, Guard(Some(sealing))))));
     receive.await.map_err(|_| closed())?
 }
@@ -155,26 +164,21 @@ async fn written(shared: &Shared, write: WriteId, shard: u8) {
     }
 }
 
-async fn stage_last(
-    shared: &Arc<Shared>,
-    write: WriteId,
-    shard: &SealShard,
-    last: Cell,
-) -> Result<(), DriveError> {
-    stage::stage(shared, write, shard.shard, Some(shard.len), last).await?;
-    Ok(())
-}
-
-/// Where the same record (and shard) was sealed before, if it was and is not known to be damaged.
+/// Where the same record (and shard) was sealed before, if it was, is not known to be damaged, and
+/// need not be written anew to be held with a higher order.
 async fn same(
     shared: &Arc<Shared>,
     head: &RecordHead,
-    record: &EncodedRecord,
-    shard: Option<&SealShard>,
+    arrived: &Arrived,
 ) -> Result<Option<LogPosition>, DriveError> {
+    let Arrived {
+        admitted,
+        record,
+        shard,
+    } = arrived;
     let row = {
         let state = shared.state.lock();
-        if state.purged.contains(head.write) {
+        if state.purged.refuses(head.write, *admitted) {
             return Err(DriveError::Purged);
         }
         state.table.get(head.write)
@@ -193,6 +197,8 @@ async fn same(
         });
     }
     match (row.shard, shard) {
+        // What left before, or what an earlier attempt left behind: a purge of it may come yet.
+        (_, Some(_)) | (None, None) if row.admitted < *admitted => Ok(None),
         (None, Some(_)) => Ok(None),
         (Some((index, digest)), Some(shard)) if index != shard.shard || digest != shard.digest => {
             Err(DriveError::BadRequest {
@@ -207,11 +213,15 @@ async fn same(
 fn prepare(
     shared: &Shared,
     head: &RecordHead,
-    record: EncodedRecord,
-    shard: Option<SealShard>,
+    arrived: Arrived,
     caller: Caller,
     reply: oneshot::Sender<Result<DriveReply, DriveError>>,
 ) -> Result<SealJob, DriveError> {
+    let Arrived {
+        admitted,
+        record,
+        shard,
+    } = arrived;
     let mut state = shared.state.lock();
     let state = &mut *state;
     let inline = head.kind == RecordKind::Commit && !record.body.is_empty();
@@ -231,6 +241,7 @@ fn prepare(
     let mut entry = SealEntry {
         write: head.write,
         order: head.order,
+        admitted: admitted.max(state.table.admitted(head.write)),
         kind: head.kind,
         damaged: false,
         head_len: record.head.len() as u32,
@@ -342,6 +353,7 @@ pub(crate) fn row(entry: &SealEntry, address: u64, len: u32) -> TableEntry {
     TableEntry {
         write: entry.write,
         order: entry.order,
+        admitted: entry.admitted,
         kind: entry.kind,
         damaged: entry.damaged,
         shard: entry

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_protocol::drive::{Extent, PAGE_LEN};
 use holdfast_protocol::rpc::{Cell, DriveError, DriveReply};
-use holdfast_protocol::{BLOCK_LEN, BlockIdentity, STRIPE_LEN, WriteId, block_checksum};
+use holdfast_protocol::{
+    BLOCK_LEN, BlockIdentity, MovedWrite, Order, STRIPE_LEN, WriteId, block_checksum,
+};
 use holdfast_seam::Monotonic;
 use tokio::sync::oneshot;
 
@@ -44,6 +46,8 @@ pub(crate) struct Staged {
     pub(crate) checksums: Vec<u64>,
     /// Writes under way.
     pub(crate) writing: u32,
+    /// The highest order with which a cell of it was admitted.
+    admitted: Order,
     /// Why it can never be sealed.
     pub(crate) failed: Option<DriveError>,
     /// Whether it is gone as soon as nothing is written any more.
@@ -83,16 +87,18 @@ pub(crate) async fn stage(
     write: WriteId,
     shard: u8,
     len_hint: Option<u64>,
+    admitted: Order,
     cell: Cell,
 ) -> Result<DriveReply, DriveError> {
     shared.files.check()?;
     check_cell(shared, write, shard, &cell)?;
-    let begun = match begin(shared, write, shard, len_hint, &cell, Attempt::First) {
+    let place = |attempt| begin(shared, (write, shard), len_hint, admitted, &cell, attempt);
+    let begun = match place(Attempt::First) {
         Err(DriveError::Full) => {
             let wanted = len_hint.unwrap_or_default().min(AHEAD_MAX);
             let wanted = wanted.max(cell.bytes.len() as u64).div_ceil(PAGE_LEN);
             grow::ensure(shared, wanted, Purpose::Shards).await?;
-            begin(shared, write, shard, len_hint, &cell, Attempt::Grown)?
+            place(Attempt::Grown)?
         }
         begun => begun?,
     };
@@ -123,9 +129,19 @@ pub(crate) fn discard(shared: &Shared, write: WriteId) {
 
 /// Drops what was staged of `write`.
 pub(crate) fn drop_write(state: &mut State, write: WriteId) {
+    drop_where(state, write, |_| true);
+}
+
+/// Drops what was staged of a write and admitted before it left.
+pub(crate) fn drop_write_below(state: &mut State, moved: MovedWrite) {
+    drop_where(state, moved.write, |staged| staged.admitted < moved.order);
+}
+
+fn drop_where(state: &mut State, write: WriteId, is_dropped: impl Fn(&Staged) -> bool) {
     let shards: Vec<u8> = state
         .staged
         .range((write, 0)..=(write, u8::MAX))
+        .filter(|(_, staged)| is_dropped(staged))
         .map(|((_, shard), _)| *shard)
         .collect();
     for shard in shards {
@@ -195,24 +211,26 @@ fn check_cell(shared: &Shared, write: WriteId, shard: u8, cell: &Cell) -> Result
 /// Finds the place of a cell. `None` if the very same cell is there already.
 fn begin(
     shared: &Shared,
-    write: WriteId,
-    shard: u8,
+    key: (WriteId, u8),
     len_hint: Option<u64>,
+    admitted: Order,
     cell: &Cell,
     attempt: Attempt,
 ) -> Result<Option<Vec<(u64, u64)>>, DriveError> {
     let mut state = shared.state.lock();
     let state = &mut *state;
-    if state.purged.contains(write) {
+    if state.purged.refuses(key.0, admitted) {
         return Err(DriveError::Purged);
     }
     let now = shared.world.clock.now();
-    let Some(staged) = state.staged.get(&(write, shard)) else {
-        let staged = first(shared, state, len_hint, cell, now, attempt)?;
+    let Some(staged) = state.staged.get_mut(&key) else {
+        let mut staged = first(shared, state, len_hint, cell, now, attempt)?;
+        staged.admitted = admitted;
         let found = places(&staged.extents, 0, staged.len);
-        state.staged.insert((write, shard), staged);
+        state.staged.insert(key, staged);
         return Ok(Some(found));
     };
+    staged.admitted = staged.admitted.max(admitted);
     if is_repeated(staged, cell)? {
         return Ok(None);
     }
@@ -222,11 +240,11 @@ fn begin(
     if missing > 0 {
         let ahead = staged.capacity().min(AHEAD_MAX).max(missing);
         let more = more_extents(shared, state, missing, ahead, attempt)?;
-        if let Some(staged) = state.staged.get_mut(&(write, shard)) {
+        if let Some(staged) = state.staged.get_mut(&key) {
             staged.extents.extend(more);
         }
     }
-    let Some(staged) = state.staged.get_mut(&(write, shard)) else {
+    let Some(staged) = state.staged.get_mut(&key) else {
         return bad("stripe");
     };
     staged.len += u64::from(len);
@@ -262,6 +280,7 @@ fn first(
         cell_len: len,
         checksums: cell.checksums.clone(),
         writing: 1,
+        admitted: Order::ZERO,
         failed: None,
         discarded: false,
         last_len: len,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use holdfast_protocol::drive::{Extent, Grant, PAGE_LEN, Superblock, TableEntry};
 use holdfast_protocol::rpc::{DriveError, LogPosition};
-use holdfast_protocol::{Generation, IndexId, WriteId};
+use holdfast_protocol::{Generation, IndexId, MovedWrite, WriteId};
 use holdfast_seam::planted;
 use holdfast_seam::{DiskFile, World};
 use parking_lot::Mutex;
@@ -24,7 +24,7 @@ use super::grow::Purpose;
 use super::lease::Lease;
 use super::purged::Purged;
 use super::space::Space;
-use super::stage::Staged;
+use super::stage::{Staged, drop_write_below};
 use super::table::Table;
 use crate::config::DriveConfig;
 use crate::metrics::DriveMetrics;
@@ -226,6 +226,17 @@ impl State {
         if let Some(old) = self.table.remove(write) {
             self.live(&old, false);
             self.retire(write, &old.extents);
+        }
+    }
+
+    /// Drops what was admitted before the write left, and refuses it from now on.
+    pub(crate) fn leave(&mut self, moved: MovedWrite) {
+        if self.table.left(moved) {
+            self.drop_row(moved.write);
+        }
+        drop_write_below(self, moved);
+        if !planted("purge-forgotten") {
+            self.purged.leave(moved);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a drive holds, by write id.
 //!
-//! Owns: one [`Row`] of 64 bytes per write, in ascending order, in leaves of up to [`LEAF_MAX`].
+//! Owns: one [`Row`] of 64 bytes per write, in ascending order, in leaves of up to [`LEAF_MAX`];
+//! beside them, about 50 bytes for each write that was brought by the healer.
 //! Leaves to others: what rows mean, and the space they own.
 //! Always: no leaf is empty; writes that arrive in ascending order fill their leaves.
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use holdfast_protocol::drive::{Extent, TableEntry};
-use holdfast_protocol::{Generation, Order, RecordKind, WriteId};
+use holdfast_protocol::{Generation, MovedWrite, Order, RecordKind, WriteId};
 
 /// Rows of a leaf at most.
 const LEAF_MAX: usize = 256;
@@ -38,6 +39,8 @@ struct Row {
 pub(crate) struct Table {
     leaves: BTreeMap<WriteId, Vec<Row>>,
     many: HashMap<WriteId, Box<[Extent]>>,
+    /// Of writes that did not come from their writer.
+    admitted: HashMap<WriteId, Order>,
     count: u64,
 }
 
@@ -52,6 +55,16 @@ impl Table {
         let (_, leaf) = self.leaves.range(..=write).next_back()?;
         let slot = leaf.binary_search_by_key(&write, |row| row.write).ok()?;
         leaf.get(slot).map(|row| self.unpack(row))
+    }
+
+    /// With which order `write` was admitted, if it is held.
+    pub(crate) fn admitted(&self, write: WriteId) -> Order {
+        self.admitted.get(&write).copied().unwrap_or_default()
+    }
+
+    /// Whether what is held of a write was admitted before the write left.
+    pub(crate) fn left(&self, moved: MovedWrite) -> bool {
+        self.admitted(moved.write) < moved.order
     }
 
     /// Keeps `entry` and returns what it replaces.
@@ -102,6 +115,7 @@ impl Table {
         }
         let entry = self.unpack(&row);
         self.many.remove(&write);
+        self.admitted.remove(&write);
         self.count -= 1;
         Some(entry)
     }
@@ -151,6 +165,9 @@ impl Table {
                 MANY
             }
         };
+        if entry.admitted > Order::ZERO {
+            self.admitted.insert(entry.write, entry.admitted);
+        }
         let (shard, digest) = entry.shard.unwrap_or((0, 0));
         let damaged = if entry.damaged { DAMAGED } else { 0 };
         let has_shard = if entry.shard.is_some() { SHARD } else { 0 };
@@ -187,6 +204,7 @@ impl Table {
                 generation: Generation::new(row.generation),
                 sequence: row.sequence,
             },
+            admitted: self.admitted(row.write),
             kind: row.kind,
             damaged: row.flags & DAMAGED != 0,
             shard: (row.flags & SHARD != 0).then_some((row.shard, row.digest)),

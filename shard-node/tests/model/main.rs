@@ -24,6 +24,8 @@ pub(crate) enum Op {
     Stage(u64),
     Discard(u64),
     Purge(Vec<u64>),
+    Leave(Vec<u64>, u64),
+    Bring(u64),
     Claim,
     Verify(u64),
     Idle,
@@ -47,7 +49,14 @@ fn ops(faults: bool, flips: bool) -> impl Strategy<Value = Vec<Op>> {
         (4, ws.clone().prop_map(Op::Burst).boxed()),
         (4, w.clone().prop_map(Op::Stage).boxed()),
         (1, w.clone().prop_map(Op::Discard).boxed()),
-        (5, ws.prop_map(Op::Purge).boxed()),
+        (5, ws.clone().prop_map(Op::Purge).boxed()),
+        (
+            5,
+            (ws, prop_oneof![Just(0), 0..6_u64])
+                .prop_map(|(ws, late)| Op::Leave(ws, late))
+                .boxed(),
+        ),
+        (7, w.clone().prop_map(Op::Bring).boxed()),
         (2, Just(Op::Claim).boxed()),
         (1, w.prop_map(Op::Verify).boxed()),
         (2, Just(Op::Idle).boxed()),

@@ -19,6 +19,7 @@ use crate::support::*;
 use crate::{Op, WRITES};
 
 mod check;
+mod moves;
 
 const DIR: &str = "/drive";
 
@@ -31,8 +32,15 @@ struct Known {
     maybe_sealed: bool,
     /// Acknowledged as purged under this generation.
     purged: Option<LogPosition>,
-    /// A purge failed: it may have taken effect.
+    /// A purge or leave failed: it may have taken effect.
     maybe_purged: bool,
+    /// The highest order with which it left under this generation, acknowledged; 0 for none.
+    left: u64,
+    left_at: LogPosition,
+    /// With which order it was admitted: at least, and at most.
+    admitted: (u64, u64),
+    /// The highest order of those that failed.
+    maybe_admitted: u64,
 }
 
 pub(crate) struct Run {
@@ -52,6 +60,8 @@ pub(crate) struct Run {
     leftovers: bool,
     /// End of the log at the last start.
     opened_at: LogPosition,
+    /// Orders given to moves so far.
+    moves: u64,
 }
 
 fn config() -> DriveConfig {
@@ -73,6 +83,13 @@ fn shard_of(write: u64) -> Option<Shard> {
         _ => return None,
     };
     Some(Shard::new(write_id(write + 1), (write % 3) as u8, lens))
+}
+
+fn admitted_at(sequence: u64) -> Order {
+    match sequence {
+        0 => Order::ZERO,
+        sequence => order(sequence),
+    }
 }
 
 fn record_of(write: u64) -> EncodedRecord {
@@ -108,6 +125,7 @@ impl Run {
             flipped: false,
             leftovers: false,
             opened_at: LogPosition::default(),
+            moves: 0,
         };
         run.open().await;
         claim(run.drive(), 1, 1).await.unwrap();
@@ -161,6 +179,7 @@ impl Run {
         for known in self.known.values_mut() {
             known.purged = None;
             known.maybe_purged = false;
+            known.left = 0;
         }
     }
 
@@ -183,17 +202,21 @@ impl Run {
                     known.sealed = None;
                 }
                 (None, true) => {
-                    let lost = flipped && known.purged.is_some_and(noticed);
+                    let noticed = known.purged.map_or(noticed(known.left_at), noticed);
+                    let lost = flipped && noticed;
                     assert!(known.maybe_sealed || lost, "write {write} is back");
                     assert!(
                         known.purged.is_none() || lost,
                         "purged write {write} is back"
                     );
+                    assert!(known.left < known.maybe_admitted.max(1) || lost);
                     known.sealed = Some(opened_at);
                     known.purged = None;
+                    known.admitted = (0, known.maybe_admitted);
                 }
             }
-            known.maybe_sealed = false;
+            known.admitted.1 = known.admitted.1.max(known.maybe_admitted);
+            (known.maybe_sealed, known.maybe_admitted) = (false, 0);
         }
     }
 
@@ -212,35 +235,51 @@ impl Run {
         self.open().await;
     }
 
-    async fn put(&self, write: u64) -> Result<DriveReply, DriveError> {
+    async fn put(&self, write: u64, admitted: u64) -> Result<DriveReply, DriveError> {
+        let admitted = admitted_at(admitted);
         let record = record_of(write);
         let Some(shard) = shard_of(write) else {
-            let shard = None;
-            return self.ask(DriveRequest::Seal { record, shard }).await;
+            let request = DriveRequest::Seal {
+                admitted,
+                record,
+                shard: None,
+            };
+            return self.ask(request).await;
         };
         let (last, cells) = shard.cells.split_last().unwrap();
         let staged = self.staged.get(&write).copied().unwrap_or(0);
         for cell in cells.iter().skip(staged) {
-            self.stage(&shard, cell.clone()).await?;
+            self.stage(&shard, admitted, cell.clone()).await?;
         }
         let last = (staged < shard.cells.len()).then(|| last.clone());
         let shard = Some(shard.seal(last));
-        self.ask(DriveRequest::Seal { record, shard }).await
+        let request = DriveRequest::Seal {
+            admitted,
+            record,
+            shard,
+        };
+        self.ask(request).await
     }
 
-    async fn stage(&self, shard: &Shard, cell: rpc::Cell) -> Result<DriveReply, DriveError> {
+    async fn stage(
+        &self,
+        shard: &Shard,
+        admitted: Order,
+        cell: rpc::Cell,
+    ) -> Result<DriveReply, DriveError> {
         let request = DriveRequest::Stage {
             write: shard.write,
             shard: shard.index,
             len_hint: (cell.stripe == 0 && shard.write.counter.is_multiple_of(2))
                 .then(|| shard.len()),
+            admitted,
             cell,
         };
         self.ask(request).await
     }
 
     /// Takes an answer to a put into the model.
-    fn was_put(&mut self, write: u64, answer: Result<DriveReply, DriveError>) {
+    fn was_put(&mut self, write: u64, admitted: u64, answer: Result<DriveReply, DriveError>) {
         let may_fail = self.faulty || self.limited;
         let may_flip = self.flipped;
         self.staged.remove(&write);
@@ -251,15 +290,26 @@ impl Run {
                     known.purged.is_none() || may_flip,
                     "purged write {write} was sealed"
                 );
+                assert!(
+                    known.left < admitted.max(1) || may_flip,
+                    "{write} is elsewhere"
+                );
+                known.admitted = match known.sealed {
+                    Some(_) if admitted == 0 => known.admitted,
+                    _ => (admitted, admitted.max(known.maybe_admitted)),
+                };
                 known.sealed = Some(position);
             }
             Err(DriveError::Purged) => {
                 let expected = known.purged.is_some() || known.maybe_purged;
-                assert!(expected || may_flip, "{write}");
+                let left = known.left > 0 && admitted <= known.left;
+                assert!(expected || left || may_flip, "{write}");
             }
             Err(DriveError::BadRequest { .. }) if may_fail => {}
             Err(DriveError::Full | DriveError::OutOfService { .. }) if may_fail => {
-                known.maybe_sealed |= known.sealed.is_none() && known.purged.is_none();
+                let taken = known.purged.is_none() && known.left < admitted.max(1);
+                known.maybe_sealed |= known.sealed.is_none() && taken;
+                known.maybe_admitted = known.maybe_admitted.max(admitted);
             }
             Err(DriveError::Io { .. }) if may_fail => {}
             other => panic!("put of {write}: {other:?}"),
@@ -269,23 +319,25 @@ impl Run {
     pub(crate) async fn step(&mut self, op: Op) {
         match op {
             Op::Put(write) => {
-                let answer = self.put(write).await;
-                self.was_put(write, answer);
+                let answer = self.put(write, 0).await;
+                self.was_put(write, 0, answer);
                 self.drop_leftovers(write).await;
             }
             Op::Burst(mut writes) => {
                 writes.sort_unstable();
                 writes.dedup();
-                let puts = writes.iter().map(|write| self.put(*write));
+                let puts = writes.iter().map(|write| self.put(*write, 0));
                 let answers = futures::future::join_all(puts).await;
                 for (write, answer) in writes.into_iter().zip(answers) {
-                    self.was_put(write, answer);
+                    self.was_put(write, 0, answer);
                     self.drop_leftovers(write).await;
                 }
             }
             Op::Stage(write) => self.stage_next(write).await,
             Op::Discard(write) => self.discard(write).await,
             Op::Purge(writes) => self.purge(writes).await,
+            Op::Leave(writes, late) => self.leave(writes, late).await,
+            Op::Bring(write) => self.bring(write).await,
             Op::Claim => self.claim().await,
             Op::Verify(write) => self.verify(write).await,
             Op::Idle => tokio::time::sleep(Duration::from_secs(3)).await,
@@ -334,14 +386,15 @@ impl Run {
         let Some(cell) = shard.cells.get(next) else {
             return;
         };
-        match self.stage(&shard, cell.clone()).await {
+        match self.stage(&shard, Order::ZERO, cell.clone()).await {
             Ok(DriveReply::Done) => {
-                assert!(self.known[&write].purged.is_none() || self.flipped);
+                let known = self.known[&write];
+                assert!((known.purged.is_none() && known.left == 0) || self.flipped);
                 self.staged.insert(write, next + 1);
             }
             Err(DriveError::Purged) => {
                 let known = self.known[&write];
-                let expected = known.purged.is_some() || known.maybe_purged;
+                let expected = known.purged.is_some() || known.maybe_purged || known.left > 0;
                 assert!(expected || self.flipped);
             }
             other => {
@@ -365,29 +418,6 @@ impl Run {
         }
     }
 
-    async fn purge(&mut self, writes: Vec<u64>) {
-        let request = DriveRequest::Purge {
-            writes: writes.iter().map(|write| write_id(write + 1)).collect(),
-        };
-        let answer = self.ask(request).await;
-        for write in writes {
-            let known = self.known.get_mut(&write).unwrap();
-            match &answer {
-                Ok(DriveReply::Purged { position }) => {
-                    *known = Known {
-                        purged: Some(*position),
-                        ..Known::default()
-                    };
-                    self.staged.remove(&write);
-                }
-                other => {
-                    assert!(self.faulty || self.limited, "{other:?}");
-                    known.maybe_purged = true;
-                }
-            }
-        }
-    }
-
     async fn claim(&mut self) {
         let next = self.generation + 1;
         match claim(self.drive(), next, 7).await {
@@ -408,8 +438,12 @@ impl Run {
         let ids = 1000..1024_u64;
         for n in ids.clone() {
             let record = inline_record(write_id(n), 3500);
-            let shard = None;
-            if let Err(error) = self.ask(DriveRequest::Seal { record, shard }).await {
+            let request = DriveRequest::Seal {
+                admitted: Order::ZERO,
+                record,
+                shard: None,
+            };
+            if let Err(error) = self.ask(request).await {
                 let may_fail = self.faulty || self.limited || self.flipped;
                 assert!(may_fail || error == DriveError::Purged, "{error:?}");
             }

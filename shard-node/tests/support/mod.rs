@@ -207,6 +207,7 @@ pub async fn stage(drive: &Drive, shard: &Shard, cell: usize) -> Result<DriveRep
         write: shard.write,
         shard: shard.index,
         len_hint: None,
+        admitted: Order::ZERO,
         cell: shard.cells[cell].clone(),
     };
     ask(drive, request).await
@@ -217,7 +218,12 @@ pub async fn seal(
     record: EncodedRecord,
     shard: Option<SealShard>,
 ) -> Result<DriveReply, DriveError> {
-    ask(drive, DriveRequest::Seal { record, shard }).await
+    let request = DriveRequest::Seal {
+        admitted: Order::ZERO,
+        record,
+        shard,
+    };
+    ask(drive, request).await
 }
 
 /// Stages all cells but the last and seals with it.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use futures::future::join_all;
 use holdfast_index::{Batch, Table, keys};
-use holdfast_protocol::{DriveId, DriveUse, Placement, ShardLayout};
+use holdfast_protocol::{DriveId, DriveUse, Order, Placement, ShardLayout};
 use holdfast_seam::planted;
 use holdfast_store::StoreError;
 use holdfast_store::placement::group_of;
@@ -41,12 +41,13 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
         if targets.is_empty() {
             break;
         }
-        if !work.announce(&targets).await? {
+        let drives: Vec<DriveId> = targets.iter().map(|target| target.drive).collect();
+        let Some(admitted) = ctx.announce(&work.placed, &drives).await? else {
             return Ok(Outcome::Gone);
-        }
-        match work.rebuild(&targets).await {
+        };
+        match work.rebuild(&targets, admitted).await {
             Ok(()) => {}
-            Err(StoreError::WriteQuorum { .. }) => work.one_by_one(&targets).await?,
+            Err(StoreError::WriteQuorum { .. }) => work.one_by_one(&targets, admitted).await?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -80,30 +81,11 @@ impl Work<'_> {
         choose(self.ctx, &self.placed, &self.health, &self.refused)
     }
 
-    /// Notes the targets in the row before the first byte; `false` when the row is gone.
-    async fn announce(&mut self, targets: &[Target]) -> Result<bool> {
-        let holders = &self.placed.row.placement.holders;
-        let new: Vec<DriveId> = targets
-            .iter()
-            .filter(|target| holders[usize::from(target.shard)] != target.drive)
-            .map(|target| target.drive)
-            .collect();
-        if new.is_empty() || planted("heal-not-announced") {
-            return Ok(true);
-        }
-        let edit = |placement: &mut Placement| {
-            let known: Vec<DriveId> = placement.drives().collect();
-            let lacking = new.iter().filter(|drive| !known.contains(drive));
-            let before = placement.touched.len();
-            placement
-                .touched
-                .extend(lacking.copied().collect::<Vec<_>>());
-            (placement.touched.len() > before).then(Change::default)
-        };
-        Ok(self.ctx.change(&self.placed, edit).await?.is_some())
-    }
-
-    async fn rebuild(&mut self, targets: &[Target]) -> std::result::Result<(), StoreError> {
+    async fn rebuild(
+        &mut self,
+        targets: &[Target],
+        admitted: Order,
+    ) -> std::result::Result<(), StoreError> {
         let mut row = self.placed.row.clone();
         row.placement.missing = self.bits();
         let layout = ShardLayout::new(row.manifest.geometry, row.manifest.len);
@@ -113,7 +95,7 @@ impl Work<'_> {
                 placed::margin(&row.manifest, &row.placement),
             )
             .await;
-        self.bytes += self.ctx.store.rebuild(&row, targets).await?;
+        self.bytes += self.ctx.store.rebuild(&row, targets, admitted).await?;
         let write = row.manifest.write;
         let len = layout.shard_len();
         let ctx = self.ctx;
@@ -141,11 +123,11 @@ impl Work<'_> {
 
     /// After several targets together failed: each for itself, so that one bad drive does not keep
     /// the others from being mended.
-    async fn one_by_one(&mut self, targets: &[Target]) -> Result<()> {
+    async fn one_by_one(&mut self, targets: &[Target], admitted: Order) -> Result<()> {
         for target in targets {
             let refused = match targets.len() {
                 1 => true,
-                _ => match self.rebuild(&[*target]).await {
+                _ => match self.rebuild(&[*target], admitted).await {
                     Ok(()) => false,
                     Err(StoreError::WriteQuorum { .. }) => true,
                     Err(error) => return Err(error.into()),
@@ -270,7 +252,13 @@ pub(super) fn choose(
             .chain(&group[..shard])
             .chain(&spare[from.min(spare.len())..])
             .chain(&spare[..from.min(spare.len())]);
-        let mut others = others.filter(|drive| is_usable(drive) && !used.contains(drive));
+        // One that is lost may be back by now: it keeps its shard then.
+        let is_other = |drive: &DriveId| {
+            let mut held = holders.iter().enumerate();
+            held.any(|(at, holder)| holder == drive && at != shard)
+        };
+        let is_free = |drive: &DriveId| !used.contains(drive) && !is_other(drive);
+        let mut others = others.filter(|drive| is_usable(drive) && is_free(drive));
         if let Some(drive) = own.or_else(|| others.next().copied()) {
             used.insert(drive);
             targets.push(Target {

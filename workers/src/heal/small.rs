@@ -21,29 +21,16 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
     let health = ctx.copy_health(&placed).await;
     let lacking = lacking(&placed, &health);
     let targets = choose(ctx, &placed, &health, lacking);
-    let new: Vec<DriveId> = targets
-        .iter()
-        .copied()
-        .filter(|drive| !placed.row.placement.holders.contains(drive))
-        .collect();
     let (mut made, mut bytes, mut refused) = (Vec::new(), 0, false);
     if !targets.is_empty() {
-        let announce = |placement: &mut Placement| {
-            let known: Vec<DriveId> = placement.drives().collect();
-            let before = placement.touched.len();
-            placement
-                .touched
-                .extend(new.iter().filter(|drive| !known.contains(drive)));
-            (placement.touched.len() > before).then(Change::default)
-        };
-        if ctx.change(&placed, announce).await?.is_none() {
+        let Some(admitted) = ctx.announce(&placed, &targets).await? else {
             return Ok(Outcome::Gone);
-        }
+        };
         let record = ctx.store.read_record(&placed.row, true).await?;
         for drive in targets {
             ctx.heal_budget(record.len() as u64, placed.margin()).await;
-            let sealed = ctx.store.seal_copy(drive, record.clone(), None).await;
-            let read_back = match sealed {
+            let sealed = ctx.store.seal_copy(drive, admitted, record.clone(), None);
+            let read_back = match sealed.await {
                 Ok(()) => {
                     let write = placed.manifest().write;
                     ctx.store.record_from(drive, write, true).await.map(drop)

@@ -14,8 +14,8 @@ use holdfast_index::{Batch, Row, Table, UsageDelta, keys};
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::row::Completed;
 use holdfast_protocol::{
-    Body, BucketRow, ClusterMap, DriveId, Manifest, ManifestKind, Order, Placement, PurgeRow,
-    Record, UploadRow, VersionRow, WriteId,
+    Body, BucketRow, ClusterMap, DriveId, Manifest, ManifestKind, Order, Placement, PurgeKind,
+    PurgeRow, Record, UploadRow, VersionRow, WriteId,
 };
 use holdfast_store::row_name;
 
@@ -227,7 +227,8 @@ impl Applying<'_> {
         let store = self.asking.store;
         let living: Vec<DriveId> = store.map().living().map(|drive| drive.id).collect();
         let lacking = living.iter().filter(|drive| !holders.contains(drive));
-        let copies = lacking.map(|&drive| store.seal_copy(drive, kept.encoded.clone(), None));
+        let copies =
+            lacking.map(|&drive| store.seal_copy(drive, Order::ZERO, kept.encoded.clone(), None));
         let written = join_all(copies)
             .await
             .into_iter()
@@ -388,6 +389,7 @@ impl Applying<'_> {
             }
             let row = PurgeRow {
                 writes,
+                kind: PurgeKind::Gone,
                 guard,
                 waiting: waiting.into_iter().collect(),
                 guard_holders: guard.map(|_| guard_holders.clone()).unwrap_or_default(),

@@ -13,8 +13,8 @@ use holdfast_index::{Index, rows};
 use holdfast_protocol::row::RowName;
 use holdfast_protocol::rpc::DriveError;
 use holdfast_protocol::{
-    BucketId, BucketRow, DriveId, DriveUse, GatewayId, Order, PartRow, RecordKind, TombstoneTarget,
-    UploadRow, VersionRow, WriteId,
+    BucketId, BucketRow, DriveId, DriveUse, GatewayId, Order, PartRow, PurgeKind, RecordKind,
+    TombstoneTarget, UploadRow, VersionRow, WriteId,
 };
 use holdfast_store::survey::{self, InventoryQuery, KeptRecord};
 use holdfast_store::{Store, row_name};
@@ -207,7 +207,9 @@ impl Asking<'_> {
             let page = rows::purge_queue(self.index, after.as_deref(), 512).await?;
             for entry in &page.items {
                 guards.extend(entry.row.guard);
-                retired.extend(&entry.row.writes);
+                if entry.row.kind == PurgeKind::Gone {
+                    retired.extend(&entry.row.writes);
+                }
             }
             after = page.items.last().map(|entry| entry.key.clone());
             if !page.more || after.is_none() {

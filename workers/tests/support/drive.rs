@@ -1,21 +1,23 @@
 //! A drive in memory that keeps the contract of `protocol::rpc`, and can be made to fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use holdfast_protocol::rpc::{
     BlockSpan, Cell, DriveCall, DriveError, DriveReply, DriveRequest, DriveStatus, InventoryEntry,
-    LeaseView, LogPosition, Piece, SealShard,
+    LogPosition, Piece, SealShard,
 };
 use holdfast_protocol::{
-    BLOCK_LEN, ClaimantId, ClusterId, DriveId, EncodedRecord, Generation, IndexId, LogId, Order,
-    RecordHead, RecordKind, WriteId,
+    BLOCK_LEN, ClaimantId, ClusterId, DriveId, EncodedRecord, Generation, IndexId, LogId,
+    MovedWrite, Order, RecordHead, RecordKind, WriteId,
 };
 use holdfast_seam::NodeClient;
+
+mod lease;
 
 /// A sealed shard.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ struct Row {
     head: RecordHead,
     shard: Option<Shard>,
     is_damaged: bool,
+    admitted: Order,
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +42,10 @@ struct State {
     granted: Option<(Generation, ClaimantId, IndexId)>,
     log: LogPosition,
     rows: BTreeMap<WriteId, Row>,
-    staged: BTreeMap<(WriteId, u8), Vec<Cell>>,
-    purged: BTreeSet<WriteId>,
+    /// With the highest order with which a cell of it came.
+    staged: BTreeMap<(WriteId, u8), (Order, Vec<Cell>)>,
+    /// Up to which order each is refused.
+    purged: BTreeMap<WriteId, Order>,
     is_down: bool,
     is_full: bool,
     /// Its medium cannot be read.
@@ -162,14 +167,24 @@ impl MemoryDrive {
             head,
             shard,
             is_damaged: false,
+            admitted: Order::ZERO,
         };
         state.rows.insert(head.write, row);
         state.log.batch += 1;
     }
 
+    /// Whether it refuses what comes with that order.
+    fn refuses(state: &State, write: WriteId, admitted: Order) -> bool {
+        state
+            .purged
+            .get(&write)
+            .is_some_and(|left| admitted <= *left)
+    }
+
     fn seal(
         &self,
         state: &mut State,
+        admitted: Order,
         record: EncodedRecord,
         shard: Option<SealShard>,
     ) -> Result<DriveReply, DriveError> {
@@ -178,7 +193,7 @@ impl MemoryDrive {
             .map_err(|e| DriveError::Arrived {
                 what: e.to_string(),
             })?;
-        if state.purged.contains(&head.write) {
+        if Self::refuses(state, head.write, admitted) {
             return Err(DriveError::Purged);
         }
         if state.seals_to_fail > 0 {
@@ -189,6 +204,7 @@ impl MemoryDrive {
         }
         if let Some(row) = state.rows.get(&head.write).filter(|row| !row.is_damaged)
             && (shard.is_none() || row.shard.is_some())
+            && admitted <= row.admitted
         {
             assert_eq!(row.record.head, record.head, "one record per write");
             return Ok(DriveReply::Sealed {
@@ -199,7 +215,7 @@ impl MemoryDrive {
             None => None,
             Some(shard) => {
                 let key = (head.write, shard.shard);
-                let mut cells = state.staged.remove(&key).unwrap_or_default();
+                let (_, mut cells) = state.staged.remove(&key).unwrap_or_default();
                 cells.extend(shard.last);
                 assert_eq!(cells.len(), shard.stripe_count as usize, "all cells came");
                 let (index, digest) = (shard.shard, shard.digest);
@@ -216,6 +232,7 @@ impl MemoryDrive {
             head,
             shard,
             is_damaged: false,
+            admitted,
         };
         state.rows.insert(head.write, row);
         state.log.batch += 1;
@@ -304,52 +321,18 @@ impl MemoryDrive {
         Ok(DriveReply::Claimed)
     }
 
-    fn lease(
-        state: &mut State,
-        generation: Generation,
-        request: DriveRequest,
-    ) -> Result<DriveReply, DriveError> {
-        let DriveRequest::Lease {
-            claimant,
-            len_ms,
-            holder,
-        } = request
-        else {
-            unreachable!("answered before")
-        };
-        let (current, granted, _) = state.granted.expect("claimed before it is leased");
-        if current != generation || granted != claimant {
-            return Err(DriveError::OldGeneration { current });
-        }
-        let until = Instant::now() + Duration::from_millis(len_ms.into());
-        state.lease = (len_ms > 0).then_some((claimant, holder, until));
-        state.renewals += 1;
-        Ok(DriveReply::Done)
-    }
-
-    fn lease_view(state: &State) -> LeaseView {
-        let mut view = LeaseView {
-            granted: state.granted.map(|granted| granted.1),
-            renewals: state.renewals,
-            ..LeaseView::default()
-        };
-        if let Some((claimant, holder, until)) = &state.lease {
-            let left = until.saturating_duration_since(Instant::now());
-            if left > Duration::ZERO {
-                view.left_ms = left.as_millis() as u32 + 1;
-                view.claimant = Some(*claimant);
-                view.holder.clone_from(holder);
-            }
-        }
-        view
-    }
-
-    fn purge(state: &mut State, writes: Vec<WriteId>) -> DriveReply {
+    fn purge(state: &mut State, writes: impl Iterator<Item = MovedWrite>) -> DriveReply {
         state.purge_calls += 1;
-        for write in writes {
-            state.rows.remove(&write);
-            state.staged.retain(|(staged, _), _| *staged != write);
-            state.purged.insert(write);
+        for MovedWrite { write, order } in writes {
+            let kept = state.rows.get(&write);
+            if kept.is_some_and(|row| row.admitted < order) {
+                state.rows.remove(&write);
+            }
+            state
+                .staged
+                .retain(|(staged, _), (admitted, _)| *staged != write || *admitted >= order);
+            let left = state.purged.entry(write).or_default();
+            *left = order.max(*left);
         }
         state.log.batch += 1;
         DriveReply::Purged {
@@ -438,15 +421,25 @@ impl MemoryDrive {
         Self::readable(&state, &call.request)?;
         match call.request {
             DriveRequest::Stage {
-                write, shard, cell, ..
+                write,
+                shard,
+                admitted,
+                cell,
+                ..
             } => {
-                if state.purged.contains(&write) {
+                if Self::refuses(&state, write, admitted) {
                     return Err(DriveError::Purged);
                 }
-                state.staged.entry((write, shard)).or_default().push(cell);
+                let staged = state.staged.entry((write, shard)).or_default();
+                staged.0 = admitted.max(staged.0);
+                staged.1.push(cell);
                 Ok(DriveReply::Done)
             }
-            DriveRequest::Seal { record, shard } => self.seal(&mut state, record, shard),
+            DriveRequest::Seal {
+                admitted,
+                record,
+                shard,
+            } => self.seal(&mut state, admitted, record, shard),
             DriveRequest::Discard { write } => {
                 state.staged.retain(|(staged, _), _| *staged != write);
                 Ok(DriveReply::Done)
@@ -457,7 +450,16 @@ impl MemoryDrive {
                 spans,
             } => Self::read(&mut state, write, shard, &spans),
             DriveRequest::ReadRecord { write, with_body } => Self::record(&state, write, with_body),
-            DriveRequest::Purge { writes } => Ok(Self::purge(&mut state, writes)),
+            DriveRequest::Purge { writes } => {
+                let order = Order {
+                    generation: Generation::new(u32::MAX),
+                    sequence: u64::MAX,
+                };
+                let gone = writes.into_iter();
+                let gone = gone.map(|write| MovedWrite { write, order });
+                Ok(Self::purge(&mut state, gone))
+            }
+            DriveRequest::Leave { moved } => Ok(Self::purge(&mut state, moved.into_iter())),
             DriveRequest::Inventory {
                 after,
                 min_order,

@@ -19,7 +19,7 @@ use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
     Body, BucketId, BucketRow, ByteRange, ClusterId, ClusterMap, DriveId, DriveUse, ETag,
     GatewayId, Geometry, IndexId, Manifest, ManifestKind, MapDrive, MapVersion, Metadata, NodeId,
-    Order, PurgeRow, Record, TombstoneTarget, VersionName, VersionRow, WriteId,
+    Order, PurgeKind, PurgeRow, Record, TombstoneTarget, VersionName, VersionRow, WriteId,
 };
 use holdfast_seam::{Clock, World};
 use holdfast_store::placement::{compute_map, group_of};
@@ -356,6 +356,7 @@ impl Running {
             delta.objects -= 1;
             delta.bytes -= old.manifest.len as i64;
             let purge = PurgeRow {
+                kind: PurgeKind::Gone,
                 writes: vec![old.manifest.write],
                 guard: None,
                 waiting: old.placement.drives().collect(),
@@ -415,6 +416,7 @@ impl Running {
         waiting.sort_unstable();
         waiting.dedup();
         let purge = PurgeRow {
+            kind: PurgeKind::Gone,
             writes: vec![old.manifest.write],
             guard: Some(tombstone.write()),
             waiting,

@@ -5,7 +5,8 @@ use holdfast_index::{Batch, Index, Locks, Row, Table, Transaction, UsageDelta, k
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::row::Completed;
 use holdfast_protocol::{
-    Body, DriveId, ManifestKind, PartRef, PartRow, PurgeRow, Record, UploadRow, VersionRow, WriteId,
+    Body, DriveId, ManifestKind, PartRef, PartRow, PurgeKind, PurgeRow, Record, UploadRow,
+    VersionRow, WriteId,
 };
 use holdfast_store::placement::group_of;
 use holdfast_store::{BodyPlan, StagedBody};
@@ -223,6 +224,7 @@ impl Running {
         );
         let waiting: Vec<DriveId> = self.store.drives().ids();
         let purge = PurgeRow {
+            kind: PurgeKind::Gone,
             writes,
             guard: Some(record.write()),
             waiting,

@@ -8,7 +8,9 @@ use bytes::Bytes;
 
 use super::{Input, Message, Parts, SPANS_MAX, WRITES_MAX, bounded};
 use crate::codec::{FormatError, Reader};
-use crate::ids::{ClaimantId, DriveId, Generation, IndexId, MapVersion, Order, WriteId};
+use crate::ids::{
+    ClaimantId, DriveId, Generation, IndexId, MapVersion, MovedWrite, Order, WriteId,
+};
 use crate::record::RecordKind;
 use crate::rpc::{BlockSpan, Cell, DriveCall, DriveRequest, HOLDER_LEN_MAX, SealShard};
 
@@ -45,6 +47,7 @@ fn tag(request: &DriveRequest) -> u8 {
         DriveRequest::Verify { .. } => 10,
         DriveRequest::Lease { .. } => 11,
         DriveRequest::LeaseState => 12,
+        DriveRequest::Leave { .. } => 13,
     }
 }
 
@@ -55,13 +58,20 @@ fn encode_request(request: &DriveRequest, parts: &mut Parts) -> Result<(), Forma
             write,
             shard,
             len_hint,
+            admitted,
             cell,
         } => {
             encode_shard(*write, *shard, parts);
             parts.option(*len_hint, |out, len| out.u64(len));
+            admitted.encode(&mut parts.out);
             encode_cell(cell, parts)?;
         }
-        DriveRequest::Seal { record, shard } => {
+        DriveRequest::Seal {
+            admitted,
+            record,
+            shard,
+        } => {
+            admitted.encode(&mut parts.out);
             parts.record(record)?;
             parts.out.u8(u8::from(shard.is_some()));
             shard
@@ -84,6 +94,10 @@ fn encode_request(request: &DriveRequest, parts: &mut Parts) -> Result<(), Forma
         DriveRequest::Purge { writes } => {
             parts.count("writes", writes.len(), WRITES_MAX)?;
             writes.iter().for_each(|write| write.encode(&mut parts.out));
+        }
+        DriveRequest::Leave { moved } => {
+            parts.count("writes", moved.len(), WRITES_MAX)?;
+            moved.iter().for_each(|moved| moved.encode(&mut parts.out));
         }
         DriveRequest::Inventory {
             after,
@@ -190,9 +204,11 @@ fn decode_request(input: &mut Input<'_>) -> Result<DriveRequest, FormatError> {
             write: WriteId::decode(fields)?,
             shard: fields.u8()?,
             len_hint: input.option("length hint", Reader::u64)?,
+            admitted: Order::decode(&mut input.fields)?,
             cell: decode_cell(input)?,
         },
         2 => DriveRequest::Seal {
+            admitted: Order::decode(fields)?,
             record: input.record()?,
             shard: match input.fields.bool("sealed shard")? {
                 true => Some(decode_seal(input)?),
@@ -236,6 +252,9 @@ fn decode_request(input: &mut Input<'_>) -> Result<DriveRequest, FormatError> {
             holder: fields.str("holder", HOLDER_LEN_MAX)?.to_owned(),
         },
         12 => DriveRequest::LeaseState,
+        13 => DriveRequest::Leave {
+            moved: input.list("writes", WRITES_MAX, MovedWrite::decode)?,
+        },
         _ => {
             return Err(FormatError::Invalid {
                 what: "drive request",

@@ -20,6 +20,10 @@ fn entry(counter: u64, extents: usize) -> TableEntry {
             generation: Generation::new(5),
             sequence: counter * 3,
         },
+        admitted: Order {
+            generation: Generation::new(0),
+            sequence: counter % 3,
+        },
         kind: RecordKind::System,
         damaged: false,
         shard: (extents > 0).then_some((2, counter ^ 0xff)),
