@@ -271,7 +271,10 @@ impl StripeRead<'_> {
             if let Err(error) = &outcome {
                 self.store.count_read_error(error);
                 tracing::warn!(%drive, %write, shard, %error, "shard unreadable, using others");
-                if matches!(error, DriveError::NotFound | DriveError::Damaged { .. }) {
+                if matches!(
+                    error,
+                    DriveError::NotFound | DriveError::Damaged { .. } | DriveError::Io { .. }
+                ) {
                     self.store.trouble(&self.row.manifest, drive);
                 }
             }

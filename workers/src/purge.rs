@@ -18,12 +18,13 @@ use futures::future::join_all;
 use holdfast_index::rows::{self, PurgeEntry};
 use holdfast_index::{Batch, Table, keys};
 use holdfast_protocol::rpc::DriveError;
-use holdfast_protocol::{DriveId, GatewayId, MovedWrite, PurgeKind, PurgeRow, WriteId};
+use holdfast_protocol::{DriveId, GatewayId, MovedWrite, Order, PurgeKind, PurgeRow, WriteId};
 use holdfast_seam::planted;
 
 use crate::context::Context;
 use crate::error::{Result, chain};
 use crate::guard;
+use crate::readers::Ticket;
 
 /// Retired writes are collected for so long, so that many share one call and one sync.
 const COLLECT: Duration = Duration::from_millis(300);
@@ -42,6 +43,9 @@ pub(crate) struct Purger {
     older_waits: bool,
     /// Rows at or before the cursor.
     rows_behind: i64,
+    /// Rows of lower orders were committed before the ticket was drawn: only readers from before it
+    /// can see what they retire, however many come after.
+    committed: Option<(Order, Ticket)>,
     /// Of rows that are not done: drives that dropped all but the first write.
     others_done: BTreeMap<Bytes, BTreeSet<DriveId>>,
 }
@@ -81,6 +85,7 @@ impl Purger {
             cursor: None,
             older_waits: false,
             rows_behind: 0,
+            committed: None,
             others_done: BTreeMap::new(),
         }
     }
@@ -141,6 +146,11 @@ impl Purger {
         }
         // Rows of orders below the mark are all there: the cursor need not look back.
         let settled = self.ctx.index.settled().await?;
+        let readers = &self.ctx.readers;
+        let is_open = |&(_, ticket): &(Order, Ticket)| readers.blocks(ticket, &[]);
+        if !self.committed.as_ref().is_some_and(is_open) {
+            self.committed = Some((settled, readers.ticket()));
+        }
         let first_write = WriteId {
             gateway: GatewayId::new(0),
             gateway_epoch: 0,
@@ -181,7 +191,7 @@ impl Purger {
 
     /// Does what can be done for these rows; returns how many stay in the queue.
     async fn work(&mut self, entries: Vec<PurgeEntry>, pass: &mut Pass) -> Result<i64> {
-        let ticket = self.ctx.readers.ticket();
+        let fresh = self.ctx.readers.ticket();
         let dead = self.ctx.dead();
         let (mut ready, mut left) = (Vec::with_capacity(entries.len()), 0);
         for mut entry in entries {
@@ -190,6 +200,8 @@ impl Purger {
                 .row
                 .guard_holders
                 .retain(|drive| !dead.contains(drive));
+            let committed = self.committed.filter(|(end, _)| entry.order < *end);
+            let ticket = committed.map_or(fresh, |(_, ticket)| ticket);
             if self.ctx.readers.blocks(ticket, &entry.row.writes) {
                 pass.reader_waits = true;
                 left += 1;

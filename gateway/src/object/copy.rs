@@ -15,7 +15,7 @@ use holdfast_store::placement::group_of;
 use holdfast_store::{BodyPlan, Staged};
 
 use super::conditions::check_source;
-use super::get::{read_all, resolve};
+use super::get::{narrow, read_all, resolve};
 use super::put::{NewVersion, PUT_LEN_MAX, body_error};
 use super::service::Service;
 use super::types::{CopiedObject, CopyObject, RangeSpec, ReadConditions};
@@ -90,7 +90,7 @@ impl Service {
         range: Option<RangeSpec>,
         conditions: &ReadConditions,
     ) -> Result<Source, GatewayError> {
-        let reader = self.readers.enter();
+        let mut reader = self.readers.enter();
         let bucket = self.live_bucket(bucket).await?;
         let row = Arc::new(self.existing(bucket.id, key).await?);
         check_source(conditions, &row.manifest)?;
@@ -114,6 +114,7 @@ impl Service {
         let segments = segments.ok_or(GatewayError::Busy {
             why: "the source changes too fast",
         })?;
+        narrow(&mut reader, &segments);
         let stream = read_all(self.store.clone(), segments)
             .map(move |piece| {
                 let _held = &reader;

@@ -14,6 +14,7 @@ use holdfast_index::rows;
 use holdfast_protocol::row::VersionRow;
 use holdfast_protocol::{Body, ByteRange, Manifest, PartRef};
 use holdfast_store::Store;
+use holdfast_workers::Reading;
 
 use super::conditions::check_read;
 use super::put::visible;
@@ -24,6 +25,8 @@ use crate::names::{BucketName, ObjectKey};
 
 /// How often a read starts again because the object was replaced meanwhile.
 const ATTEMPTS_MAX: usize = 8;
+/// A reader of more segments is not asked which they are: it would need too much memory.
+const NARROW_MAX: usize = 1024;
 
 /// A piece of an object: a row and the bytes of it.
 pub(super) type Segment = (Arc<VersionRow>, ByteRange);
@@ -43,7 +46,7 @@ impl Service {
     }
 
     pub(super) async fn get_object(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
-        let reader = self.readers.enter();
+        let mut reader = self.readers.enter();
         let bucket = self.live_bucket(&get.bucket).await?;
         let mut attempt = 0;
         let (info, range, segments) = loop {
@@ -65,6 +68,7 @@ impl Service {
                 }
             }
         };
+        narrow(&mut reader, &segments);
         let mut pieces = read_all(self.store.clone(), segments);
         // What cannot be read at all is answered with an error, not with a cut body.
         let first = pieces.next().await.transpose()?;
@@ -175,7 +179,13 @@ fn part_count(manifest: &Manifest) -> Option<u32> {
     }
 }
 
-/// The bytes of all segments, one after the other.
+/// Says what is read from now on, so that a slow client delays the purge of nothing else.
+pub(super) fn narrow(reader: &mut Reading, segments: &[Segment]) {
+    if segments.len() <= NARROW_MAX {
+        reader.narrow(segments.iter().map(|(row, _)| row.manifest.write));
+    }
+}
+
 /// The bytes of all segments, up to the first that cannot be read.
 pub(super) fn read_all(store: Store, segments: Vec<Segment>) -> ReadStream {
     let pieces = stream::iter(segments).flat_map(move |(row, range)| store.read(row, range));

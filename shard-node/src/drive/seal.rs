@@ -188,7 +188,10 @@ async fn same(
     };
     let kept = match read::record(shared, head.write, false).await {
         Ok(kept) => kept,
-        Err(DriveError::Damaged { .. } | DriveError::NotFound) => return Ok(None),
+        // What cannot be read is written anew, elsewhere.
+        Err(DriveError::Damaged { .. } | DriveError::Io { .. } | DriveError::NotFound) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     if kept.record.head != record.head {

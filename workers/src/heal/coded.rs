@@ -31,9 +31,11 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
     let mut work = Work {
         ctx,
         entry,
+        found: placed.row.placement.clone(),
         placed,
         health,
         refused: BTreeSet::new(),
+        made: BTreeSet::new(),
         bytes: 0,
     };
     for _ in 0..CHOICES_MAX {
@@ -57,12 +59,16 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
 struct Work<'a> {
     ctx: &'a Context,
     entry: &'a Bytes,
+    /// Where the shards were when their drives were asked.
+    found: Placement,
     /// The row, its holders as they are to be.
     placed: Placed,
     /// By shard.
     health: Vec<Health>,
     /// Drives that did not take a shard in this attempt.
     refused: BTreeSet<DriveId>,
+    /// Shards that were made in this attempt.
+    made: BTreeSet<usize>,
     bytes: u64,
 }
 
@@ -109,6 +115,7 @@ impl Work<'_> {
             match found {
                 Health::Good => {
                     self.health[shard] = Health::Good;
+                    self.made.insert(shard);
                     self.placed.row.placement.holders[shard] = target.drive;
                 }
                 _ => {
@@ -150,19 +157,36 @@ impl Work<'_> {
             return Ok(Outcome::Gone);
         }
         let wanted = self.placed.row.placement.clone();
-        let (bits, health) = (self.bits(), &self.health);
+        let mut bits = 0;
         let name = self.placed.name.clone();
         let manifest = self.placed.manifest().clone();
         let dead = self.ctx.dead();
         let edit = |placement: &mut Placement| {
             let (mut change, before) = (Change::default(), placement.clone());
+            // The row may have changed since its drives were asked: only what was found out here of
+            // a shard that is still where it was counts, and a shard that was made here.
             for (shard, holder) in placement.holders.iter_mut().enumerate() {
-                let new = wanted.holders.get(shard).copied().unwrap_or(*holder);
-                if new != *holder && health.get(shard) == Some(&Health::Good) {
-                    if !dead.contains(holder) {
-                        change.leave.push(*holder);
+                let bit = 1 << shard;
+                let (old, new) = (self.found.holders.get(shard), wanted.holders.get(shard));
+                let is_good = self.health.get(shard) == Some(&Health::Good);
+                let noted = before.missing & bit != 0;
+                let mut is_missing = noted;
+                match (old, new) {
+                    (Some(old), Some(&new)) if new != *old && is_good => {
+                        if new != *holder && !dead.contains(holder) {
+                            change.leave.push(*holder);
+                        }
+                        *holder = new;
+                        is_missing = false;
                     }
-                    *holder = new;
+                    (Some(old), _) if old == holder => {
+                        let is_new = noted && self.found.missing & bit == 0;
+                        is_missing = !is_good || (is_new && !self.made.contains(&shard));
+                    }
+                    _ => {}
+                }
+                if is_missing || dead.contains(holder) {
+                    bits |= bit;
                 }
             }
             placement.missing = bits;

@@ -136,6 +136,10 @@ impl Healer {
                 .filter(|entry| self.is_due(entry))
                 .collect();
             self.work(due).await;
+            if self.is_more_urgent(after.as_deref()).await? {
+                after = None;
+                continue;
+            }
             if !page.more || after.is_none() {
                 break;
             }
@@ -145,6 +149,22 @@ impl Healer {
         self.ctx.heal_book().waiting = self.deferred.len() as u64;
         self.ctx.count_heal_queue().await?;
         Ok(())
+    }
+
+    /// Whether the pass is to begin anew: everything is to be tried again, or a row of a lesser margin
+    /// than that of `after` entered the queue meanwhile.
+    async fn is_more_urgent(&mut self, after: Option<&[u8]>) -> Result<bool> {
+        if self.ctx.heal_all.swap(false, Ordering::SeqCst) {
+            self.deferred.clear();
+            return Ok(true);
+        }
+        // Rows that cannot be remembered as tried would begin it anew for ever.
+        let Some(after) = after.filter(|_| self.deferred.len() < DEFERRED_MAX) else {
+            return Ok(false);
+        };
+        let top = rows::heal_queue(&*self.ctx.index, None, PAGE).await?;
+        let first = top.items.iter().find(|entry| self.is_due(entry));
+        Ok(first.is_some_and(|first| first.key.first() < after.first()))
     }
 
     async fn work(&mut self, due: Vec<HealEntry>) {

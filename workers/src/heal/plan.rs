@@ -44,7 +44,7 @@ async fn item(ctx: &Context, placed: &Placed, margin: u8) -> HealPlanItem {
         false => {
             let health = ctx.copy_health(placed).await;
             let lacking = small::lacking(placed, &health);
-            let drives = small::choose(ctx, placed, &health, lacking);
+            let drives = small::choose(ctx, placed, &health, &Default::default(), lacking);
             (health, Vec::new(), drives)
         }
     };

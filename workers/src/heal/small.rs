@@ -5,6 +5,8 @@
 //! Always: a new holder enters the row before the record is sent to it; a holder leaves it only
 //! when another has taken its place.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use holdfast_index::{Batch, Table, keys};
 use holdfast_protocol::{DriveId, Placement};
@@ -16,13 +18,23 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::placed::{self, Change, Placed};
 
+/// How often other targets are chosen after some refused.
+const CHOICES_MAX: usize = 4;
+
 /// One attempt at a small row.
 pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result<Outcome> {
     let health = ctx.copy_health(&placed).await;
     let lacking = lacking(&placed, &health);
-    let targets = choose(ctx, &placed, &health, lacking);
-    let (mut made, mut bytes, mut refused) = (Vec::new(), 0, false);
-    if !targets.is_empty() {
+    let (mut made, mut bytes) = (Vec::new(), 0);
+    let mut refused = BTreeSet::new();
+    for _ in 0..CHOICES_MAX {
+        let lacking = lacking - made.len();
+        let mut targets = choose(ctx, &placed, &health, &refused, lacking + made.len());
+        targets.retain(|drive| !made.contains(drive));
+        targets.truncate(lacking);
+        if targets.is_empty() {
+            break;
+        }
         let Some(admitted) = ctx.announce(&placed, &targets).await? else {
             return Ok(Outcome::Gone);
         };
@@ -43,7 +55,7 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
                     made.push(drive);
                 }
                 Err(error) => {
-                    refused = true;
+                    refused.insert(drive);
                     tracing::debug!(%drive, %error, "drive did not take a copy");
                 }
             }
@@ -53,7 +65,7 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
     Ok(match outcome {
         Outcome::Waits { drives, bytes, .. } => Outcome::Waits {
             drives,
-            refused,
+            refused: !refused.is_empty(),
             bytes,
         },
         ended => ended,
@@ -77,6 +89,7 @@ pub(super) fn choose(
     ctx: &Context,
     placed: &Placed,
     health: &[Health],
+    refused: &BTreeSet<DriveId>,
     lacking: usize,
 ) -> Vec<DriveId> {
     if lacking == 0 || !health.contains(&Health::Good) {
@@ -92,7 +105,7 @@ pub(super) fn choose(
     let group = ctx.store.group(group_of(manifest.bucket, &manifest.key));
     let others = group.into_iter().filter(|drive| !holders.contains(drive));
     bad.chain(others)
-        .filter(|drive| ctx.store.drives().is_writable(*drive))
+        .filter(|drive| ctx.store.drives().is_writable(*drive) && !refused.contains(drive))
         .take(lacking)
         .collect()
 }

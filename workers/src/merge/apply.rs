@@ -143,12 +143,7 @@ impl Applying<'_> {
         match self.record(found).await {
             Some(Record::Commit { manifest, .. }) => Ok(Some(manifest)),
             Some(_) => Ok(None),
-            // It could be read a moment ago: its drive went away, and the merge is to be done
-            // again.
-            None => Err(WorkersError::Damaged {
-                what: format!("record of write {}", found.write),
-                why: "no copy of it can be read any more".to_owned(),
-            }),
+            None => Err(unreadable_now(found.write)),
         }
     }
 
@@ -212,7 +207,7 @@ impl Applying<'_> {
     async fn show_system(&mut self, found: &Found, batch: &mut Batch) -> Result<()> {
         let holders: Vec<DriveId> = found.copies.iter().map(|kept| kept.drive).collect();
         let (Some(kept), _) = self.asking.read(found.write, &holders).await else {
-            return Ok(());
+            return Err(unreadable_now(found.write));
         };
         let Record::System {
             order,
@@ -466,5 +461,13 @@ pub(crate) fn usage(manifest: &Manifest, sign: i64) -> UsageDelta {
             uploads: 0,
         },
         _ => UsageDelta::default(),
+    }
+}
+
+/// It could be read a moment ago: its drive went away, and the merge is to be done again.
+fn unreadable_now(write: WriteId) -> WorkersError {
+    WorkersError::Damaged {
+        what: format!("record of write {write}"),
+        why: "no copy of it can be read any more".to_owned(),
     }
 }

@@ -169,7 +169,11 @@ impl Asking<'_> {
     pub(crate) async fn beside_index(&self, mut records: Records) -> Result<Gathered> {
         records.index_decides = true;
         let (queued, retired) = self.queued(&records).await?;
-        records.found.retain(|write, _| !retired.contains(write));
+        // What cannot be read now says nothing, and the index may show it: it is left to the
+        // comparison, which holds rows against drives before it takes anything for an orphan.
+        records
+            .found
+            .retain(|write, found| !retired.contains(write) && found.fact.is_some());
         let mut gathered = Gathered {
             records,
             rows: BTreeMap::new(),

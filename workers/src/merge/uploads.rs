@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_protocol::{BucketId, Order, TombstoneTarget, WriteId};
+use holdfast_protocol::{BucketId, Order, RecordKind, TombstoneTarget, WriteId};
 
 use super::decide::{Deciding, Doubt, Fate, Verdict};
 use super::facts::{BodyFact, Fact, Found};
@@ -223,18 +223,29 @@ impl<'a> Deciding<'a> {
         self.set_unvoided(&all.parts, fate);
     }
 
-    /// What is in no bucket never took effect; what an index shows all the same is left as it is.
+    /// What is in no bucket never took effect; what an index shows all the same is left as it is, and so
+    /// is everything while a record that cannot be read may be the bucket's.
     pub(super) fn without_bucket(&mut self, list: &[&Found]) {
+        let is_hidden = self.hides_system();
         for found in list {
             if !self.is_voided(found) {
-                let fate = if found.is_known {
-                    Fate::Doubt
-                } else {
-                    Fate::Void
+                let fate = match found.is_known || is_hidden {
+                    true => Fate::Doubt,
+                    false => Fate::Void,
                 };
                 self.set(found, fate);
             }
         }
+    }
+
+    /// Whether a system record was found that may count and cannot be read.
+    fn hides_system(&self) -> bool {
+        let mut found = self.records.found.values();
+        found.any(|found| {
+            found.kind == RecordKind::System
+                && found.fact.is_none()
+                && self.fate(found.write) == Some(Fate::Doubt)
+        })
     }
 
     pub(super) fn set_unvoided(&mut self, list: &[&Found], fate: Fate) {

@@ -9,17 +9,21 @@
 //! planted fault is found within M seeds.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use holdfast_seam::planted::PLANTED;
 use holdfast_sim::plan::{FaultKind, Plan};
 use holdfast_sim::run::{Report, run_plan};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Seeds between two notes of the totals.
+/// Seeds between two notes of the totals. Then the program starts itself anew: objects that hold each
+/// other keep what a seed used, and 30,000 seeds would need more memory than there is.
 const CHUNK: u64 = 100;
 /// Where proofs of planted faults begin.
 const PLANTED_FROM: u64 = 1000;
@@ -91,6 +95,8 @@ struct Totals {
     answered: u64,
     faults: BTreeMap<String, u64>,
     failed: Vec<u64>,
+    /// Time taken by earlier processes of the same run.
+    seconds: u64,
 }
 
 impl Totals {
@@ -109,8 +115,8 @@ impl Totals {
     /// As text: `name number` a line, a failed seed a line.
     fn write(&self, next: u64) -> String {
         let mut text = format!(
-            "next {next}\nseeds {}\noperations {}\nanswered {}\n",
-            self.seeds, self.operations, self.answered
+            "next {next}\nseeds {}\noperations {}\nanswered {}\nseconds {}\n",
+            self.seeds, self.operations, self.answered, self.seconds
         );
         for (kind, count) in &self.faults {
             text += &format!("fault:{kind} {count}\n");
@@ -133,6 +139,7 @@ impl Totals {
                 "seeds" => totals.seeds = number,
                 "operations" => totals.operations = number,
                 "answered" => totals.answered = number,
+                "seconds" => totals.seconds = number,
                 "failed" => totals.failed.push(number),
                 other => {
                     if let Some(kind) = other.strip_prefix("fault:") {
@@ -163,7 +170,7 @@ impl Totals {
         println!(
             "{} seeds from {from} in {:.0?}: {} operations, {} answered, {} failed {:?}{bound}",
             self.seeds,
-            start.elapsed(),
+            start.elapsed() + Duration::from_secs(self.seconds),
             self.operations,
             self.answered,
             self.failed.len(),
@@ -321,6 +328,25 @@ fn first_failure(planted: Option<&str>, from: u64, seeds: u64) -> Option<(u64, S
     ))
 }
 
+/// Where a run keeps its totals while it starts itself anew, if the caller named no file.
+fn own_file() -> PathBuf {
+    std::env::temp_dir().join(format!("simulate-{}.txt", std::process::id()))
+}
+
+/// Goes on in a new process of the same id; returns only if that cannot be started.
+fn start_anew(resume: Option<&str>) -> io::Error {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1));
+    if resume.is_none() {
+        command.arg("--resume").arg(own_file());
+    }
+    command.exec()
+}
+
 fn main() -> ExitCode {
     let mut flags = match flags() {
         Ok(flags) => flags,
@@ -360,20 +386,27 @@ fn main() -> ExitCode {
         (totals, flags.from) = (kept, next.unwrap_or(from));
     }
     let totals = Mutex::new(totals);
-    while flags.from < end {
+    if flags.from < end {
         let to = (flags.from + CHUNK).min(end);
         many(&flags, flags.from, to, &totals);
-        flags.from = to;
-        if let Some(file) = &flags.resume
-            && let Err(error) = std::fs::write(file, lock(&totals).write(to))
-        {
-            eprintln!("simulate: {file}: {error}");
+        let is_over = to == end || (flags.until_failure && !lock(&totals).failed.is_empty());
+        if !is_over || flags.resume.is_some() {
+            let file = flags.resume.as_ref().map_or_else(own_file, PathBuf::from);
+            let mut so_far = lock(&totals).clone();
+            so_far.seconds += start.elapsed().as_secs();
+            if let Err(error) = std::fs::write(&file, so_far.write(to)) {
+                eprintln!("simulate: {}: {error}", file.display());
+                return ExitCode::FAILURE;
+            }
+        }
+        if !is_over {
+            let error = start_anew(flags.resume.as_deref());
+            eprintln!("simulate: not started anew: {error}");
             return ExitCode::FAILURE;
         }
-        if flags.until_failure && !lock(&totals).failed.is_empty() {
-            break;
-        }
     }
+    // Only a file of this run's own.
+    let _ = std::fs::remove_file(own_file());
     let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     totals.print(from, start);
     match is_as_known(&totals.failed, &known, from, end) {
