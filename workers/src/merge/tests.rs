@@ -1,8 +1,10 @@
-//! Facts about the merge: clause by clause, all small sets, random histories.
+//! Facts about the merge: clause by clause, all small sets, random histories, and beside a naive
+//! specification.
 
 mod clauses;
 mod exhaustive;
 mod history;
+mod spec;
 
 use holdfast_protocol::{
     BucketId, DriveId, GatewayId, Generation, Geometry, Order, RecordKind, TombstoneTarget,

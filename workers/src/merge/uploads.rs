@@ -114,8 +114,11 @@ impl<'a> Deciding<'a> {
         };
         let mut verdict = Verdict::Stands;
         for (_, write) in parts {
+            // Voided, whether its record was purged already or not.
+            if self.voided.contains_key(write) {
+                return Verdict::Never;
+            }
             let may_be = match self.records.found.get(write) {
-                Some(part) if self.is_voided(part) => return Verdict::Never,
                 Some(part) if self.records.is_readable(part) => continue,
                 Some(part) => self.records.may_be_acknowledged(part),
                 None => self.records.may_be_hidden(),
@@ -130,7 +133,7 @@ impl<'a> Deciding<'a> {
 
     /// Decides uploads and parts, once it is known which versions exist.
     pub(super) fn finish_uploads(&mut self, uploads: BTreeMap<WriteId, UploadRecords<'a>>) {
-        for all in uploads.values() {
+        for (id, all) in &uploads {
             let is_live = all.bucket.is_some_and(|bucket| self.live.contains(&bucket));
             if !is_live {
                 self.without_bucket(all.upload.as_slice());
@@ -140,18 +143,18 @@ impl<'a> Deciding<'a> {
             }
             match all.end {
                 End::Aborted(by) => self.all_of(all, Fate::Retired { by }),
-                End::Completed(version) => self.completed(all, version),
-                End::Open => self.open(all),
+                End::Completed(version) => self.completed(*id, all, version),
+                End::Open => self.open(*id, all),
             }
         }
     }
 
-    fn completed(&mut self, all: &UploadRecords<'a>, version: WriteId) {
+    fn completed(&mut self, id: WriteId, all: &UploadRecords<'a>, version: WriteId) {
         match self.fate(version) {
             Some(Fate::Version { .. }) => {}
             Some(fate @ (Fate::Retired { .. } | Fate::Doubt)) => return self.all_of(all, fate),
             // It never was, after all: the upload is still open.
-            _ => return self.open(all),
+            _ => return self.open(id, all),
         }
         let completed = Some(version);
         self.set_unvoided(all.upload.as_slice(), Fate::Upload { completed });
@@ -178,9 +181,10 @@ impl<'a> Deciding<'a> {
     }
 
     /// The newest part of each number exists and covers the older ones.
-    fn open(&mut self, all: &UploadRecords<'a>) {
+    fn open(&mut self, id: WriteId, all: &UploadRecords<'a>) {
         match all.upload {
-            Some(upload) if self.is_voided(upload) => return self.all_of(all, Fate::Void),
+            // Voided, whether its record was purged already or not.
+            _ if self.voided.contains_key(&id) => return self.all_of(all, Fate::Void),
             Some(upload) => self.set(upload, Fate::Upload { completed: None }),
             None if self.records.may_be_hidden() => return self.doubtful(all),
             None => return self.all_of(all, Fate::Void),
@@ -209,6 +213,7 @@ impl<'a> Deciding<'a> {
     fn doubtful(&mut self, all: &UploadRecords<'a>) {
         self.all_of(all, Fate::Doubt);
         let records = all.upload.iter().chain(&all.parts);
+        let records = records.filter(|found| !self.voided.contains_key(&found.write));
         for fact in records.filter_map(|found| found.fact.as_ref()) {
             if let Fact::Upload { bucket, key, .. } | Fact::Part { bucket, key, .. } = fact {
                 let (bucket, key) = (*bucket, key.clone());
