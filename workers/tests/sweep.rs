@@ -169,3 +169,120 @@ async fn a_write_whose_second_look_failed_counts_as_hidden_until_it_is_void() {
     until("nothing is hidden", || !running.workers.hides_writes()).await;
     running.workers.stop().await;
 }
+
+/// Longer than what nobody knows may stay, several times over.
+async fn much_later() {
+    tokio::time::sleep(config().sweep_grace * 10).await;
+}
+
+/// Whether all drives were compared since.
+async fn compare_all(cluster: &Cluster, running: &Running) {
+    for at in 0..cluster.drives.len() {
+        away_and_back(cluster, running, at).await;
+    }
+    until("compared", || {
+        running.workers.heal_status().drives_comparing.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn age_is_no_reason_while_an_older_write_is_open() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.until_quiet().await;
+    let mut open = running.index.begin(Locks::none()).await.unwrap();
+    let _order = open.take_order();
+    let write = orphan(&running, "orphan").await.manifest.write;
+    compare_all(&cluster, &running).await;
+    much_later().await;
+    let holders = || cluster.drives.iter().filter(|drive| drive.holds(write));
+    assert_eq!(holders().count(), 2, "the settled mark has not passed it");
+    assert_eq!(running.metrics.unknown_writes.get(), 0);
+    drop(open);
+    running.index.flush().await.unwrap();
+    compare_all(&cluster, &running).await;
+    until("the orphan goes", || holders().count() == 0).await;
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_swept_during_a_merge() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.until_quiet().await;
+    // Two that the merge will show.
+    let small = running.put("small", &[1; 300], false).await.unwrap();
+    let coded = running.put("coded", &[2; 9000], false).await.unwrap();
+    cluster.kill(running).await;
+    let (running, claimed) = cluster.start_unmerged(config()).await;
+    compare_all(&cluster, &running).await;
+    much_later().await;
+    assert_eq!(running.metrics.unknown_writes.get(), 0);
+    assert_eq!(running.metrics.voids.get(), 0);
+    for (row, copies) in [(&small, 2), (&coded, 3)] {
+        let holds =
+            |drive: &&std::sync::Arc<support::drive::MemoryDrive>| drive.holds(row.manifest.write);
+        assert_eq!(cluster.drives.iter().filter(holds).count(), copies);
+    }
+    let merged = running.merge(&claimed).await;
+    assert_eq!(merged.shown, 2, "{merged:?}");
+    assert_eq!(running.get("small").await.unwrap(), [1; 300]);
+    assert_eq!(running.get("coded").await.unwrap(), [2; 9000]);
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_drive_that_is_away_holds_waits_for_its_comparison() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.until_quiet().await;
+    let write = orphan(&running, "orphan").await.manifest.write;
+    let at = holder_of(&cluster, write);
+    let other = |drive: &std::sync::Arc<support::drive::MemoryDrive>| {
+        drive.id != cluster.drives[at].id && drive.holds(write)
+    };
+    cluster.drives[at].set_down(true);
+    until("it is seen", || {
+        let drives = running.store.drives();
+        !drives.is_reachable(cluster.drives[at].id)
+    })
+    .await;
+    for there in (0..cluster.drives.len()).filter(|there| *there != at) {
+        away_and_back(&cluster, &running, there).await;
+    }
+    until("the other copy goes", || !cluster.drives.iter().any(other)).await;
+    much_later().await;
+    assert!(cluster.drives[at].holds(write), "nobody has asked it yet");
+    let voids = running.metrics.voids.get();
+    assert!(voids > 0, "the void guards until it has answered");
+    cluster.drives[at].set_down(false);
+    until("its copy goes", || !cluster.drives[at].holds(write)).await;
+    running.until_quiet().await;
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_version_is_not_swept_because_shards_are_missing() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let row = running.put("torn", &[3; 9000], true).await.unwrap();
+    running.put("later", &[4; 300], true).await.unwrap();
+    running.until_quiet().await;
+    let write = row.manifest.write;
+    let holders: Vec<_> = row.placement.drives().collect();
+    for &drive in &holders[1..] {
+        cluster.drive(drive).lose(write);
+    }
+    compare_all(&cluster, &running).await;
+    until("it is known", || {
+        running.workers.heal_status().backlog_objects == 1
+    })
+    .await;
+    much_later().await;
+    assert!(cluster.drive(holders[0]).holds(write), "one shard of two");
+    assert!(running.row("torn").await.is_some());
+    assert_eq!(running.metrics.unknown_writes.get(), 0);
+    assert_eq!(running.metrics.voids.get(), 0);
+    running.workers.stop().await;
+}

@@ -4,6 +4,7 @@
 
 pub mod drive;
 pub mod multipart;
+pub mod unmerged;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +24,9 @@ use holdfast_protocol::{
 };
 use holdfast_seam::{Clock, World};
 use holdfast_store::placement::{compute_map, group_of};
-use holdfast_store::{BodyPlan, Drives, StagedBody, Store, StoreConfig, StoreMetrics, row_name};
+use holdfast_store::{
+    BodyPlan, Drives, StagedBody, Store, StoreConfig, StoreMetrics, Trouble, row_name,
+};
 use holdfast_workers::claim::{MAP_KIND, MAP_NAME};
 use holdfast_workers::{
     ClaimOptions, Claimed, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
@@ -45,6 +48,14 @@ pub struct Cluster {
     geometry: Geometry,
     epoch: u32,
 }
+
+type Opened = (
+    Store,
+    Claimed,
+    MergeReport,
+    NextWrite,
+    mpsc::Receiver<Trouble>,
+);
 
 /// A running gateway.
 pub struct Running {
@@ -118,32 +129,28 @@ impl Cluster {
         })
     }
 
-    /// Claims and merges; without starting workers.
-    pub async fn open(
-        &mut self,
-        options: &ClaimOptions,
-        rebuild: Option<bool>,
-    ) -> Result<
-        (
-            Store,
-            Claimed,
-            MergeReport,
-            NextWrite,
-            mpsc::Receiver<holdfast_store::Trouble>,
-        ),
-        holdfast_workers::WorkersError,
-    > {
-        let drives = self.attached();
-        let claimed = claim(&drives, &self.world, &*self.index, options).await?;
-        let map = claimed.map.clone().unwrap_or_else(|| self.map(1));
+    fn store(&self, drives: Arc<Drives>, map: ClusterMap) -> (Store, mpsc::Receiver<Trouble>) {
         let (send, trouble) = mpsc::channel(100);
-        let store_config = StoreConfig {
+        let config = StoreConfig {
             inline_len_max: INLINE,
             late_grace: Duration::from_millis(20),
             ..StoreConfig::default()
         };
         let metrics = StoreMetrics::register(&Registry::new()).unwrap();
-        let store = Store::new(store_config, self.world.clone(), drives, map, metrics, send);
+        let store = Store::new(config, self.world.clone(), drives, map, metrics, send);
+        (store, trouble)
+    }
+
+    /// Claims and merges; without starting workers.
+    pub async fn open(
+        &mut self,
+        options: &ClaimOptions,
+        rebuild: Option<bool>,
+    ) -> Result<Opened, holdfast_workers::WorkersError> {
+        let drives = self.attached();
+        let claimed = claim(&drives, &self.world, &*self.index, options).await?;
+        let map = claimed.map.clone().unwrap_or_else(|| self.map(1));
+        let (store, trouble) = self.store(drives, map);
         let next_write = self.next_write();
         let deadline = Duration::from_secs(5);
         let merging = Merging {
@@ -167,12 +174,10 @@ impl Cluster {
     pub async fn start_with(&mut self, config: WorkersConfig) -> Running {
         let (store, claimed, merged, next_write, trouble) =
             self.open(&ClaimOptions::default(), None).await.unwrap();
-        let readers = Arc::new(Readers::default());
-        let is_first = claimed.map.is_none();
+        let (readers, is_first) = (Arc::new(Readers::default()), claimed.map.is_none());
         let index: Arc<MemoryIndex> = Arc::clone(&self.index);
         if is_first {
-            let map = store.map();
-            let value = map.encode();
+            let value = store.map().encode();
             system(&store, &index, &next_write, MAP_KIND, MAP_NAME, |_| value).await;
         }
         let metrics = WorkersMetrics::register(&Registry::new()).unwrap();
