@@ -8,6 +8,19 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
+/// Uploads that were aborted because nobody continued them, made and registered.
+///
+/// # Errors
+/// The name is registered already.
+pub fn abandoned_uploads(registry: &Registry) -> prometheus::Result<IntCounter> {
+    let counter = IntCounter::new(
+        "holdfast_sweep_abandoned_uploads_total",
+        "Multipart uploads aborted because nobody continued them.",
+    )?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
 /// The metrics of the S3 front.
 #[derive(Clone, Debug)]
 pub struct S3Metrics {

@@ -66,6 +66,9 @@ settings! {
         heal_bytes_per_second: Size = "0",
         /// How often the inventory of every drive is compared with the index, both ways.
         compare_interval: Duration = "1d",
+        /// A multipart upload to which nothing was added for so long is aborted, and its parts are
+        /// freed; 0s keeps uploads for ever.
+        abandoned_upload_age: Duration = "7d",
         /// How long a client may pause between two pieces of a body.
         body_idle_timeout: Duration = "30s",
         /// How long a client may take to send the head of a request.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{FjallConfig, FjallIndex, Index};
 use holdfast_protocol::{DriveId, MapDrive, WriteId};
-use holdfast_seam::World;
+use holdfast_seam::{Task, World};
 use holdfast_store::{Drives, Serving, Store, StoreConfig, Trouble, survey};
 use holdfast_workers::{
     ClaimOptions, Claimed, KeeperParts, LeaseKeeper, MergeReport, Merging, NextWrite, Readers,
@@ -133,6 +133,8 @@ pub struct Core {
     pub workers: Workers,
     /// The operations.
     pub service: Service,
+    /// Ends uploads that nobody continues.
+    uploads: Task,
     ids: Arc<WriteIds>,
     lease: Option<LeaseKeeper>,
     map_change: Mutex<()>,
@@ -303,11 +305,16 @@ impl Core {
             state.under(lease.guard());
         }
         watch_index(&index, state);
+        let age = parts.config.abandoned_upload_age;
+        let aborted = parts.metrics.abandoned_uploads.clone();
+        let uploads = Box::pin(service.clone().watch_uploads(age, aborted));
+        let uploads = parts.world.spawn.task("uploads", uploads);
         Ok(Self {
             store,
             index,
             workers,
             service,
+            uploads,
             ids,
             lease,
             map_change: Mutex::new(()),
@@ -357,6 +364,7 @@ impl Core {
     /// # Errors
     /// `Failed` if the index could not write its last rows.
     pub async fn stop(&self) -> Result<(), CliError> {
+        self.uploads.abort();
         self.workers.stop().await;
         if let Some(lease) = &self.lease {
             lease.stop().await;

@@ -4,13 +4,13 @@
 //! Leaves to others: the metrics themselves (`metrics.rs` of each crate).
 //! Always: one registry per process.
 
-use holdfast_gateway::metrics::S3Metrics;
+use holdfast_gateway::metrics::{S3Metrics, abandoned_uploads};
 use holdfast_index::IndexMetrics;
 use holdfast_seam::RpcMetrics;
 use holdfast_store::StoreMetrics;
 use holdfast_workers::WorkersMetrics;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntGaugeVec, Opts, Registry};
 
 /// Where the parts of a gateway count.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Metrics {
     pub registry: Registry,
     /// S3.
     pub s3: S3Metrics,
+    /// Uploads aborted because nobody continued them.
+    pub abandoned_uploads: IntCounter,
     /// The index.
     pub index: IndexMetrics,
     /// The store.
@@ -42,6 +44,7 @@ impl Metrics {
         rpc.register(&registry)?;
         holdfast_shard_node::metrics::register(&registry)?;
         Ok(Self {
+            abandoned_uploads: abandoned_uploads(&registry)?,
             index: IndexMetrics::register(&registry)?,
             store: StoreMetrics::register(&registry)?,
             workers: WorkersMetrics::register(&registry)?,

@@ -5,6 +5,7 @@
 //! Always: callers have authenticated and authorised before they call; no outcome is told, good or
 //! bad, unless the gateway's lease held after it was known.
 
+mod abandoned;
 mod bucket;
 mod complete;
 pub mod conditions;

@@ -12,6 +12,7 @@ use holdfast_protocol::{
 };
 use holdfast_store::placement::group_of;
 
+use super::abandoned::Abandoned;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::CreateUpload;
 use crate::error::GatewayError;
@@ -108,21 +109,32 @@ impl Service {
         let bucket = self.live_bucket(bucket).await?;
         let write = parse_upload(upload)?;
         let (service, key) = (self.clone(), key.clone());
-        let work = async move { service.commit_abort(&bucket, key.as_str(), write).await };
-        self.to_the_end("abort upload", work).await
+        let work = async move {
+            service
+                .commit_abort(&bucket, key.as_str(), write, None)
+                .await
+        };
+        self.to_the_end("abort upload", work).await.map(drop)
     }
 
-    async fn commit_abort(
+    /// Drops an open upload; with `only`, if it is abandoned. Returns whether it was dropped.
+    pub(super) async fn commit_abort(
         &self,
         bucket: &BucketRow,
         key: &str,
         upload: WriteId,
-    ) -> Result<(), GatewayError> {
+        only: Option<Abandoned>,
+    ) -> Result<bool, GatewayError> {
         let locks = Locks::none().upload(upload, Mode::Exclusive);
         let mut txn = self.begin_in(bucket, locks).await?;
         let row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
         if row.completed.is_some() {
             return Err(no_such_upload(&upload.to_string()));
+        }
+        // Nobody adds a part while the upload is held alone.
+        let parts = self.parts(upload).await?;
+        if only.is_some_and(|abandoned| !abandoned.is(&row, &parts)) {
+            return Ok(false);
         }
         let order = txn.take_order();
         let target = TombstoneTarget::Upload(upload);
@@ -131,8 +143,8 @@ impl Service {
         let mut batch = Batch::new();
         let mut retired = Retired::default();
         retired.add(upload, &row.placement);
-        for part in self.parts(upload).await? {
-            self.retire_part(upload, &part, &mut retired, &mut batch);
+        for part in &parts {
+            self.retire_part(upload, part, &mut retired, &mut batch);
         }
         let at = keys::upload(bucket.id, key, upload);
         batch.delete_exactly(Table::Upload, at, row.manifest.order);
@@ -150,7 +162,7 @@ impl Service {
         note_seen(&mut batch, &sealed.seen);
         self.commit(txn, batch).await?;
         self.notify(true, false);
-        Ok(())
+        Ok(true)
     }
 }
 

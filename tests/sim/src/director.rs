@@ -159,6 +159,8 @@ impl Director {
         while self.load.running() > 0 {
             self.tick().await?;
         }
+        // A rebuild must equal its index; from the next start on nothing changes it any more.
+        self.cluster().plan.upload_age = Duration::ZERO;
         self.end_all().await?;
         self.replace_corrupt().await?;
         self.whole().await

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use holdfast_gateway::metrics::abandoned_uploads;
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{Index, MemoryIndex};
 use holdfast_protocol::rpc::handshake::{Expected, Identity, Service as RpcService};
@@ -352,6 +353,12 @@ async fn serve(parts: Parts, begun: Begun, told: Shared) -> Result<Running, Stri
     });
     let index: Arc<dyn Index> = Arc::new(parts.index.clone());
     let service = Service::new(store.clone(), index, readers, Arc::clone(&ids), notices);
+    let age = parts.plan.upload_age;
+    if !age.is_zero() {
+        let aborted = metrics(abandoned_uploads);
+        let watch = service.clone().watch_uploads(age, aborted);
+        parts.exec.spawn(parts.process, "uploads", Box::pin(watch));
+    }
     Ok(Running {
         process: parts.process,
         service,

@@ -155,6 +155,8 @@ pub struct Plan {
     pub compare_window: usize,
     /// Old copies of the index may be of the generation that is served (see ADR 8).
     pub old_copy_of_same_generation: bool,
+    /// Uploads to which nothing was added for so long are aborted; zero keeps them.
+    pub upload_age: Duration,
     /// The faults, in order.
     pub faults: Vec<Fault>,
 }
@@ -201,6 +203,7 @@ impl Plan {
             arena_len: if odd(&mut dice) { 4 << 20 } else { 512 << 10 },
             compare_window: if odd(&mut dice) { 40 } else { 10_000 },
             old_copy_of_same_generation: false,
+            upload_age: upload_age(seed),
             faults: Vec::new(),
         };
         if plan.net.window < 10_000 {
@@ -245,6 +248,15 @@ impl Plan {
     /// Drives in all.
     pub fn drives(&self) -> usize {
         self.nodes * self.drives_per_node
+    }
+}
+
+/// One plan in four ends what is abandoned. Drawn for itself, so that the others stay as they were.
+fn upload_age(seed: u64) -> Duration {
+    let mut dice = Dice::new(seed ^ 0xaba_d04e);
+    match dice.permille(250) {
+        true => Duration::from_secs(dice.within(2..40)),
+        false => Duration::ZERO,
     }
 }
 
