@@ -1,4 +1,6 @@
 //! Fuzzes `gateway_admin_signature` of the gateway.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| holdfast_gateway::fuzz::run("gateway_admin_signature", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    holdfast_gateway::fuzz::run("gateway_admin_signature", data);
+});

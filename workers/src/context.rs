@@ -66,8 +66,8 @@ pub(crate) struct Context {
     pub(crate) purge: Nudge,
     /// The purger is to look at its whole queue again.
     pub(crate) purge_all: AtomicBool,
-    /// Held while drives are asked to purge, until the queue says what they answered: between the two
-    /// a guard may be gone from drives that its entry still names.
+    /// Held while drives are asked to purge, until the queue says what they answered: between the
+    /// two a guard may be gone from drives that its entry still names.
     pub(crate) purging: tokio::sync::Mutex<()>,
     pub(crate) heal: Nudge,
     /// The healer is to try everything again, whatever it waits for.

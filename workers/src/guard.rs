@@ -32,8 +32,8 @@ async fn read(ctx: &Context, guard: WriteId, holders: &[DriveId]) -> Option<Enco
     None
 }
 
-/// The entry of a guard as it is now, if anything still waits for the guard. `None` when it is on its
-/// way out: its copies go before its entry does.
+/// The entry of a guard as it is now, if anything still waits for the guard. `None` when it is on
+/// its way out: its copies go before its entry does.
 ///
 /// To be asked with [`Context::purging`] held.
 pub(crate) async fn needed(ctx: &Context, entry: &PurgeEntry) -> Result<Option<PurgeRow>> {

@@ -50,8 +50,8 @@ fn meaning(head: &Parts, body: &[u8]) -> Option<(String, Vec<u8>, Query, Vec<u8>
     Some((head.method.to_string(), path, query, body.to_vec()))
 }
 
-/// The first line says how a signed request is changed (`where what`); the rest is the request. Signed
-/// as it is, it is accepted; changed, it is accepted only if it still means the same.
+/// The first line says how a signed request is changed (`where what`); the rest is the request.
+/// Signed as it is, it is accepted; changed, it is accepted only if it still means the same.
 pub(crate) fn signature(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -14,8 +14,8 @@ use crate::auth::{guard, scheme};
 use crate::http::{ChunkWatch, Chunks, Domains, Query, Target, route};
 use crate::{BucketName, ObjectKey};
 
-/// Bodies in chunks: however the bytes arrive, the outcome is the same, and what an accepted body passes
-/// on decodes to as many bytes as were announced.
+/// Bodies in chunks: however the bytes arrive, the outcome is the same, and what an accepted body
+/// passes on decodes to as many bytes as were announced.
 pub(super) fn chunks(data: &[u8]) {
     let [kind, size, rest @ ..] = data else {
         return;
@@ -82,8 +82,8 @@ pub(super) fn query(data: &[u8]) {
     assert_eq!(Query::parse(Some(&written)).expect("what was read"), query);
 }
 
-/// Method, host and URI: a path never changes the bucket that a host names, and what is served is in the
-/// closed list of operations.
+/// Method, host and URI: a path never changes the bucket that a host names, and what is served is
+/// in the closed list of operations.
 pub(super) fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -129,8 +129,8 @@ pub(super) fn target(data: &[u8]) {
     }
 }
 
-/// Claims of signatures: one mechanism, a whole scope, and host among what is signed before anything is
-/// believed.
+/// Claims of signatures: one mechanism, a whole scope, and host among what is signed before
+/// anything is believed.
 pub(super) fn claim(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

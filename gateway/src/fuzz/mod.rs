@@ -1,9 +1,9 @@
 //! Fuzz targets of everything that reads what strangers send.
 //!
-//! Owns: one function per parser; each holds what it accepts against rules written down again, apart
-//! from the parser ([`http`], [`s3`](crate::s3::fuzz), [`admin`](crate::admin::fuzz)).
-//! Leaves to others: making inputs (`fuzz/` with `cargo fuzz`; on stable the tests below over the kept
-//! corpus `fuzz/corpus`).
+//! Owns: one function per parser; each holds what it accepts against rules written down again,
+//! apart from the parser ([`http`], [`s3`](crate::s3::fuzz), [`admin`](crate::admin::fuzz)).
+//! Leaves to others: making inputs (`fuzz/` with `cargo fuzz`; on stable the tests below over the
+//! kept corpus `fuzz/corpus`).
 //! Always: a target may refuse anything, and must not panic, hang, or accept what breaks a rule.
 
 mod http;

@@ -1,4 +1,5 @@
-//! Goal: every target survives its corpus, and what comes of damaging it, on every run of the tests.
+//! Goal: every target survives its corpus, and what comes of damaging it, on every run of the
+//! tests.
 //! Method: the kept corpus, and mutations of it by a fixed generator; `HOLDFAST_TEST_FUZZ` sets how
 //! many per seed.
 

@@ -62,7 +62,8 @@ impl Target {
     /// Reads host and path.
     ///
     /// # Errors
-    /// `InvalidUri` if the path is not UTF-8 or the bucket is empty; `AmbiguousFraming` unless there is exactly one Host.
+    /// `InvalidUri` if the path is not UTF-8 or the bucket is empty; `AmbiguousFraming` unless
+    /// there is exactly one Host.
     pub fn parse(domains: &Domains, headers: &HeaderMap, path: &str) -> Result<Self, Refusal> {
         let mut hosts = headers.get_all(HOST).iter();
         let host = match (hosts.next().map(http::HeaderValue::to_str), hosts.next()) {

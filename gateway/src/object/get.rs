@@ -224,14 +224,13 @@ pub(super) fn resolve(range: RangeSpec, len: u64) -> Result<ByteRange, GatewayEr
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
-
+    //! Facts about streams of pieces.
     use super::*;
 
-    #[test]
-    fn nothing_follows_an_error() {
+    #[tokio::test]
+    async fn nothing_follows_an_error() {
         let pieces = stream::iter([Ok(1), Err("unreadable"), Ok(3), Err("too")]);
-        let read: Vec<_> = block_on(up_to_error(pieces).collect());
+        let read: Vec<_> = up_to_error(pieces).collect().await;
         assert_eq!(read, [Ok(1), Err("unreadable")]);
     }
 }

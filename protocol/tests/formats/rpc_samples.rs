@@ -25,7 +25,8 @@ fn cell(stripe: u32, bytes: &'static [u8]) -> Cell {
     }
 }
 
-fn requests() -> Vec<DriveRequest> {
+/// Requests that bring bytes.
+fn writing(id: WriteId) -> Vec<DriveRequest> {
     let small = records()[0].encode(CLUSTER);
     let coded = records()[1].encode(CLUSTER);
     let shard = |last| SealShard {
@@ -35,7 +36,6 @@ fn requests() -> Vec<DriveRequest> {
         digest: 0xdead_beef,
         last,
     };
-    let (first, id) = (write(1), write(9));
     vec![
         DriveRequest::Stage {
             write: id,
@@ -59,6 +59,13 @@ fn requests() -> Vec<DriveRequest> {
             record: coded,
             shard: Some(shard(Some(cell(2, b"the last cell")))),
         },
+    ]
+}
+
+fn requests() -> Vec<DriveRequest> {
+    let (first, id) = (write(1), write(9));
+    let mut requests = writing(id);
+    requests.extend([
         DriveRequest::Discard { write: id },
         DriveRequest::Read {
             write: id,
@@ -98,7 +105,8 @@ fn requests() -> Vec<DriveRequest> {
             write: id,
             shard: 5,
         },
-    ]
+    ]);
+    requests
 }
 
 pub fn calls() -> Vec<DriveCall> {

@@ -169,8 +169,7 @@ impl Log {
                         let _ = reply.send(Err(error));
                     }
                     Ok(()) => {
-                        // Also when it was granted before: that may be in this batch, not yet
-                        // durable.
+                        // Also one granted before: it may be in this batch, not yet durable.
                         grant = Some(granted(claim));
                         items.push(Item {
                             entry: Entry::Claim(claim),

@@ -72,8 +72,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What is left of a row that was the same before and after its drives were asked; `None` when it
-    /// is gone, or never stays the same: then there is nothing to say of it now.
+    /// What is left of a row that was the same before and after its drives were asked; `None` when
+    /// it is gone, or never stays the same: then there is nothing to say of it now.
     async fn steady_health(&mut self, name: &RowName) -> Result<Option<(Placed, Vec<Health>)>> {
         let mut before = placed::find(&*self.ctx.index, name).await?;
         for _ in 0..LOOKS_MAX {

@@ -147,6 +147,41 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Brings a row's placement up to what this attempt did and found out. Returns the drives that
+    /// hold their shard no longer, but for dead ones.
+    ///
+    /// The row may have changed since its drives were asked: of a shard only counts what was found
+    /// out while it is still where it was, and that it was made here.
+    fn take_in(&self, placement: &mut Placement, dead: &BTreeSet<DriveId>) -> Vec<DriveId> {
+        let (wanted, before) = (&self.placed.row.placement.holders, placement.missing);
+        let mut leave = Vec::new();
+        placement.missing = 0;
+        for (shard, holder) in placement.holders.iter_mut().enumerate() {
+            let bit = 1 << shard;
+            let (old, new) = (self.found.holders.get(shard), wanted.get(shard));
+            let is_good = self.health.get(shard) == Some(&Health::Good);
+            let is_noted = before & bit != 0;
+            let is_missing = match (old, new) {
+                (Some(old), Some(&new)) if new != *old && is_good => {
+                    if new != *holder && !dead.contains(holder) {
+                        leave.push(*holder);
+                    }
+                    *holder = new;
+                    false
+                }
+                (Some(old), _) if old == holder => {
+                    let is_new = is_noted && self.found.missing & bit == 0;
+                    !is_good || (is_new && !self.made.contains(&shard))
+                }
+                _ => is_noted,
+            };
+            if is_missing || dead.contains(holder) {
+                placement.missing |= bit;
+            }
+        }
+        leave
+    }
+
     /// Writes the row as it is now, and takes it out of the queue or back in with its new margin.
     async fn settle(self) -> Result<Outcome> {
         let write = self.placed.manifest().write;
@@ -156,40 +191,14 @@ impl Work<'_> {
             self.ctx.commit_alone(batch).await?;
             return Ok(Outcome::Gone);
         }
-        let wanted = self.placed.row.placement.clone();
         let mut bits = 0;
         let name = self.placed.name.clone();
         let manifest = self.placed.manifest().clone();
         let dead = self.ctx.dead();
         let edit = |placement: &mut Placement| {
             let (mut change, before) = (Change::default(), placement.clone());
-            // The row may have changed since its drives were asked: only what was found out here of
-            // a shard that is still where it was counts, and a shard that was made here.
-            for (shard, holder) in placement.holders.iter_mut().enumerate() {
-                let bit = 1 << shard;
-                let (old, new) = (self.found.holders.get(shard), wanted.holders.get(shard));
-                let is_good = self.health.get(shard) == Some(&Health::Good);
-                let noted = before.missing & bit != 0;
-                let mut is_missing = noted;
-                match (old, new) {
-                    (Some(old), Some(&new)) if new != *old && is_good => {
-                        if new != *holder && !dead.contains(holder) {
-                            change.leave.push(*holder);
-                        }
-                        *holder = new;
-                        is_missing = false;
-                    }
-                    (Some(old), _) if old == holder => {
-                        let is_new = noted && self.found.missing & bit == 0;
-                        is_missing = !is_good || (is_new && !self.made.contains(&shard));
-                    }
-                    _ => {}
-                }
-                if is_missing || dead.contains(holder) {
-                    bits |= bit;
-                }
-            }
-            placement.missing = bits;
+            change.leave = self.take_in(placement, &dead);
+            bits = placement.missing;
             let holders = placement.holders.clone();
             placement.touched.retain(|drive| !holders.contains(drive));
             change.leave.retain(|drive| !holders.contains(drive));
@@ -214,7 +223,7 @@ impl Work<'_> {
         if bits == 0 {
             return Ok(Outcome::Whole { bytes: self.bytes });
         }
-        let holders = wanted.holders.iter().zip(&self.health);
+        let holders = self.placed.row.placement.holders.iter().zip(&self.health);
         let drives = holders.filter(|(_, health)| **health != Health::Good);
         Ok(Outcome::Waits {
             drives: drives.map(|(drive, _)| *drive).collect(),

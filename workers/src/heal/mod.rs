@@ -151,8 +151,8 @@ impl Healer {
         Ok(())
     }
 
-    /// Whether the pass is to begin anew: everything is to be tried again, or a row of a lesser margin
-    /// than that of `after` entered the queue meanwhile.
+    /// Whether the pass is to begin anew: everything is to be tried again, or a row of a lesser
+    /// margin than that of `after` entered the queue meanwhile.
     async fn is_more_urgent(&mut self, after: Option<&[u8]>) -> Result<bool> {
         if self.ctx.heal_all.swap(false, Ordering::SeqCst) {
             self.deferred.clear();

@@ -61,14 +61,15 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
             }
         }
     }
-    let outcome = settle(ctx, entry, &placed, &health, &made, bytes).await?;
-    Ok(match outcome {
-        Outcome::Waits { drives, bytes, .. } => Outcome::Waits {
-            drives,
+    let manifest = placed.manifest();
+    Ok(match settle(ctx, entry, &placed, &health, &made).await? {
+        None => Outcome::Gone,
+        Some(0) => Outcome::Whole { bytes },
+        Some(_) => Outcome::Waits {
+            drives: ctx.store.group(group_of(manifest.bucket, &manifest.key)),
             refused: !refused.is_empty(),
             bytes,
         },
-        ended => ended,
     })
 }
 
@@ -110,14 +111,15 @@ pub(super) fn choose(
         .collect()
 }
 
+/// Writes the row as it is now, and takes it out of the queue or back in with its new margin.
+/// Returns how many copies are short; `None` if the row is gone.
 async fn settle(
     ctx: &Context,
     entry: &Bytes,
     placed: &Placed,
     health: &[Health],
     made: &[DriveId],
-    bytes: u64,
-) -> Result<Outcome> {
+) -> Result<Option<u64>> {
     let write = placed.manifest().write;
     let manifest = placed.manifest().clone();
     let old = placed.row.placement.holders.clone();
@@ -169,15 +171,8 @@ async fn settle(
         let mut batch = Batch::new();
         batch.delete(Table::Heal, entry.clone());
         ctx.commit_alone(batch).await?;
-        return Ok(Outcome::Gone);
+        return Ok(None);
     }
     ctx.suspects().remove(&write);
-    match left {
-        0 => Ok(Outcome::Whole { bytes }),
-        _ => Ok(Outcome::Waits {
-            drives: ctx.store.group(group_of(manifest.bucket, &manifest.key)),
-            refused: false,
-            bytes,
-        }),
-    }
+    Ok(Some(left))
 }

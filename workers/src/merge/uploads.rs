@@ -228,8 +228,8 @@ impl<'a> Deciding<'a> {
         self.set_unvoided(&all.parts, fate);
     }
 
-    /// What is in no bucket never took effect; what an index shows all the same is left as it is, and so
-    /// is everything while a record that cannot be read may be the bucket's.
+    /// What is in no bucket never took effect; what an index shows all the same is left as it is,
+    /// and so is everything while a record that cannot be read may be the bucket's.
     pub(super) fn without_bucket(&mut self, list: &[&Found]) {
         let is_hidden = self.hides_system();
         for found in list {

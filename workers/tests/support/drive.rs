@@ -419,6 +419,10 @@ impl MemoryDrive {
             _ => Self::admit(&state, &call)?,
         }
         Self::readable(&state, &call.request)?;
+        self.answer(&mut state, call)
+    }
+
+    fn answer(&self, state: &mut State, call: DriveCall) -> Result<DriveReply, DriveError> {
         match call.request {
             DriveRequest::Stage {
                 write,
@@ -427,7 +431,7 @@ impl MemoryDrive {
                 cell,
                 ..
             } => {
-                if Self::refuses(&state, write, admitted) {
+                if Self::refuses(state, write, admitted) {
                     return Err(DriveError::Purged);
                 }
                 let staged = state.staged.entry((write, shard)).or_default();
@@ -439,7 +443,7 @@ impl MemoryDrive {
                 admitted,
                 record,
                 shard,
-            } => self.seal(&mut state, admitted, record, shard),
+            } => self.seal(state, admitted, record, shard),
             DriveRequest::Discard { write } => {
                 state.staged.retain(|(staged, _), _| *staged != write);
                 Ok(DriveReply::Done)
@@ -448,8 +452,8 @@ impl MemoryDrive {
                 write,
                 shard,
                 spans,
-            } => Self::read(&mut state, write, shard, &spans),
-            DriveRequest::ReadRecord { write, with_body } => Self::record(&state, write, with_body),
+            } => Self::read(state, write, shard, &spans),
+            DriveRequest::ReadRecord { write, with_body } => Self::record(state, write, with_body),
             DriveRequest::Purge { writes } => {
                 let order = Order {
                     generation: Generation::new(u32::MAX),
@@ -457,9 +461,9 @@ impl MemoryDrive {
                 };
                 let gone = writes.into_iter();
                 let gone = gone.map(|write| MovedWrite { write, order });
-                Ok(Self::purge(&mut state, gone))
+                Ok(Self::purge(state, gone))
             }
-            DriveRequest::Leave { moved } => Ok(Self::purge(&mut state, moved.into_iter())),
+            DriveRequest::Leave { moved } => Ok(Self::purge(state, moved.into_iter())),
             DriveRequest::Inventory {
                 after,
                 min_order,
@@ -467,7 +471,7 @@ impl MemoryDrive {
                 limit,
             } => {
                 let limit = limit as usize;
-                Ok(Self::inventory(&state, after, min_order, kind, limit))
+                Ok(Self::inventory(state, after, min_order, kind, limit))
             }
             DriveRequest::Verify { write, shard } => {
                 let row = state.rows.get_mut(&write).ok_or(DriveError::NotFound)?;
@@ -477,7 +481,7 @@ impl MemoryDrive {
                 let bad = if is_rotten { vec![(0, 0)] } else { Vec::new() };
                 Ok(DriveReply::Verified { bad, blocks: 1 })
             }
-            request => Self::lease(&mut state, call.generation, request),
+            request => Self::lease(state, call.generation, request),
         }
     }
 }

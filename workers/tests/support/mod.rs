@@ -34,6 +34,7 @@ use holdfast_workers::{
 };
 use prometheus::Registry;
 use tokio::sync::mpsc;
+use unmerged::Opened;
 
 pub const CLUSTER: ClusterId = ClusterId::new(0xc1);
 pub const BUCKET: BucketId = BucketId::new(77);
@@ -48,14 +49,6 @@ pub struct Cluster {
     geometry: Geometry,
     epoch: u32,
 }
-
-type Opened = (
-    Store,
-    Claimed,
-    MergeReport,
-    NextWrite,
-    mpsc::Receiver<Trouble>,
-);
 
 /// A running gateway.
 pub struct Running {

@@ -3,13 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast_store::{Store, Trouble};
 use holdfast_workers::{
-    ClaimOptions, Claimed, MergeReport, Merging, Readers, Workers, WorkersConfig, WorkersMetrics,
-    WorkersParts, claim,
+    ClaimOptions, Claimed, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
+    WorkersMetrics, WorkersParts, claim,
 };
 use prometheus::Registry;
+use tokio::sync::mpsc;
 
 use super::{Cluster, Running};
+
+/// What opening a cluster gives.
+pub type Opened = (
+    Store,
+    Claimed,
+    MergeReport,
+    NextWrite,
+    mpsc::Receiver<Trouble>,
+);
 
 impl Cluster {
     /// Claims the drives, and starts workers without merging what they hold.

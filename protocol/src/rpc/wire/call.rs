@@ -91,25 +91,14 @@ fn encode_request(request: &DriveRequest, parts: &mut Parts) -> Result<(), Forma
             write.encode(&mut parts.out);
             parts.out.u8(u8::from(*with_body));
         }
-        DriveRequest::Purge { writes } => {
-            parts.count("writes", writes.len(), WRITES_MAX)?;
-            writes.iter().for_each(|write| write.encode(&mut parts.out));
-        }
-        DriveRequest::Leave { moved } => {
-            parts.count("writes", moved.len(), WRITES_MAX)?;
-            moved.iter().for_each(|moved| moved.encode(&mut parts.out));
-        }
+        DriveRequest::Purge { writes } => encode_writes(writes, parts)?,
+        DriveRequest::Leave { moved } => encode_moved(moved, parts)?,
         DriveRequest::Inventory {
             after,
             min_order,
             kind,
             limit,
-        } => {
-            parts.option(*after, |out, write| write.encode(out));
-            min_order.encode(&mut parts.out);
-            parts.out.u8(kind.map_or(0, |kind| kind as u8));
-            parts.out.u32(*limit);
-        }
+        } => encode_inventory(*after, *min_order, *kind, *limit, parts),
         DriveRequest::Claim {
             generation,
             claimant,
@@ -130,6 +119,31 @@ fn encode_request(request: &DriveRequest, parts: &mut Parts) -> Result<(), Forma
         DriveRequest::Verify { write, shard } => encode_shard(*write, *shard, parts),
     }
     Ok(())
+}
+
+fn encode_writes(writes: &[WriteId], parts: &mut Parts) -> Result<(), FormatError> {
+    parts.count("writes", writes.len(), WRITES_MAX)?;
+    writes.iter().for_each(|write| write.encode(&mut parts.out));
+    Ok(())
+}
+
+fn encode_moved(moved: &[MovedWrite], parts: &mut Parts) -> Result<(), FormatError> {
+    parts.count("writes", moved.len(), WRITES_MAX)?;
+    moved.iter().for_each(|moved| moved.encode(&mut parts.out));
+    Ok(())
+}
+
+fn encode_inventory(
+    after: Option<WriteId>,
+    min_order: Order,
+    kind: Option<RecordKind>,
+    limit: u32,
+    parts: &mut Parts,
+) {
+    parts.option(after, |out, write| write.encode(out));
+    min_order.encode(&mut parts.out);
+    parts.out.u8(kind.map_or(0, |kind| kind as u8));
+    parts.out.u32(limit);
 }
 
 fn encode_lease(

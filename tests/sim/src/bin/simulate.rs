@@ -22,8 +22,8 @@ use holdfast_sim::plan::{FaultKind, Plan};
 use holdfast_sim::run::{Report, run_plan};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Seeds between two notes of the totals. Then the program starts itself anew: objects that hold each
-/// other keep what a seed used, and 30,000 seeds would need more memory than there is.
+/// Seeds between two notes of the totals. Then the program starts itself anew: objects that hold
+/// each other keep what a seed used, and 30,000 seeds would need more memory than there is.
 const CHUNK: u64 = 100;
 /// Where proofs of planted faults begin.
 const PLANTED_FROM: u64 = 1000;
