@@ -26,7 +26,7 @@ fn cell(stripe: u32, bytes: &'static [u8]) -> Cell {
 }
 
 /// Requests that bring bytes.
-fn writing(id: WriteId) -> Vec<DriveRequest> {
+fn writing(id: holdfast_protocol::WriteId) -> Vec<DriveRequest> {
     let small = records()[0].encode(CLUSTER);
     let coded = records()[1].encode(CLUSTER);
     let shard = |last| SealShard {
