@@ -10,7 +10,7 @@ use holdfast_sim::run::run;
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for seed in [20, 31] {
+    for seed in [12, 31] {
         let (first, second) = (run(seed), run(seed));
         assert!(first.failure.is_none(), "{first}");
         assert_eq!(first.tail, second.tail, "seed {seed}");
