@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::access::{Access, Denied, SKEW_MAX};
+use crate::auth::Secret;
 use crate::auth::scheme::{self, Claim};
 use crate::http::Query;
 
@@ -45,11 +46,11 @@ pub fn verify(access: &Access, head: &Parts, body: &[u8], now: SystemTime) -> Re
     check_signed_headers(&claim, &head.headers)?;
     let stamp = text(&head.headers, "x-amz-date")?;
     check_time(stamp, &claim, now)?;
-    check_body(&head.headers, body)?;
-    let given = given_signature(&head.headers)?;
     // An unknown key is compared too, with a secret that nobody has: the time tells nothing.
-    let known = access.credentials.secret(&claim.access_key).is_some();
-    let expected = expected(access, head, body, &claim)?;
+    let secret = access.credentials.secret(&claim.access_key);
+    let known = secret.is_some();
+    let expected = expected(secret.as_ref(), head, &query, body, &claim)?;
+    let given = given_signature(&head.headers)?;
     let same = bool::from(expected.as_bytes().ct_eq(given.as_bytes()));
     if !(same && known) {
         return Err(Denied::Wrong);
@@ -63,19 +64,19 @@ pub fn verify(access: &Access, head: &Parts, body: &[u8], now: SystemTime) -> Re
     Ok(())
 }
 
-/// The signature that the request must have.
+/// The signature that the request must have, by the secret of the key that it names.
 pub(super) fn expected(
-    access: &Access,
+    secret: Option<&Secret>,
     head: &Parts,
+    query: &Query,
     body: &[u8],
     claim: &Claim,
 ) -> Result<String, Denied> {
     let stamp = text(&head.headers, "x-amz-date")?;
     let payload = check_body(&head.headers, body)?;
-    let canonical = canonical_request(head, claim, &payload)?;
-    let secret = access.credentials.secret(&claim.access_key);
-    let secret = secret.map_or_else(|| "unknown".to_owned(), |secret| secret.expose().to_owned());
-    Ok(signature(&secret, stamp, claim, &canonical))
+    let canonical = canonical_request(head, query, claim, &payload)?;
+    let secret = secret.map_or("unknown", Secret::expose);
+    Ok(signature(secret, stamp, claim, &canonical))
 }
 
 fn check_signed_headers(claim: &Claim, headers: &HeaderMap) -> Result<(), Denied> {
@@ -161,17 +162,20 @@ fn check_body(headers: &HeaderMap, body: &[u8]) -> Result<String, Denied> {
     }
 }
 
-fn canonical_request(head: &Parts, claim: &Claim, payload: &str) -> Result<String, Denied> {
+fn canonical_request(
+    head: &Parts,
+    query: &Query,
+    claim: &Claim,
+    payload: &str,
+) -> Result<String, Denied> {
     let path: Vec<u8> = percent_decode_str(head.uri.path()).collect();
     let path = std::str::from_utf8(&path)
         .map_err(|_| Denied::Malformed("the path is not UTF-8".to_owned()))?;
-    let query = Query::parse(head.uri.query());
-    let query = query.map_err(|refusal| Denied::Malformed(refusal.to_string()))?;
     let mut canonical = format!(
         "{}\n{}\n{}\n",
         head.method,
         utf8_percent_encode(path, ENCODED_PATH),
-        canonical_query(&query),
+        canonical_query(query),
     );
     for name in &claim.signed_headers {
         canonical.push_str(name);

@@ -26,12 +26,9 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
     let health = ctx.copy_health(&placed).await;
     let lacking = lacking(&placed, &health);
     let (mut made, mut bytes) = (Vec::new(), 0);
-    let mut refused = BTreeSet::new();
+    let (mut tried, mut refused) = (BTreeSet::new(), false);
     for _ in 0..CHOICES_MAX {
-        let lacking = lacking - made.len();
-        let mut targets = choose(ctx, &placed, &health, &refused, lacking + made.len());
-        targets.retain(|drive| !made.contains(drive));
-        targets.truncate(lacking);
+        let targets = choose(ctx, &placed, &health, &tried, lacking - made.len());
         if targets.is_empty() {
             break;
         }
@@ -40,6 +37,7 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
         };
         let record = ctx.store.read_record(&placed.row, true).await?;
         for drive in targets {
+            tried.insert(drive);
             ctx.heal_budget(record.len() as u64, placed.margin()).await;
             let sealed = ctx.store.seal_copy(drive, admitted, record.clone(), None);
             let read_back = match sealed.await {
@@ -55,7 +53,7 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
                     made.push(drive);
                 }
                 Err(error) => {
-                    refused.insert(drive);
+                    refused = true;
                     tracing::debug!(%drive, %error, "drive did not take a copy");
                 }
             }
@@ -67,7 +65,7 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
         Some(0) => Outcome::Whole { bytes },
         Some(_) => Outcome::Waits {
             drives: ctx.store.group(group_of(manifest.bucket, &manifest.key)),
-            refused: !refused.is_empty(),
+            refused,
             bytes,
         },
     })
@@ -90,7 +88,7 @@ pub(super) fn choose(
     ctx: &Context,
     placed: &Placed,
     health: &[Health],
-    refused: &BTreeSet<DriveId>,
+    tried: &BTreeSet<DriveId>,
     lacking: usize,
 ) -> Vec<DriveId> {
     if lacking == 0 || !health.contains(&Health::Good) {
@@ -106,7 +104,7 @@ pub(super) fn choose(
     let group = ctx.store.group(group_of(manifest.bucket, &manifest.key));
     let others = group.into_iter().filter(|drive| !holders.contains(drive));
     bad.chain(others)
-        .filter(|drive| ctx.store.drives().is_writable(*drive) && !refused.contains(drive))
+        .filter(|drive| ctx.store.drives().is_writable(*drive) && !tried.contains(drive))
         .take(lacking)
         .collect()
 }
