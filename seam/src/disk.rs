@@ -3,7 +3,8 @@
 //! Owns: the few operations that a drive needs, all blocking (callers run them on the pool or on a
 //! thread of their own), except [`DiskFile::read_now`].
 //! Leaves to others: layout, caching, retries.
-//! Always: nothing is durable before `sync_data` (contents, length) and `sync_dir` (names).
+//! Always: nothing is durable before `sync_data` (contents, length) and `sync_dir` (names). A file is
+//! written either as pages or not, never both.
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -15,6 +16,10 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags};
+
+pub use pages::{PAGE_LEN, PageBuffer, zero_pages};
+
+mod pages;
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,17 @@ pub trait DiskFile: Send + Sync + Debug {
     /// # Errors
     /// Those of the system; part may have been written.
     fn write_all_at(&self, slices: &[&[u8]], offset: u64) -> io::Result<()>;
+    /// Writes whole pages: `offset` and the length of all slices together are multiples of
+    /// [`PAGE_LEN`]. Where the system can, they go past the page cache; from slices that begin and
+    /// end at pages of memory without a copy. What is read afterwards is what was written.
+    ///
+    /// # Errors
+    /// `InvalidInput` if they are not whole pages, with nothing written; those of the system, with
+    /// part perhaps written.
+    fn write_pages_at(&self, slices: &[&[u8]], offset: u64) -> io::Result<()> {
+        pages::check(slices, offset)?;
+        self.write_all_at(slices, offset)
+    }
     /// Gives a range blocks on the medium, extending the file if needed; contents stay. Where the
     /// file system cannot do that, nothing happens.
     ///
@@ -125,51 +141,62 @@ pub trait Disk: Send + Sync + Debug {
 pub struct RealDisk;
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    pages: pages::Pages,
+}
+
+/// Writes all slices, in as few calls as the system allows.
+fn write_all(file: &File, slices: &[&[u8]], mut offset: u64) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = slices.iter().map(|s| IoSlice::new(s)).collect();
+    let mut rest = &mut slices[..];
+    while rest.iter().any(|slice| !slice.is_empty()) {
+        let batch = rest.len().min(1024);
+        let written = rustix::io::pwritev(file, &rest[..batch], offset)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        offset += written as u64;
+        IoSlice::advance_slices(&mut rest, written);
+    }
+    Ok(())
+}
 
 impl DiskFile for RealFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
     fn read_now(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
         let mut slices = [IoSliceMut::new(buffer)];
-        match rustix::io::preadv2(&self.0, &mut slices, offset, ReadWriteFlags::NOWAIT) {
+        match rustix::io::preadv2(&self.file, &mut slices, offset, ReadWriteFlags::NOWAIT) {
             Ok(len) => Ok(Some(len)),
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
-    fn write_all_at(&self, slices: &[&[u8]], mut offset: u64) -> io::Result<()> {
-        let mut slices: Vec<IoSlice<'_>> = slices.iter().map(|s| IoSlice::new(s)).collect();
-        let mut rest = &mut slices[..];
-        while rest.iter().any(|slice| !slice.is_empty()) {
-            let batch = rest.len().min(1024);
-            let written = rustix::io::pwritev(&self.0, &rest[..batch], offset)?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            offset += written as u64;
-            IoSlice::advance_slices(&mut rest, written);
-        }
-        Ok(())
+    fn write_all_at(&self, slices: &[&[u8]], offset: u64) -> io::Result<()> {
+        write_all(&self.file, slices, offset)
+    }
+    fn write_pages_at(&self, slices: &[&[u8]], offset: u64) -> io::Result<()> {
+        self.pages.write(&self.file, slices, offset)
     }
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), offset, len) {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             allocated => Ok(allocated?),
         }
     }
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
     fn try_lock(&self) -> io::Result<bool> {
-        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+        match rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
             Err(Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(error.into()),
@@ -190,7 +217,10 @@ impl Disk for RealDisk {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        Ok(Arc::new(RealFile {
+            file: options.open(path)?,
+            pages: pages::Pages::new(path),
+        }))
     }
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;

@@ -2,15 +2,18 @@
 //!
 //! Owns: starting asynchronous tasks, blocking work on a bounded pool, and long-lived threads.
 //! Leaves to others: what they do; each task has an owner that joins or aborts it.
-//! Always: blocking work runs on `io_threads` threads at most and in order of arrival.
+//! Always: blocking work runs on `io_threads` threads at most and in order of arrival, and so does
+//! computing on a thread per core.
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use pool::Pool;
+use tokio::sync::oneshot;
+
+mod pool;
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -60,6 +63,11 @@ pub trait Spawn: Send + Sync + Debug {
     fn task(&self, name: &'static str, future: BoxFuture<'static, ()>) -> Task;
     /// Runs `job` on the pool for blocking work. The job reports its result itself.
     fn blocking(&self, job: Job);
+    /// Runs `job`, which computes and waits for nothing, on the pool for that: it is not behind jobs
+    /// that wait for files. The job reports its result itself. Simulated forms have one pool.
+    fn computing(&self, job: Job) {
+        self.blocking(job);
+    }
     /// Runs `job` on a thread of its own (simulated forms may run it as a task). Complete when it
     /// ends.
     fn thread(&self, name: &str, job: Job) -> Task;
@@ -72,53 +80,62 @@ pub trait Spawn: Send + Sync + Debug {
     }
 }
 
-/// Runs `work` on the pool of `spawn` and waits for its result.
+/// Runs `work` on the pool for blocking work of `spawn` and waits for its result.
 ///
 /// `None` if the pool dropped the work (shutdown) or it panicked.
 pub async fn blocking<T: Send + 'static>(
     spawn: &dyn Spawn,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let (send, receive) = oneshot::channel();
-    spawn.blocking(Box::new(move || {
-        let _ = send.send(work());
-    }));
+    let (job, receive) = reporting(work);
+    spawn.blocking(job);
     receive.await.ok()
 }
 
-/// tokio's tasks, and a pool of threads for blocking work.
+/// Runs `work` on the pool for computing of `spawn` and waits for its result.
+///
+/// `None` if the pool dropped the work (shutdown) or it panicked.
+pub async fn computing<T: Send + 'static>(
+    spawn: &dyn Spawn,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (job, receive) = reporting(work);
+    spawn.computing(job);
+    receive.await.ok()
+}
+
+fn reporting<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> (Job, oneshot::Receiver<T>) {
+    let (send, receive) = oneshot::channel();
+    let job = Box::new(move || {
+        let _ = send.send(work());
+    });
+    (job, receive)
+}
+
+/// tokio's tasks, a pool of threads for blocking work, and one for computing.
 #[derive(Debug)]
 pub struct RealSpawn {
     handle: tokio::runtime::Handle,
-    jobs: mpsc::UnboundedSender<Job>,
+    files: Pool,
+    computing: Pool,
 }
 
 impl RealSpawn {
-    /// Uses `handle` for tasks and starts `io_threads` (at least one) threads for blocking work.
+    /// Uses `handle` for tasks; starts `io_threads` (at least one) threads for blocking work and one
+    /// per core for computing, so that neither waits behind the other.
     ///
-    /// The queue of jobs is bounded by what its users admit (permits of gateway and node), not
+    /// The queues of jobs are bounded by what their users admit (permits of gateway and node), not
     /// here.
     pub fn new(handle: tokio::runtime::Handle, io_threads: usize) -> Self {
-        let (jobs, receive) = mpsc::unbounded_channel::<Job>();
-        let receive = Arc::new(Mutex::new(receive));
-        for number in 0..io_threads.max(1) {
-            let receive = Arc::clone(&receive);
-            let run = move || {
-                while let Some(job) = next(&receive) {
-                    job();
-                }
-            };
-            std::thread::Builder::new()
-                .name(format!("io-{number}"))
-                .spawn(run)
-                .expect("the system starts a thread");
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            handle,
+            files: Pool::new("io", io_threads.max(1)),
+            computing: Pool::new("cpu", cores),
         }
-        Self { handle, jobs }
     }
-}
-
-fn next(receive: &Mutex<mpsc::UnboundedReceiver<Job>>) -> Option<Job> {
-    receive.blocking_lock().blocking_recv()
 }
 
 impl Spawn for RealSpawn {
@@ -132,9 +149,10 @@ impl Spawn for RealSpawn {
         Task::new(Some(Box::new(move || handle.abort())), done)
     }
     fn blocking(&self, job: Job) {
-        if self.jobs.send(job).is_err() {
-            tracing::error!("blocking work dropped: its threads have ended");
-        }
+        self.files.push(job);
+    }
+    fn computing(&self, job: Job) {
+        self.computing.push(job);
     }
     fn thread(&self, name: &str, job: Job) -> Task {
         let (send, done) = oneshot::channel();

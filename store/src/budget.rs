@@ -3,11 +3,14 @@
 //! Owns: permits for stripe buffers, and the buffers, which are used again instead of being given
 //! back to the system for every stripe.
 //! Leaves to others: who waits (writer, reader).
-//! Always: buffers in use never exceed the budget; idle ones are bounded too.
+//! Always: buffers in use never exceed the budget; idle ones are bounded too. Buffers begin at a page
+//! of memory, so that drives can write cells from where they are.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use holdfast_seam::disk::PageBuffer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Permits and buffers.
@@ -16,20 +19,23 @@ pub struct Budget {
     permits: Arc<Semaphore>,
     unit: usize,
     total: usize,
-    idle: Mutex<Vec<Vec<u8>>>,
+    idle: Mutex<Vec<PageBuffer>>,
     idle_max: usize,
+    /// Buffers in use.
+    used: AtomicUsize,
 }
 
 /// A buffer with its permit; both return when it, or the last [`Bytes`] made of it, is dropped.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: Vec<u8>,
+    bytes: PageBuffer,
     budget: Arc<Budget>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Budget {
-    /// `bytes` in all, counted in units of 64 KiB; at most `idle_max` buffers are kept for later.
+    /// `bytes` in all, counted in units of 64 KiB; at most `idle_max` buffers are kept for later, or
+    /// as many as are in use at that moment.
     pub fn new(bytes: usize, idle_max: usize) -> Arc<Self> {
         let unit = 64 << 10;
         let total = (bytes / unit).max(1);
@@ -39,6 +45,7 @@ impl Budget {
             total,
             idle: Mutex::default(),
             idle_max,
+            used: AtomicUsize::new(0),
         })
     }
 
@@ -62,12 +69,15 @@ impl Budget {
 
     fn take(self: &Arc<Self>, len: usize, permit: OwnedSemaphorePermit) -> Buffer {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = idle.iter().position(|buffer| buffer.capacity() >= len);
-        let mut bytes = found.map(|at| idle.swap_remove(at)).unwrap_or_default();
+        let found = idle.iter().position(|buffer| buffer.len() >= len);
+        let found = found.map(|at| idle.swap_remove(at)).unwrap_or_default();
         drop(idle);
-        if bytes.len() < len {
-            bytes.resize(len, 0);
-        }
+        let bytes = if found.len() >= len {
+            found
+        } else {
+            PageBuffer::new(len)
+        };
+        self.used.fetch_add(1, Ordering::Relaxed);
         Buffer {
             bytes,
             budget: Arc::clone(self),
@@ -93,13 +103,13 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 
 impl AsMut<[u8]> for Buffer {
     fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.bytes.as_mut()
     }
 }
 
@@ -111,7 +121,8 @@ impl Drop for Buffer {
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.budget.idle_max {
+        let used = self.budget.used.fetch_sub(1, Ordering::Relaxed) - 1;
+        if idle.len() < self.budget.idle_max.max(used) {
             idle.push(bytes);
         }
     }

@@ -292,7 +292,7 @@ impl Writer {
             let _ = send.send((digests, cells));
             feed.work();
         });
-        self.store.shared.world.spawn.blocking(work);
+        self.store.shared.world.spawn.computing(work);
         self.computing = Some(receive);
         Ok(())
     }
@@ -449,7 +449,7 @@ pub(crate) async fn on_pool<T: Send + 'static>(
     store: &Store,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
-    spawn::blocking(store.shared.world.spawn.as_ref(), work)
+    spawn::computing(store.shared.world.spawn.as_ref(), work)
         .await
         .ok_or(StoreError::ShuttingDown)
 }

@@ -206,6 +206,7 @@ fn item(buffer: &Bytes, at: usize, head: EntryHead, start: u64) -> Option<Item> 
     (end <= buffer.len()).then(|| Item {
         entry: head.entry,
         tail: vec![buffer.slice(tail..end)],
+        unwritten: None,
         done: Done::Moved(start + at as u64),
     })
 }
@@ -238,6 +239,7 @@ fn stub(row: &TableEntry) -> Item {
             spill,
         }),
         tail: Vec::new(),
+        unwritten: None,
         done: Done::Moved(row.address),
     }
 }

@@ -3,7 +3,8 @@
 //! Owns: the arena files `space.N`, small files that are replaced whole, the syncs, and whether the
 //! drive is out of service for writes.
 //! Leaves to others: what is where.
-//! Always: syncs are one at a time, and after a failed write or sync nothing is written or synced
+//! Always: arenas are written in whole pages only ([`holdfast_seam::DiskFile::write_pages_at`]);
+//! syncs are one at a time, and after a failed write or sync nothing is written or synced
 //! again: the system reports a failure once, so whoever hears it must stop everybody.
 
 use std::collections::BTreeMap;
@@ -13,7 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use holdfast_protocol::drive::PAGE_LEN;
 use holdfast_protocol::rpc::DriveError;
+use holdfast_seam::disk::zero_pages;
 use holdfast_seam::{Disk, DiskFile, Monotonic, OpenMode, World};
 use parking_lot::{Mutex, RwLock};
 
@@ -143,16 +146,25 @@ impl Files {
         Ok(())
     }
 
-    /// Writes `slices` at `address`, within one arena.
+    /// Writes `slices` at `address`, the start of a page, within one arena; the rest of the last
+    /// page becomes zeros.
     ///
     /// # Errors
     /// `Full` if the file system is; otherwise the drive goes out of service, and `OutOfService`.
     pub(crate) fn write(&self, address: u64, slices: &[&[u8]]) -> Result<(), DriveError> {
         self.check()?;
         let len: usize = slices.iter().map(|slice| slice.len()).sum();
+        let rest = len.next_multiple_of(PAGE_LEN as usize) - len;
+        let padded: Vec<&[u8]>;
+        let pages = if rest == 0 {
+            slices
+        } else {
+            padded = slices.iter().copied().chain([zero_pages(rest)]).collect();
+            &padded
+        };
         let written = self
             .arena(address)
-            .and_then(|file| file.write_all_at(slices, address % self.arena_len));
+            .and_then(|file| file.write_pages_at(pages, address % self.arena_len));
         match written {
             Ok(()) => {
                 self.metrics.written.inc_by(len as u64);

@@ -3,14 +3,15 @@
 //! Owns: pre-writing free space, dropping staged shards that nobody goes on with, and telling the
 //! log that it has time.
 //! Leaves to others: all answers.
-//! Always: pre-written space that is free never exceeds `prewrite_bytes` by more than a step, and
-//! the reserve is not touched.
+//! Always: pre-written space that is free never exceeds `prewrite_bytes` by more than a step, the
+//! reserve is not touched, and cells that come do not compete with zeros.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_protocol::drive::PAGE_LEN;
 use holdfast_protocol::rpc::DriveError;
+use holdfast_seam::disk::zero_pages;
 use holdfast_seam::spawn::blocking;
 use tokio::sync::mpsc::WeakSender;
 
@@ -24,7 +25,6 @@ use super::state::Shared;
 const STEP_LEN: u64 = 4 << 20;
 /// How often the housekeeper looks.
 const TICK: Duration = Duration::from_secs(1);
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Runs until the drive is closed or dropped.
 pub(crate) async fn run(shared: Arc<Shared>, queue: WeakSender<Request>) {
@@ -82,7 +82,13 @@ fn wanted(shared: &Shared) -> Option<u64> {
     if shared.files.check().is_err() {
         return None;
     }
+    let now = shared.world.clock.now();
     let state = shared.state.lock();
+    // Allocated space takes large cells as fast as written space does: zeros would only double what
+    // the medium has to take.
+    if state.staged_at.is_some_and(|at| now.since(at) < TICK) {
+        return None;
+    }
     let free = state.space.free_pages() * PAGE_LEN;
     let wanted = config.prewrite_bytes.checked_sub(free)?;
     let least = STEP_LEN.min(config.prewrite_bytes / 2).max(PAGE_LEN);
@@ -116,17 +122,17 @@ fn fill(shared: &Shared, pages: u64) -> bool {
     written
 }
 
-/// Writes zeros, within one arena.
+/// Writes zeros to whole pages, within one arena.
 ///
 /// # Errors
 /// As [`Files::write`].
 pub(crate) fn zero(files: &Files, address: u64, len: u64) -> Result<(), DriveError> {
-    let mut left = len;
     let mut slices: Vec<&[u8]> = Vec::new();
+    let mut left = len;
     while left > 0 {
-        let len = left.min(ZEROS.len() as u64);
-        slices.extend(ZEROS.get(..len as usize));
-        left -= len;
+        let zeros = zero_pages(left.min(STEP_LEN) as usize);
+        slices.push(zeros);
+        left -= zeros.len() as u64;
     }
     files.write(address, &slices)
 }

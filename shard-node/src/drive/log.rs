@@ -16,6 +16,7 @@ use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::log::{BATCH_HEADER_LEN, ENTRY_ALIGN, PURGE_WRITES_MAX};
 use holdfast_protocol::drive::{BatchHeader, Entry, PAGE_LEN, SealEntry};
 use holdfast_protocol::rpc::{DriveError, DriveReply, LogPosition};
+use holdfast_seam::disk::PageBuffer;
 use holdfast_seam::planted;
 use tokio::sync::mpsc;
 
@@ -23,6 +24,7 @@ use super::apply::{apply_entry, apply_move, decide, granted, refusal};
 use super::compact::Compaction;
 use super::grow::{Purpose, grow};
 use super::house::zero;
+use super::part;
 use super::purged::Purged;
 use super::request::{Crowd, Done, Dropped, Gathered, Item, Reply, Request};
 use super::stage::places;
@@ -54,7 +56,7 @@ pub(crate) struct Log {
     /// Bytes of log since the last checkpoint.
     pub(crate) since_checkpoint: u64,
     pub(crate) compaction: Compaction,
-    buffer: Vec<u8>,
+    buffer: PageBuffer,
     crowd: Crowd,
 }
 
@@ -65,7 +67,7 @@ impl Log {
             tail,
             since_checkpoint: 0,
             compaction: Compaction::default(),
-            buffer: Vec::new(),
+            buffer: PageBuffer::default(),
             crowd: Crowd::default(),
         }
     }
@@ -141,6 +143,7 @@ impl Log {
                     items.push(Item {
                         entry: Entry::Seal(job.entry),
                         tail: job.tail,
+                        unwritten: job.unwritten,
                         done: Done::Sealed(job.reply, guard),
                     });
                 }
@@ -174,6 +177,7 @@ impl Log {
                         items.push(Item {
                             entry: Entry::Claim(claim),
                             tail: Vec::new(),
+                            unwritten: None,
                             done: Done::Said(Some(reply)),
                         });
                     }
@@ -214,7 +218,7 @@ impl Log {
         if self.tail.used + padded > self.shared.superblock.chunk_len {
             self.next_chunk()?;
         }
-        self.fill(items, len, padded);
+        self.fill(items, len, padded as usize);
         let files = &self.shared.files;
         let address = self.tail.page * PAGE_LEN + self.tail.used;
         let mut arenas = BTreeSet::from([files.arena_of(address)]);
@@ -227,7 +231,12 @@ impl Log {
                 write_spill(&self.shared, seal, &item.tail)?;
             }
         }
-        files.write(address, &[&self.buffer])?;
+        part::write(
+            files,
+            items.iter().filter_map(|item| item.unwritten.as_ref()),
+        )?;
+        let batch = self.buffer.as_ref().get(..padded as usize);
+        files.write(address, &[batch.unwrap_or_default()])?;
         if planted("skip-data-sync") {
             arenas = BTreeSet::from([files.arena_of(address)]);
         }
@@ -245,34 +254,40 @@ impl Log {
         Ok(address)
     }
 
-    /// Puts header and entries into the buffer.
-    fn fill(&mut self, items: &[Item], len: usize, padded: u64) {
-        self.buffer.clear();
-        self.buffer.resize(BATCH_HEADER_LEN, 0);
+    /// Puts header and entries into the front of the buffer.
+    fn fill(&mut self, items: &[Item], len: usize, padded: usize) {
+        if self.buffer.len() < padded {
+            self.buffer = PageBuffer::new(padded.next_power_of_two());
+        }
+        let (header, body) = self.buffer.as_mut().split_at_mut(BATCH_HEADER_LEN);
+        let mut end = 0;
         for item in items {
             let fields = item.entry.encode(self.tail.log, self.tail.next_batch);
-            self.buffer.extend_from_slice(&fields);
+            end = put(body, end, &fields);
             let spilled = matches!(&item.entry, Entry::Seal(seal) if !seal.spill.is_empty());
             for part in item.tail.iter().filter(|_| !spilled) {
-                self.buffer.extend_from_slice(part);
+                end = put(body, end, part);
             }
-            let end = self.buffer.len().next_multiple_of(ENTRY_ALIGN);
-            self.buffer.resize(end, 0);
+            let aligned = end.next_multiple_of(ENTRY_ALIGN);
+            body[end..aligned].fill(0);
+            end = aligned;
         }
-        assert_eq!(self.buffer.len(), len, "an entry is as long as it says");
-        let header = BatchHeader {
+        assert_eq!(
+            BATCH_HEADER_LEN + end,
+            len,
+            "an entry is as long as it says"
+        );
+        body[end..padded - BATCH_HEADER_LEN].fill(0);
+        let sealed = BatchHeader {
             log: self.tail.log,
             batch: self.tail.next_batch,
             chunk: self.tail.chunk,
             next_chunk: self.tail.next_chunk,
             len: len as u32,
             count: items.len() as u32,
-            body_checksum: crc64(self.buffer.get(BATCH_HEADER_LEN..).unwrap_or_default()),
+            body_checksum: crc64(&body[..end]),
         };
-        if let Some(head) = self.buffer.get_mut(..BATCH_HEADER_LEN) {
-            head.copy_from_slice(&header.encode());
-        }
-        self.buffer.resize(padded as usize, 0);
+        header.copy_from_slice(&sealed.encode());
     }
 
     /// Goes on in the next chunk, and sets one more aside.
@@ -368,6 +383,13 @@ impl Log {
     }
 }
 
+/// Copies `part` to `at`; returns where it ends.
+fn put(bytes: &mut [u8], at: usize, part: &[u8]) -> usize {
+    let end = at + part.len();
+    bytes[at..end].copy_from_slice(part);
+    end
+}
+
 fn write_spill(shared: &Shared, seal: &SealEntry, tail: &[Bytes]) -> Result<(), DriveError> {
     if seal.spill.is_empty() {
         return Ok(());
@@ -390,6 +412,7 @@ fn push_purge(items: &mut Vec<Item>, writes: &Dropped, reply: Reply) {
         items.push(Item {
             entry,
             tail: Vec::new(),
+            unwritten: None,
             done: Done::Said(reply.take_if(|_| last)),
         });
     }

@@ -11,9 +11,13 @@ use holdfast_protocol::{MovedWrite, WriteId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Drive;
+use super::part::Part;
 use super::purged::Purged;
 use super::seal::{Caller, Guard};
 use crate::config::DriveConfig;
+
+/// Bytes of shards written with one batch from which it takes no more requests.
+const DATA_MAX: usize = 2 << 20;
 
 /// Where an answer goes.
 pub(crate) type Reply = oneshot::Sender<Result<DriveReply, DriveError>>;
@@ -24,6 +28,8 @@ pub(crate) struct SealJob {
     pub(crate) entry: SealEntry,
     /// Checksums, record head and body.
     pub(crate) tail: Vec<Bytes>,
+    /// What is still to be written of the shard.
+    pub(crate) unwritten: Option<Part>,
     pub(crate) caller: Caller,
     pub(crate) reply: Reply,
 }
@@ -118,6 +124,14 @@ impl Request {
             _ => 64,
         }
     }
+
+    /// Bytes of shards that are written with its batch.
+    fn data_len(&self) -> usize {
+        match self {
+            Self::Seal(job) => job.0.unwritten.as_ref().map_or(0, Part::len),
+            _ => 0,
+        }
+    }
 }
 
 /// What becomes of an entry once it is durable.
@@ -136,6 +150,8 @@ pub(crate) enum Done {
 pub(crate) struct Item {
     pub(crate) entry: Entry,
     pub(crate) tail: Vec<Bytes>,
+    /// What is still to be written of the shard.
+    pub(crate) unwritten: Option<Part>,
     pub(crate) done: Done,
 }
 
@@ -145,6 +161,7 @@ pub(crate) struct Gathered {
     pub(crate) requests: Vec<Request>,
     pub(crate) closing: Option<oneshot::Sender<()>>,
     len: usize,
+    data_len: usize,
 }
 
 impl Gathered {
@@ -174,11 +191,12 @@ impl Gathered {
 
     /// Whether the batch has room and nothing says that it is the last.
     pub(crate) fn wants_more(&self, config: &DriveConfig) -> bool {
-        self.len < config.batch_bytes && self.closing.is_none()
+        self.len < config.batch_bytes && self.data_len < DATA_MAX && self.closing.is_none()
     }
 
     fn add(&mut self, request: Request) {
         self.len += request.len();
+        self.data_len += request.data_len();
         match request {
             Request::Close(reply) => self.closing = Some(reply),
             request => self.requests.push(request),

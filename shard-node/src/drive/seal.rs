@@ -20,6 +20,7 @@ use holdfast_protocol::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::grow::{self, Purpose};
+use super::part::Part;
 use super::read;
 use super::request::{Request, SealJob};
 use super::stage::{self, Staged};
@@ -85,8 +86,8 @@ pub(crate) async fn seal(
     if let Some(shard) = &mut arrived.shard
         && let Some(last) = shard.last.take()
     {
-        let (hint, admitted) = (Some(shard.len), arrived.admitted);
-        stage::stage(shared, head.write, shard.shard, hint, admitted, last).await?;
+        let (len, admitted) = (shard.len, arrived.admitted);
+        stage::stage_last(shared, head.write, shard.shard, len, admitted, last).await?;
     }
     let shard = arrived.shard.as_ref();
     if let Some(shard) = shard {
@@ -234,11 +235,11 @@ fn prepare(
             return Err(DriveError::Full);
         }
     }
-    let (shard, checksums) = match &shard {
-        None => (None, Bytes::new()),
+    let (shard, checksums, unwritten) = match &shard {
+        None => (None, Bytes::new(), None),
         Some(shard) => {
-            let (entry, checksums) = take_staged(state, head.write, shard)?;
-            (Some(entry), checksums)
+            let (entry, checksums, unwritten) = take_staged(state, head.write, shard)?;
+            (Some(entry), checksums, unwritten)
         }
     };
     let mut entry = SealEntry {
@@ -273,6 +274,7 @@ fn prepare(
     Ok(SealJob {
         entry,
         tail: vec![checksums, record.head, record.body],
+        unwritten,
         caller,
         reply,
     })
@@ -283,7 +285,7 @@ fn take_staged(
     state: &mut State,
     write: WriteId,
     shard: &SealShard,
-) -> Result<(ShardEntry, Bytes), DriveError> {
+) -> Result<(ShardEntry, Bytes, Option<Part>), DriveError> {
     let bad = |what: &str| DriveError::BadRequest {
         what: what.to_owned(),
     };
@@ -309,7 +311,8 @@ fn take_staged(
     if crc64(&checksums) != shard.digest {
         return Err(bad("digest of the shard"));
     }
-    let staged = state.staged.remove(&key).ok_or_else(|| bad("shard"))?;
+    let mut staged = state.staged.remove(&key).ok_or_else(|| bad("shard"))?;
+    stage::finish(&mut staged);
     let (extents, rest) = trim(&staged);
     state.free_data(&rest);
     if extents.len() > EXTENTS_MAX {
@@ -325,7 +328,7 @@ fn take_staged(
         digest: shard.digest,
         extents,
     };
-    Ok((entry, checksums.into()))
+    Ok((entry, checksums.into(), staged.unwritten))
 }
 
 /// The extents that hold the shard, adjacent ones joined, and those it does not need.

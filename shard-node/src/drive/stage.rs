@@ -3,7 +3,8 @@
 //! Owns: staged shards: checking cells, placing and writing them, dropping them.
 //! Leaves to others: making them durable ([`super::seal`]).
 //! Always: cells of a shard are taken in order; a shard with a failed write is never sealed; pages
-//! of a dropped shard are free only after its last write has ended.
+//! of a dropped shard are free only after its last write has ended. Whole pages are written: what a
+//! cell leaves of its last page waits in memory for the next cell, or for the end of the shard.
 
 use std::sync::Arc;
 
@@ -17,10 +18,13 @@ use holdfast_seam::Monotonic;
 use tokio::sync::oneshot;
 
 use super::grow::{self, Purpose};
+use super::part::{self, Part};
 use super::state::{Shared, State};
 
 /// Shard indexes are below this.
 const SHARDS_MAX: u8 = 64;
+/// A last cell of at most so many bytes is written together with the batch that seals it.
+const WITH_BATCH_MAX: usize = 256 << 10;
 /// Most bytes taken ahead for a shard, however long it says it will be.
 const AHEAD_MAX: u64 = 64 << 20;
 
@@ -48,6 +52,10 @@ pub(crate) struct Staged {
     pub(crate) writing: u32,
     /// The highest order with which a cell of it was admitted.
     admitted: Order,
+    /// The bytes behind the last whole page.
+    rest: Rest,
+    /// What the log will write with the batch that seals it.
+    pub(crate) unwritten: Option<Part>,
     /// Why it can never be sealed.
     pub(crate) failed: Option<DriveError>,
     /// Whether it is gone as soon as nothing is written any more.
@@ -57,7 +65,42 @@ pub(crate) struct Staged {
     touched: Monotonic,
 }
 
+/// Bytes of a shard behind its last whole page.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Less than a page.
+    bytes: Vec<u8>,
+    /// Whether they have been written too, or are being written.
+    written: bool,
+}
+
 impl Staged {
+    /// Takes `bytes`, for which there is space, behind what came before. Unless `ends`, what does
+    /// not fill a page is kept for later.
+    fn take(&mut self, bytes: &Bytes, ends: bool) -> Part {
+        let start = self.len - self.rest.bytes.len() as u64;
+        self.len += bytes.len() as u64;
+        let pages = (self.len - start) / PAGE_LEN * PAGE_LEN;
+        let head = std::mem::take(&mut self.rest.bytes);
+        let kept = if pages == 0 {
+            [&head, bytes.as_ref()].concat()
+        } else {
+            bytes.slice(pages as usize - head.len()..).to_vec()
+        };
+        let whole = self.len - start == pages;
+        let written = if ends { self.len - start } else { pages };
+        let cell = bytes.slice(..(written as usize).saturating_sub(head.len()));
+        self.rest = Rest {
+            bytes: kept,
+            written: ends || whole,
+        };
+        Part {
+            places: places(&self.extents, start, written),
+            head,
+            cell,
+        }
+    }
+
     fn capacity(&self) -> u64 {
         self.extents.iter().map(|extent| extent.len()).sum()
     }
@@ -77,7 +120,7 @@ pub(crate) fn places(extents: &[Extent], offset: u64, len: u64) -> Vec<(u64, u64
     found
 }
 
-/// Takes one cell.
+/// Takes one cell and writes it.
 ///
 /// # Errors
 /// `Arrived` if it fails its checksums, `BadRequest` out of order, `Full`, `Busy`, `Purged`,
@@ -90,25 +133,13 @@ pub(crate) async fn stage(
     admitted: Order,
     cell: Cell,
 ) -> Result<DriveReply, DriveError> {
-    shared.files.check()?;
-    check_cell(shared, write, shard, &cell)?;
-    let place = |attempt| begin(shared, (write, shard), len_hint, admitted, &cell, attempt);
-    let begun = match place(Attempt::First) {
-        Err(DriveError::Full) => {
-            let wanted = len_hint.unwrap_or_default().min(AHEAD_MAX);
-            let wanted = wanted.max(cell.bytes.len() as u64).div_ceil(PAGE_LEN);
-            grow::ensure(shared, wanted, Purpose::Shards).await?;
-            place(Attempt::Grown)?
-        }
-        begun => begun?,
-    };
-    let Some(places) = begun else {
+    let Some(part) = admit(shared, (write, shard), len_hint, admitted, &cell).await? else {
         return Ok(DriveReply::Done);
     };
     let (send, receive) = oneshot::channel();
     let job = Arc::clone(shared);
     shared.world.spawn.blocking(Box::new(move || {
-        let written = write_places(&job, &places, &cell.bytes);
+        let written = part::write(&job.files, [&part]);
         ended(&job, write, shard, written.as_ref().err());
         let _ = send.send(written);
     }));
@@ -117,6 +148,60 @@ pub(crate) async fn stage(
         Err(_) => Err(DriveError::Io {
             what: "shutting down".to_owned(),
         }),
+    }
+}
+
+/// Takes the last cell of a shard of `len` bytes. A small one is left to the log.
+///
+/// # Errors
+/// As [`stage`].
+pub(crate) async fn stage_last(
+    shared: &Arc<Shared>,
+    write: WriteId,
+    shard: u8,
+    len: u64,
+    admitted: Order,
+    cell: Cell,
+) -> Result<(), DriveError> {
+    if cell.bytes.len() > WITH_BATCH_MAX {
+        stage(shared, write, shard, Some(len), admitted, cell).await?;
+        return Ok(());
+    }
+    let part = admit(shared, (write, shard), Some(len), admitted, &cell).await?;
+    if let Some(part) = part {
+        if let Some(staged) = shared.state.lock().staged.get_mut(&(write, shard)) {
+            staged.unwritten = Some(part);
+        }
+        ended(shared, write, shard, None);
+    }
+    Ok(())
+}
+
+/// Leaves to the log what is left of a shard that has no more cells.
+pub(crate) fn finish(staged: &mut Staged) {
+    if !staged.rest.written && staged.unwritten.is_none() {
+        staged.unwritten = Some(staged.take(&Bytes::new(), true));
+    }
+}
+
+/// Checks a cell and finds its place. `None` if the very same cell is there already.
+async fn admit(
+    shared: &Arc<Shared>,
+    key: (WriteId, u8),
+    len_hint: Option<u64>,
+    admitted: Order,
+    cell: &Cell,
+) -> Result<Option<Part>, DriveError> {
+    shared.files.check()?;
+    check_cell(shared, key.0, key.1, cell)?;
+    match begin(shared, key, len_hint, admitted, cell, Attempt::First) {
+        Err(DriveError::Full) => {
+            let wanted = len_hint.unwrap_or_default().min(AHEAD_MAX);
+            let wanted = wanted.max(cell.bytes.len() as u64).div_ceil(PAGE_LEN);
+            grow::ensure(shared, wanted, Purpose::Shards).await?;
+            begin(shared, key, len_hint, admitted, cell, Attempt::Grown)
+        }
+        begun => begun,
     }
 }
 
@@ -216,27 +301,36 @@ fn begin(
     admitted: Order,
     cell: &Cell,
     attempt: Attempt,
-) -> Result<Option<Vec<(u64, u64)>>, DriveError> {
+) -> Result<Option<Part>, DriveError> {
     let mut state = shared.state.lock();
     let state = &mut *state;
     if state.purged.refuses(key.0, admitted) {
         return Err(DriveError::Purged);
     }
     let now = shared.world.clock.now();
+    state.staged_at = Some(now);
     let Some(staged) = state.staged.get_mut(&key) else {
         let mut staged = first(shared, state, len_hint, cell, now, attempt)?;
         staged.admitted = admitted;
-        let found = places(&staged.extents, 0, staged.len);
+        let ends = len_hint == Some(u64::from(staged.cell_len));
+        let part = staged.take(&cell.bytes, ends);
         state.staged.insert(key, staged);
-        return Ok(Some(found));
+        return Ok(Some(part));
     };
     staged.admitted = staged.admitted.max(admitted);
     if is_repeated(staged, cell)? {
         return Ok(None);
     }
+    if staged.unwritten.is_some() {
+        return bad("a cell behind the last one");
+    }
+    if staged.rest.written && !staged.rest.bytes.is_empty() && staged.writing > 0 {
+        // Its last page is being written as that of a shard that ended: one write at a time.
+        return Err(DriveError::Busy);
+    }
     let len = cell.bytes.len() as u32;
-    let offset = staged.len;
-    let missing = (offset + u64::from(len)).saturating_sub(staged.capacity());
+    let all = staged.len + u64::from(len);
+    let missing = all.saturating_sub(staged.capacity());
     if missing > 0 {
         let ahead = staged.capacity().min(AHEAD_MAX).max(missing);
         let more = more_extents(shared, state, missing, ahead, attempt)?;
@@ -247,13 +341,12 @@ fn begin(
     let Some(staged) = state.staged.get_mut(&key) else {
         return bad("stripe");
     };
-    staged.len += u64::from(len);
     staged.cells += 1;
     staged.last_len = len;
     staged.checksums.extend_from_slice(&cell.checksums);
     staged.writing += 1;
     staged.touched = now;
-    Ok(Some(places(&staged.extents, offset, len.into())))
+    Ok(Some(staged.take(&cell.bytes, len_hint == Some(all))))
 }
 
 /// A shard of which only `cell`, its first, has come.
@@ -275,12 +368,14 @@ fn first(
     let wanted = len_hint.unwrap_or_default().min(AHEAD_MAX).max(len.into());
     Ok(Staged {
         extents: more_extents(shared, state, len.into(), wanted, attempt)?,
-        len: len.into(),
+        len: 0,
         cells: 1,
         cell_len: len,
         checksums: cell.checksums.clone(),
         writing: 1,
         admitted: Order::ZERO,
+        rest: Rest::default(),
+        unwritten: None,
         failed: None,
         discarded: false,
         last_len: len,
@@ -335,16 +430,6 @@ fn more_extents(
         shared.house.notify_one();
     }
     extents
-}
-
-fn write_places(shared: &Shared, places: &[(u64, u64)], bytes: &Bytes) -> Result<(), DriveError> {
-    let mut rest = bytes.as_ref();
-    for (address, len) in places {
-        let (head, tail) = rest.split_at((*len as usize).min(rest.len()));
-        shared.files.write(*address, &[head])?;
-        rest = tail;
-    }
-    Ok(())
 }
 
 /// Notes the end of a write.

@@ -14,8 +14,7 @@ use std::sync::Arc;
 use holdfast_protocol::drive::{Extent, Grant, PAGE_LEN, Superblock, TableEntry};
 use holdfast_protocol::rpc::{DriveError, LogPosition};
 use holdfast_protocol::{Generation, IndexId, MovedWrite, WriteId};
-use holdfast_seam::planted;
-use holdfast_seam::{DiskFile, World};
+use holdfast_seam::{DiskFile, Monotonic, World, planted};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -71,6 +70,8 @@ pub(crate) struct State {
     pub(crate) table: Table,
     pub(crate) space: Space,
     pub(crate) staged: BTreeMap<(WriteId, u8), Staged>,
+    /// When the last cell came.
+    pub(crate) staged_at: Option<Monotonic>,
     pub(crate) sealing: HashSet<WriteId>,
     pub(crate) purged: Purged,
     pub(crate) grant: Option<Grant>,
@@ -101,6 +102,7 @@ impl State {
             space,
             allocated,
             staged: BTreeMap::new(),
+            staged_at: None,
             sealing: HashSet::new(),
             purged: Purged::default(),
             grant: None,

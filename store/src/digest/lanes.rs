@@ -206,7 +206,7 @@ impl Md5Lanes {
         drop(state);
         if wanted {
             let lanes = Arc::clone(self);
-            self.spawn.blocking(Box::new(move || lanes.work()));
+            self.spawn.computing(Box::new(move || lanes.work()));
         }
     }
 
