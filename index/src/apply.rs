@@ -159,7 +159,9 @@ impl<'a, S: Stored> Group<'a, S> {
             bytes: sum("bytes", usage.bytes, delta.bytes),
             uploads: sum("uploads", usage.uploads, delta.uploads),
         };
-        self.write(key, Some(Row::unordered(usage.encode())), undo);
+        // What holds nothing has no row, so that buckets that are gone leave none.
+        let row = (usage != Usage::default()).then(|| Row::unordered(usage.encode()));
+        self.write(key, row, undo);
         Ok(())
     }
 

@@ -10,12 +10,8 @@ pub const PLANTED: &[(&str, &str)] = &[
     ("skip-sync", "a drive acknowledges without a sync"),
     ("skip-data-sync", "a drive syncs its log but not the shards"),
     (
-        "purge-forgotten",
-        "a drive forgets what was purged, and takes it again",
-    ),
-    (
-        "old-generation",
-        "a drive obeys generations older than the one it granted",
+        "log-cut",
+        "a drive cuts its log at a bad batch that good ones follow",
     ),
     ("ack-at-k", "a coded write is acknowledged with k shards"),
     ("one-copy", "a small record is acknowledged with one copy"),
@@ -32,16 +28,12 @@ pub const PLANTED: &[(&str, &str)] = &[
         "a block is served without its checksum being looked at",
     ),
     (
-        "missing-forgotten",
-        "a row does not say which shards are missing",
+        "hedge-unchecked",
+        "what is read again after a late or bad block is not checked",
     ),
     (
         "heal-unchecked",
         "the healer trusts its sources, and compares no digest",
-    ),
-    (
-        "heal-not-announced",
-        "the healer does not note its target before it writes there",
     ),
     (
         "heal-forgotten",
@@ -50,6 +42,11 @@ pub const PLANTED: &[(&str, &str)] = &[
     (
         "sweep-without-fence",
         "the sweep takes writes that may still commit",
+    ),
+    ("void-ignored", "a merge shows what was voided"),
+    (
+        "old-copy-served",
+        "an old copy of the index is served as if it were none",
     ),
     (
         "tombstone-dropped",
@@ -60,13 +57,14 @@ pub const PLANTED: &[(&str, &str)] = &[
         "the purge does not wait for drives that are away",
     ),
     (
-        "purge-before-commit",
-        "the old version is purged before the index has the new one",
+        "purge-before-record",
+        "the old version is purged before the new one is durable",
     ),
     (
         "condition-before-lock",
         "a condition is decided before the key is locked",
     ),
+    ("bucket-not-held", "a write does not hold its bucket"),
     ("key-not-held", "a write does not hold its key"),
 ];
 

@@ -149,6 +149,21 @@ impl Store {
         span: BlockSpan,
         cell_len: u32,
     ) -> Result<Bytes, DriveError> {
+        let piece = self.fetch(drive, write, shard, span).await?;
+        if !planted("read-unchecked") {
+            self.verify(write, shard, span, cell_len, &piece)?;
+        }
+        Ok(piece.bytes)
+    }
+
+    /// Blocks of one cell, as the drive gives them.
+    pub(crate) async fn fetch(
+        &self,
+        drive: DriveId,
+        write: WriteId,
+        shard: u8,
+        span: BlockSpan,
+    ) -> Result<Piece, DriveError> {
         let start = self.world().clock.now();
         let request = DriveRequest::Read {
             write,
@@ -166,13 +181,9 @@ impl Store {
                 what: "unexpected answer".to_owned(),
             });
         };
-        let piece = pieces.pop().ok_or_else(|| DriveError::Damaged {
+        pieces.pop().ok_or_else(|| DriveError::Damaged {
             what: "no piece".into(),
-        })?;
-        if !planted("read-unchecked") && !planted("heal-unchecked") {
-            self.verify(write, shard, span, cell_len, &piece)?;
-        }
-        Ok(piece.bytes)
+        })
     }
 
     fn verify(
@@ -217,6 +228,13 @@ impl Store {
     }
 }
 
+/// Whether a stripe's blocks are asked for as they were written, or after one was bad or late.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Again,
+}
+
 /// One stripe being read.
 struct StripeRead<'a> {
     store: &'a Store,
@@ -257,17 +275,23 @@ impl StripeRead<'_> {
         }
     }
 
-    fn read(&self, shard: u8, span: BlockSpan) -> BoxFuture<'_, ShardRead> {
+    fn read(&self, shard: u8, span: BlockSpan, attempt: Attempt) -> BoxFuture<'_, ShardRead> {
         Box::pin(async move {
             let Some(drive) = self.drive(shard) else {
                 return (shard, span, Err(DriveError::NoSuchDrive));
             };
             let write = self.row.manifest.write;
             let cell_len = self.layout.cell_len(self.stripe);
-            let outcome = self
-                .store
-                .read_blocks(drive, write, shard, span, cell_len)
-                .await;
+            let outcome = match planted("hedge-unchecked") && attempt == Attempt::Again {
+                true => {
+                    let piece = self.store.fetch(drive, write, shard, span).await;
+                    piece.map(|piece| piece.bytes)
+                }
+                false => {
+                    let blocks = self.store.read_blocks(drive, write, shard, span, cell_len);
+                    blocks.await
+                }
+            };
             if let Err(error) = &outcome {
                 self.store.count_read_error(error);
                 tracing::warn!(%drive, %write, shard, %error, "shard unreadable, using others");
@@ -287,7 +311,7 @@ impl StripeRead<'_> {
         let mut reads: FuturesUnordered<_> = self
             .wanted
             .iter()
-            .map(|cell| self.read(cell.shard, self.span(cell.start, cell.end)))
+            .map(|cell| self.read(cell.shard, self.span(cell.start, cell.end), Attempt::First))
             .collect();
         let mut got: Vec<Option<Bytes>> = vec![None; self.wanted.len()];
         let mut slow = self.store.world().clock.sleep(self.hedge_delay());
@@ -372,11 +396,8 @@ impl StripeRead<'_> {
             (!self.usable(shard), !wanted)
         });
         let mut candidates = order.into_iter();
-        let mut reads: FuturesUnordered<_> = candidates
-            .by_ref()
-            .take(needed)
-            .map(|shard| self.read(shard, span))
-            .collect();
+        let again = |shard| self.read(shard, span, Attempt::Again);
+        let mut reads: FuturesUnordered<_> = candidates.by_ref().take(needed).map(again).collect();
         let mut good: Vec<(usize, Bytes)> = Vec::with_capacity(needed);
         let mut slow = self.store.world().clock.sleep(self.hedge_delay());
         while good.len() < needed {
@@ -385,7 +406,7 @@ impl StripeRead<'_> {
                 read = reads.next() => match read {
                     Some((shard, _, Ok(bytes))) => good.push((usize::from(shard), bytes)),
                     Some((_, _, Err(_))) => {
-                        candidates.next().into_iter().for_each(|s| reads.push(self.read(s, span)));
+                        candidates.next().into_iter().for_each(|s| reads.push(again(s)));
                     }
                     None => return Err(StoreError::ReadQuorum {
                         write: self.row.manifest.write,
@@ -396,7 +417,7 @@ impl StripeRead<'_> {
                 },
                 () = &mut slow => {
                     self.store.shared.metrics.hedged_reads.inc();
-                    candidates.next().into_iter().for_each(|s| reads.push(self.read(s, span)));
+                    candidates.next().into_iter().for_each(|s| reads.push(again(s)));
                     slow = self.store.world().clock.sleep(self.hedge_delay());
                 }
             }

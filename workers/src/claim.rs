@@ -16,7 +16,7 @@ use holdfast_protocol::{
     ClaimantId, ClusterId, ClusterMap, DriveId, Generation, IndexId, MapVersion, Order, Record,
     RecordKind, WriteId,
 };
-use holdfast_seam::{Clock, World};
+use holdfast_seam::{Clock, World, planted};
 use holdfast_store::survey::{self, InventoryQuery};
 use holdfast_store::{Drives, Serving};
 
@@ -116,7 +116,8 @@ pub async fn claim(
     let views = claim.ask_holders(&*world.clock).await?;
     let own = options.lease.as_ref().map_or(0, |lease| lease.own(&views));
     let (generation, granted) = claim.take().await?;
-    let is_old_copy = epoch(generation) > epoch(settled.generation);
+    let is_newer = epoch(generation) > epoch(settled.generation);
+    let is_old_copy = is_newer && !planted("old-copy-served");
     if claim.map.is_none() || is_old_copy {
         claim.ask_for_map(&granted).await;
     }

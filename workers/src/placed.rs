@@ -13,7 +13,6 @@ use holdfast_protocol::{
     Body, DriveId, Manifest, ManifestKind, Order, Placement, PurgeKind, PurgeRow, UploadRow,
     VersionRow,
 };
-use holdfast_seam::planted;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -214,7 +213,7 @@ impl Context {
         let named: Vec<DriveId> = placed.row.placement.drives().collect();
         let new = targets.iter().filter(|drive| !named.contains(drive));
         let new: Vec<DriveId> = new.copied().collect();
-        if !new.is_empty() && !planted("heal-not-announced") {
+        if !new.is_empty() {
             placed.row.placement.touched.extend(new);
             let mut batch = Batch::new();
             batch.replace(

@@ -138,6 +138,13 @@ impl Service {
             metadata,
             ..with_body(manifest, &staged)
         };
+        if planted("purge-before-record")
+            && let Some(old) = &old
+        {
+            for drive in old.placement.drives() {
+                let _ = self.store.purge(drive, vec![old.manifest.write]).await;
+            }
+        }
         let sealed = self.seal_body(&manifest, staged.body).await?;
         let row = VersionRow {
             manifest,
@@ -147,13 +154,6 @@ impl Service {
         self.replace_current(&mut batch, old.as_ref(), &row).await?;
         note_seen(&mut batch, &sealed.seen);
         let heal = queue_heal(&mut batch, &row.manifest, &row.placement);
-        if planted("purge-before-commit")
-            && let Some(old) = &old
-        {
-            for drive in old.placement.drives() {
-                let _ = self.store.purge(drive, vec![old.manifest.write]).await;
-            }
-        }
         self.commit(txn, batch).await?;
         self.notify(old.is_some(), heal);
         Ok(WrittenObject {

@@ -13,7 +13,7 @@ use holdfast_protocol::{BucketId, DriveId, LogId, Order};
 use super::{BUCKET, Backend, Rng, begin, key_lock, order, row, started, within};
 use crate::{
     Batch, Index, IndexError, KEY_BYTES_MAX, Locks, Result, Table, UsageDelta, VALUE_BYTES_MAX,
-    rows,
+    keys, rows,
 };
 
 async fn commit(index: &Arc<dyn Index>, batch: Batch) -> Result<()> {
@@ -165,6 +165,29 @@ pub async fn guards_see_earlier_operations(backend: &dyn Backend) {
     assert_eq!(distinct.len(), won.len(), "an order won twice: {won:?}");
     let usage = rows::get_usage(&*index, BUCKET).await.unwrap();
     assert_eq!(usage.objects, won.len() as u64);
+}
+
+/// What a bucket holds is forgotten with the last of it: a bucket that is gone leaves no row.
+pub async fn usage_of_nothing_has_no_row(backend: &dyn Backend) {
+    let index = started(backend).await;
+    let change = |sign: i64| {
+        let mut batch = Batch::new();
+        let delta = UsageDelta {
+            objects: sign,
+            bytes: 9 * sign,
+            uploads: 0,
+        };
+        batch.usage(BUCKET, delta);
+        batch
+    };
+    commit(&index, change(1)).await.unwrap();
+    let at = keys::usage(BUCKET);
+    assert!(index.get(Table::Usage, &at).await.unwrap().is_some());
+    commit(&index, change(-1)).await.unwrap();
+    let index = backend.reopen(index).await;
+    assert!(index.get(Table::Usage, &at).await.unwrap().is_none());
+    let usage = rows::get_usage(&*index, BUCKET).await.unwrap();
+    assert_eq!(usage, Default::default());
 }
 
 /// The sums of usage are those of the batches that were committed.

@@ -51,6 +51,7 @@ macro_rules! conformance_tests {
                 tables_do_not_see_each_other, empty_and_inverted_ranges_are_empty;
             changes: a_refused_batch_changes_nothing, stale_orders_are_refused,
                 guards_see_earlier_operations, usage_is_exact_under_concurrency,
+                usage_of_nothing_has_no_row,
                 seen_positions_only_advance_within_a_log, oversize_and_reserved_rows_are_refused;
             locking: exclusive_locks_exclude, shared_locks_are_shared,
                 random_lock_sets_never_deadlock, writers_are_not_starved,

@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use holdfast_protocol::rpc::control::{
     ControlCall, ControlReply, decode_control_reply, encode_control,
 };
 use holdfast_protocol::rpc::handshake::{ClusterSecret, Established, Expected, Identity, Service};
 use holdfast_protocol::rpc::wire::{Message, decode_answer, encode_call};
 use holdfast_protocol::rpc::{DriveCall, DriveError, DriveReply};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::connect::greet;
 use super::connection::{Answer, Connection, Failed};
@@ -98,12 +99,14 @@ enum Slot {
         error: Option<RpcError>,
     },
     /// Being connected.
-    Connecting(watch::Receiver<Option<Opened>>),
+    Connecting(Opening),
     /// In use.
     Open(Arc<Connection>),
 }
 
 type Opened = Result<Arc<Connection>, RpcError>;
+/// Tells all who wait, in the order in which they came: a `watch` channel draws that order.
+type Opening = futures::future::Shared<oneshot::Receiver<Opened>>;
 
 #[derive(Debug)]
 struct Shared {
@@ -188,7 +191,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What to do for a request.
 enum Choice {
     Use(Arc<Connection>),
-    Wait(watch::Receiver<Option<Opened>>),
+    Wait(Opening),
     Fail(RpcError),
 }
 
@@ -265,7 +268,8 @@ impl Shared {
             && opening.is_none()
             && failed.is_none()
         {
-            let (tell, opened) = watch::channel(None);
+            let (tell, opened) = oneshot::channel();
+            let opened = opened.shared();
             slots[index] = Slot::Connecting(opened.clone());
             opening = Some(opened);
             drop(slots);
@@ -280,7 +284,7 @@ impl Shared {
         }
     }
 
-    fn open(self: &Arc<Self>, slot: usize, failures: u32, tell: watch::Sender<Option<Opened>>) {
+    fn open(self: &Arc<Self>, slot: usize, failures: u32, tell: oneshot::Sender<Opened>) {
         let shared = Arc::clone(self);
         let work = async move { shared.run(slot, failures, tell).await };
         let task = self.world.spawn.task("rpc-client", Box::pin(work));
@@ -289,7 +293,7 @@ impl Shared {
     }
 
     /// Connects, and serves the connection until it ends.
-    async fn run(self: Arc<Self>, slot: usize, failures: u32, tell: watch::Sender<Option<Opened>>) {
+    async fn run(self: Arc<Self>, slot: usize, failures: u32, tell: oneshot::Sender<Opened>) {
         let timeout = self.config.limits.connect_timeout;
         let connected = match within(&*self.world.clock, timeout, self.connect()).await {
             Some(connected) => connected,
@@ -297,7 +301,7 @@ impl Shared {
         };
         let (stream, established) = match connected {
             Ok(connected) => connected,
-            Err(error) => return self.put_off(slot, failures, error, &tell),
+            Err(error) => return self.put_off(slot, failures, error, tell),
         };
         let in_flight_max = (established.in_flight_max as usize)
             .min(self.config.limits.in_flight_max)
@@ -307,7 +311,7 @@ impl Shared {
         if self.closed.load(Ordering::Acquire) {
             connection.close("the client was closed");
         }
-        let _ = tell.send(Some(Ok(Arc::clone(&connection))));
+        let _ = tell.send(Ok(Arc::clone(&connection)));
         self.serve(&connection, stream, established).await;
     }
 
@@ -363,13 +367,7 @@ impl Shared {
     }
 
     /// Tells those who wait, and when to try again.
-    fn put_off(
-        &self,
-        slot: usize,
-        failures: u32,
-        error: RpcError,
-        tell: &watch::Sender<Option<Opened>>,
-    ) {
+    fn put_off(&self, slot: usize, failures: u32, error: RpcError, tell: oneshot::Sender<Opened>) {
         let limits = &self.config.limits;
         let pause = limits.backoff_min * 2_u32.saturating_pow(failures.min(16));
         let pause = pause.min(limits.backoff_max);
@@ -385,14 +383,13 @@ impl Shared {
             until,
             error: Some(error.clone()),
         };
-        let _ = tell.send(Some(Err(error)));
+        let _ = tell.send(Err(error));
     }
 }
 
-async fn wait(mut opened: watch::Receiver<Option<Opened>>) -> Opened {
-    let done = opened.wait_for(Option::is_some).await;
-    let gone = || Err(RpcError::closed("connecting was given up"));
-    done.map_or_else(|_| gone(), |done| done.clone().unwrap_or_else(gone))
+async fn wait(opened: Opening) -> Opened {
+    let gone = |_| Err(RpcError::closed("connecting was given up"));
+    opened.await.unwrap_or_else(gone)
 }
 
 /// Calls the drives of one node over a network.

@@ -6,7 +6,6 @@
 
 use holdfast_protocol::drive::{ClaimEntry, Entry, Grant};
 use holdfast_protocol::rpc::DriveError;
-use holdfast_seam::planted;
 
 use super::seal::{Caller, row};
 use super::stage::drop_write;
@@ -22,9 +21,7 @@ pub(crate) fn apply_entry(state: &mut State, entry: &Entry, address: u64) {
             for write in writes {
                 state.drop_row(*write);
                 drop_write(state, *write);
-                if !planted("purge-forgotten") {
-                    state.purged.insert(*write);
-                }
+                state.purged.insert(*write);
             }
         }
         Entry::Leave(moved) => {

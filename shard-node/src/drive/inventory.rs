@@ -7,12 +7,24 @@
 use holdfast_protocol::rpc::{DriveReply, InventoryEntry};
 use holdfast_protocol::{Order, RecordKind, WriteId};
 
+use super::Drive;
 use super::state::Shared;
 
 /// Entries of one inventory at most.
 const INVENTORY_MAX: u32 = 10_000;
 /// Rows looked at in one go.
 const INVENTORY_STEP: usize = 16 << 10;
+
+impl Drive {
+    /// What is held, up to 10,000 entries in ascending write id; for tests that look at all drives
+    /// at one moment.
+    pub fn held(&self) -> Vec<InventoryEntry> {
+        match inventory(&self.shared, None, Order::ZERO, None, INVENTORY_MAX) {
+            DriveReply::Inventory { entries, .. } => entries,
+            _ => Vec::new(),
+        }
+    }
+}
 
 /// Lists what is held.
 pub(crate) fn inventory(

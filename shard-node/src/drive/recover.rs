@@ -10,15 +10,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use holdfast_protocol::LogId;
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::log::BATCH_HEADER_LEN;
 use holdfast_protocol::drive::{
-    BatchHeader, Checkpoint, Entry, EntryHead, Extent, Grant, PAGE_LEN, SealEntry, Superblock,
+    BatchHeader, Checkpoint, Entry, Extent, Grant, PAGE_LEN, Superblock,
 };
 use holdfast_protocol::rpc::{DriveError, LogPosition};
-use holdfast_protocol::{EncodedRecord, LogId};
+use holdfast_seam::planted;
 
-use super::blocks::bad_blocks;
 use super::compact::entries;
 use super::files::Files;
 use super::log::Tail;
@@ -30,6 +30,7 @@ use super::table::Table;
 
 mod apply;
 mod overlap;
+mod sound;
 
 /// Bytes rewritten at once.
 const REWRITE_LEN: u64 = 1 << 20;
@@ -162,6 +163,9 @@ impl<'a> Replay<'a> {
             let Some((offset, header)) = self.find(&next, 0, number) else {
                 return;
             };
+            if planted("log-cut") && header.batch > self.tail.next_batch {
+                return;
+            }
             if header.batch > self.tail.next_batch || offset > 0 {
                 let rest = bytes.get(self.tail.used as usize..).unwrap_or_default();
                 self.prove();
@@ -210,6 +214,9 @@ impl<'a> Replay<'a> {
                 body,
                 whole,
             });
+            if !whole && planted("log-cut") {
+                return;
+            }
         }
     }
 
@@ -223,6 +230,9 @@ impl<'a> Replay<'a> {
                 && header.batch >= self.tail.next_batch
             {
                 return Some((offset, header));
+            }
+            if planted("log-cut") {
+                return None;
             }
         }
         None
@@ -273,55 +283,6 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Whether what follows an entry's fields is what it should be; `bytes` has the entry at `at`.
-    fn entry_is_sound(&self, bytes: &[u8], at: usize, head: &EntryHead) -> bool {
-        let Entry::Seal(seal) = &head.entry else {
-            return true;
-        };
-        self.payload(bytes, at, head, seal)
-            .is_some_and(|payload| self.payload_is_sound(seal, &payload))
-    }
-
-    /// Block checksums, record head and body.
-    fn payload(
-        &self,
-        bytes: &[u8],
-        at: usize,
-        head: &EntryHead,
-        seal: &SealEntry,
-    ) -> Option<Vec<u8>> {
-        let start = at + head.fields_len as usize;
-        if seal.spill.is_empty() {
-            return Some(bytes.get(start..start + head.tail_len as usize)?.to_vec());
-        }
-        let mut payload = Vec::with_capacity(seal.payload_len());
-        for (address, len) in places(&seal.spill, 0, seal.payload_len() as u64) {
-            let mut part = vec![0; len as usize];
-            self.files.read(address, &mut part).ok()?;
-            payload.append(&mut part);
-        }
-        Some(payload)
-    }
-
-    fn payload_is_sound(&self, seal: &SealEntry, payload: &[u8]) -> bool {
-        if payload.len() != seal.payload_len() {
-            return false;
-        }
-        if seal.head_len == 0 {
-            return seal.damaged;
-        }
-        let (sums, rest) = payload.split_at(seal.checksums_len());
-        let (head, body) = rest.split_at(seal.head_len as usize);
-        let record = EncodedRecord {
-            head: head.to_vec().into(),
-            body: body.to_vec().into(),
-        };
-        let verified = record.verify(self.superblock.cluster);
-        let digest = seal.shard.as_ref().map(|shard| shard.digest);
-        verified.is_ok_and(|head| head.write == seal.write)
-            && digest.is_none_or(|digest| digest == crc64(sums))
-    }
-
     /// Decides what of the last batch counts. Returns the last batch that counts whole.
     fn settle_last(&mut self) -> Result<u64, DriveError> {
         let end = self.tail.next_batch - 1;
@@ -352,29 +313,6 @@ impl<'a> Replay<'a> {
         tracing::warn!(batch = end, "the last log batch is torn");
         self.odd = true;
         Ok(end - 1)
-    }
-
-    /// Whether an entry and every block that it seals can be read back.
-    fn is_readable(&self, bytes: &[u8], at: usize, head: &EntryHead) -> bool {
-        let Entry::Seal(seal) = &head.entry else {
-            return true;
-        };
-        let Some(payload) = self.payload(bytes, at, head, seal) else {
-            return false;
-        };
-        // A damaged entry was moved so; its data was synced with an earlier batch.
-        if seal.damaged || !self.payload_is_sound(seal, &payload) {
-            return seal.damaged;
-        }
-        self.blocks_are_sound(seal, &payload)
-    }
-
-    fn blocks_are_sound(&self, seal: &SealEntry, payload: &[u8]) -> bool {
-        let cluster = self.superblock.cluster;
-        let sums = payload.get(..seal.checksums_len()).unwrap_or_default();
-        seal.shard
-            .as_ref()
-            .is_none_or(|shard| bad_blocks(self.files, cluster, seal.write, shard, sums).is_empty())
     }
 
     fn rewrite_data(&self, entry: &Entry, arenas: &mut BTreeSet<u64>) -> Result<(), DriveError> {

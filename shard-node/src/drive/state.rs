@@ -14,7 +14,7 @@ use std::sync::Arc;
 use holdfast_protocol::drive::{Extent, Grant, PAGE_LEN, Superblock, TableEntry};
 use holdfast_protocol::rpc::{DriveError, LogPosition};
 use holdfast_protocol::{Generation, IndexId, MovedWrite, WriteId};
-use holdfast_seam::{DiskFile, Monotonic, World, planted};
+use holdfast_seam::{DiskFile, Monotonic, World};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -124,7 +124,7 @@ impl State {
         let Some(grant) = &self.grant else {
             return Ok(());
         };
-        if generation < grant.generation && !planted("old-generation") {
+        if generation < grant.generation {
             return Err(DriveError::OldGeneration {
                 current: grant.generation,
             });
@@ -237,9 +237,7 @@ impl State {
             self.drop_row(moved.write);
         }
         drop_write_below(self, moved);
-        if !planted("purge-forgotten") {
-            self.purged.leave(moved);
-        }
+        self.purged.leave(moved);
     }
 
     /// Counts the entry of a row that is put by other means.

@@ -4,13 +4,14 @@
 //! Leaves to others: the gateway ([`crate::gateway`]), when ([`crate::director`]).
 //! Always: a machine whose power failed runs nothing more, from that very step.
 
+mod rot;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_protocol::drive::BatchHeader;
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::rpc::handshake::{ClusterSecret, Identity};
 use holdfast_protocol::{ClusterId, DriveId, DriveUse, MapDrive, NodeId};
@@ -320,52 +321,6 @@ impl Cluster {
         self.exec
             .note(|| format!("drive {lost} is lost, {id} takes its place"));
     }
-
-    /// Flips bits on a drive, half of them in its log.
-    pub fn corrupt(&mut self, node: usize, place: usize, count: u64) {
-        let drive = &mut self.nodes[node].drives[place];
-        let files = drive.disk.files(&drive_dir());
-        let arenas: Vec<&(PathBuf, u64)> = files
-            .iter()
-            .filter(|(path, len)| *len > 0 && is_arena(path))
-            .collect();
-        let log: Vec<(&PathBuf, u64)> = arenas
-            .iter()
-            .flat_map(|(path, _)| {
-                let pages = log_pages(&drive.disk.contents(path).unwrap_or_default());
-                pages.into_iter().map(move |at| (path, at))
-            })
-            .collect();
-        for _ in 0..count {
-            let Some((path, len)) = self.dice.pick(&arenas) else {
-                break;
-            };
-            let (path, at) = match self.dice.pick(&log) {
-                Some((path, page)) if self.dice.permille(500) => {
-                    (*path, page + self.dice.below(512))
-                }
-                _ => (path, self.dice.below(*len)),
-            };
-            let mask = 1 << self.dice.below(8);
-            drive.flips += u64::from(drive.disk.flip(path, at, mask));
-        }
-        let (id, flips) = (drive.id, drive.flips);
-        self.exec
-            .note(|| format!("{flips} bits of drive {id} have flipped"));
-    }
-}
-
-/// Where batches of the log begin.
-fn log_pages(bytes: &[u8]) -> Vec<u64> {
-    let pages = bytes.chunks(4096).enumerate();
-    let is_batch = |page: &[u8]| BatchHeader::decode(page, u64::MAX).is_ok();
-    let found = pages.filter(|(_, page)| is_batch(page));
-    found.map(|(number, _)| number as u64 * 4096).collect()
-}
-
-fn is_arena(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy());
-    name.is_some_and(|name| name.starts_with("space."))
 }
 
 fn drive_config(plan: &Plan) -> DriveConfig {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use holdfast_gateway::object::Objects;
 use holdfast_index::MemoryIndex;
-use holdfast_protocol::IndexId;
+use holdfast_protocol::{DriveId, IndexId};
 
 use crate::cluster::Cluster;
 use crate::dice::Dice;
@@ -22,9 +22,12 @@ use crate::gateway::{Gateway, IN_DOUBT, Progress, REBUILT, Running, Start};
 use crate::load::{Load, bucket};
 use crate::net::Host;
 use crate::plan::{FaultKind, Plan};
+use crate::verdict;
 
 /// How often the director looks.
 const TICK: Duration = Duration::from_millis(5);
+/// How often it looks at what all drives hold, in ticks.
+const LOOK_TICKS: u64 = 50;
 /// How long the cluster may take to be whole, once nothing is broken any more.
 const HEAL_MAX: Duration = Duration::from_secs(40 * 60);
 /// How long a gateway may take to serve, once nothing is broken any more.
@@ -42,6 +45,7 @@ enum Ending {
     Mend(Vec<(Host, Host)>),
     Fast(Host),
     Roomy(usize, usize),
+    Rot(DriveId, u64),
     StartGateway,
 }
 
@@ -88,6 +92,7 @@ pub struct Director {
     indexes: u128,
     /// Bytes were destroyed, and the cluster was not seen whole since.
     has_lost: bool,
+    ticks: u64,
     /// When a stray drive last made the operator restart the gateway.
     restarted: u64,
 }
@@ -117,6 +122,7 @@ impl Director {
             taking: None,
             indexes: 1,
             has_lost: false,
+            ticks: 0,
             restarted: 0,
         }
     }
@@ -162,6 +168,10 @@ impl Director {
         // A rebuild must equal its index; from the next start on nothing changes it any more.
         self.cluster().plan.upload_age = Duration::ZERO;
         self.end_all().await?;
+        if self.corrupt_drive().is_some() {
+            self.calm().await?;
+            verdict::read_in_time(self).await?;
+        }
         self.replace_corrupt().await?;
         self.whole().await
     }
@@ -175,6 +185,12 @@ impl Director {
         while let Some(at) = self.endings.iter().position(|(at, _)| *at <= now) {
             let (_, ending) = self.endings.swap_remove(at);
             self.end(ending);
+        }
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(LOOK_TICKS)
+            && let Some(running) = self.load.gateway()
+        {
+            verdict::nothing_is_wrong(&self.cluster, &running.index.snapshot()).await?;
         }
         if self.dice.permille(2)
             && let Some(running) = self.load.gateway()
@@ -344,6 +360,7 @@ impl Director {
                 let disk = self.cluster().nodes[node].drives[place].disk.clone();
                 disk.set_capacity(u64::MAX / 2);
             }
+            Ending::Rot(drive, count) => self.cluster().corrupt(drive, count),
             Ending::StartGateway => self.start_gateway(),
         }
     }

@@ -233,7 +233,8 @@ fn workers_config(plan: &Plan) -> WorkersConfig {
         rescan_interval: Duration::from_secs(10),
         compare_window: plan.compare_window,
         inventory_page: 64,
-        compare_interval: Duration::from_secs(120),
+        compare_interval: plan.compare_interval,
+        sweep_grace: plan.sweep_grace,
         ..WorkersConfig::default()
     }
 }

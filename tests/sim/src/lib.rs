@@ -2,7 +2,8 @@
 //!
 //! Owns: the simulated disk ([`disk`]), network ([`net`]), executor ([`exec`]) and index
 //! ([`index`]); a whole cluster over them ([`cluster`]), what clients do to it ([`load`]), what
-//! goes wrong ([`plan`], [`director`]), and what must hold ([`history`], [`verdict`]).
+//! goes wrong ([`plan`], [`director`]), and what must hold ([`history`], [`verdict`]); proving that faults are
+//! found ([`planted`]).
 //! Leaves to others: real processes, disks and clients (`tests/`).
 //! Always: the same seed gives the same run.
 
@@ -17,6 +18,7 @@ pub mod index;
 pub mod load;
 pub mod net;
 pub mod plan;
+pub mod planted;
 pub mod run;
 pub mod values;
 pub mod verdict;

@@ -5,6 +5,7 @@
 //! Always: an operation is written down with a window that contains it, and as unknown unless its
 //! answer says otherwise.
 
+mod brief;
 mod client;
 mod multipart;
 
@@ -67,6 +68,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The bucket that clients make and delete.
+const BRIEF: &str = "brief";
+/// How keys in it begin.
+const BRIEF_KEYS: &str = "~";
+
+/// What lists everything, bucket by bucket.
+pub const PREFIXES: [&str; 2] = ["", BRIEF_KEYS];
+
+/// The bucket of a key, or of keys that begin so.
+fn bucket_of(key: &str) -> BucketName {
+    match key.starts_with(BRIEF_KEYS) {
+        true => BucketName::parse(BRIEF).expect("it is a name"),
+        false => bucket(),
+    }
+}
+
 /// The name of the bucket.
 pub fn bucket() -> BucketName {
     BucketName::parse(BUCKET).expect("it is a name")
@@ -111,7 +128,7 @@ fn outcome_of(error: &GatewayError) -> Outcome {
         | GatewayError::Unavailable { .. }
         | GatewayError::Store(_)
         | GatewayError::Index(_)
-        | GatewayError::Internal { .. } => Outcome::Unknown,
+        | GatewayError::Internal { .. } => Outcome::Failed,
         _ => Outcome::Refused,
     }
 }
@@ -195,7 +212,8 @@ impl Load {
 
     /// The keys in use.
     pub fn keys(&self) -> Vec<String> {
-        (0..self.plan.keys).map(key_name).collect()
+        let brief = (0..3).map(brief_name);
+        (0..self.plan.keys).map(key_name).chain(brief).collect()
     }
 
     /// A client for what the director asks.
@@ -209,7 +227,7 @@ impl Load {
 
     fn record(&self, client: u32, call: u64, action: Action, outcome: Outcome) {
         let end = self.tick();
-        if outcome != Outcome::Unknown {
+        if !matches!(outcome, Outcome::Failed | Outcome::Unknown) {
             self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
         let operation = Operation {
@@ -237,8 +255,13 @@ fn key_name(number: u64) -> String {
     }
 }
 
-fn full(key: &str) -> String {
-    format!("{BUCKET}/{key}")
+fn brief_name(number: u64) -> String {
+    format!("{BRIEF_KEYS}{number}")
+}
+
+/// `bucket/key`.
+pub fn full(key: &str) -> String {
+    format!("{}/{key}", bucket_of(key))
 }
 
 /// One client.
@@ -270,6 +293,9 @@ impl Client {
     }
 
     async fn one(&mut self) {
+        if self.dice.permille(60) {
+            return self.brief().await;
+        }
         let number = self.dice.below(self.load.plan.keys);
         let key = key_name(number);
         match self.dice.below(100) {

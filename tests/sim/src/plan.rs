@@ -157,6 +157,10 @@ pub struct Plan {
     pub old_copy_of_same_generation: bool,
     /// Uploads to which nothing was added for so long are aborted; zero keeps them.
     pub upload_age: Duration,
+    /// How long what nobody knows lies in the trash.
+    pub sweep_grace: Duration,
+    /// How often drives are compared without a reason.
+    pub compare_interval: Duration,
     /// The faults, in order.
     pub faults: Vec<Fault>,
 }
@@ -204,14 +208,73 @@ impl Plan {
             compare_window: if odd(&mut dice) { 40 } else { 10_000 },
             old_copy_of_same_generation: false,
             upload_age: upload_age(seed),
+            sweep_grace: Duration::from_secs(10),
+            compare_interval: Duration::from_secs(120),
             faults: Vec::new(),
         };
+        plan.make_eager();
         if plan.net.window < 10_000 {
             // A stripe must fit through within the deadline.
             plan.drive_deadline = Duration::from_secs(10);
         }
         plan.draw_faults(&mut dice);
+        plan.crowd_faults();
+        plan.go_to_the_brink();
         plan
+    }
+
+    /// Two plans in five compare all the time, and look a second time very soon. Drawn for itself.
+    fn make_eager(&mut self) {
+        let mut dice = Dice::new(self.seed ^ 0xea6e_0001);
+        if dice.permille(400) {
+            self.sweep_grace = Duration::from_micros(dice.within(1..5000));
+            self.compare_interval = Duration::from_millis(dice.within(20..2000));
+        }
+    }
+
+    /// One plan in six goes to the brink: as many drives as the geometry allows do not answer for a
+    /// while, clients write, and one more loses everything. Drawn for itself.
+    fn go_to_the_brink(&mut self) {
+        let mut dice = Dice::new(self.seed ^ 0xb61c_0003);
+        if !dice.permille(170) {
+            return;
+        }
+        let away = (usize::from(self.geometry.1) / self.drives_per_node).max(1) as u64;
+        let (first, drives) = (dice.below(self.nodes as u64), self.drives() as u64);
+        let start = dice.within(self.ops / 20..self.ops * 9 / 10);
+        for number in 0..=away {
+            let node = (first + number) % self.nodes as u64;
+            let (kind, after_ops) = match number < away {
+                true => (FaultKind::NodeKill, start + dice.below(10)),
+                false => (FaultKind::DriveLost, start + 10 + dice.below(60)),
+            };
+            self.faults.push(Fault {
+                after_ops,
+                kind,
+                target: node * self.drives_per_node as u64 + drives * dice.below(1000),
+                lasts: Duration::from_millis(dice.within(500..20_000)),
+                draw: dice.u64(),
+            });
+        }
+        self.faults.sort_by_key(|fault| fault.after_ops);
+    }
+
+    /// In two plans of five some faults come while others last. Drawn for itself.
+    fn crowd_faults(&mut self) {
+        let mut dice = Dice::new(self.seed ^ 0xc0de_0002);
+        if !dice.permille(400) {
+            return;
+        }
+        let mut last = None;
+        for fault in &mut self.faults {
+            if let Some(last) = last
+                && dice.permille(600)
+            {
+                fault.after_ops = last + dice.below(40);
+            }
+            last = Some(fault.after_ops);
+        }
+        self.faults.sort_by_key(|fault| fault.after_ops);
     }
 
     fn draw_faults(&mut self, dice: &mut Dice) {

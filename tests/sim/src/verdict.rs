@@ -6,15 +6,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use holdfast_index::{Index, MemoryIndex, ScanLimit, Table};
+use bytes::Bytes;
+use holdfast_index::{Index, MemoryIndex, Row, ScanLimit, Table};
 use holdfast_protocol::row::{PartRow, UploadRow, VersionRow};
-use holdfast_protocol::{Manifest, Placement};
+use holdfast_protocol::{Body, DriveId, FormatError, Manifest, Placement, WriteId};
 
+use crate::cluster::{Cluster, GATEWAY_HOST};
 use crate::director::{Director, Failure, failure};
 use crate::history::{Action, Operation, Outcome, Verdict, check};
+use crate::load::{PREFIXES, full};
+use crate::net::Host;
 
 type Done<T> = std::result::Result<T, Failure>;
+
+fn lock(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
+    cluster.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Judges a run that has come to rest.
 ///
@@ -33,6 +43,7 @@ pub async fn judge(director: &mut Director) -> Done<()> {
     director.restart_gateway().await?;
     director.whole().await?;
     read_everything(director).await?;
+    read_without(director).await?;
     audit_drives(director)?;
     judge_history(&director.load.history())?;
     rebuild(director).await?;
@@ -53,6 +64,27 @@ fn judge_history(history: &[Operation]) -> Done<()> {
     }
 }
 
+/// How long it may take until all drives are asked again, once they run.
+const READ_MAX: Duration = Duration::from_secs(60);
+
+/// Reads everything, with a drive in place whose bytes have changed.
+///
+/// # Errors
+/// `read`, `list`.
+pub async fn read_in_time(director: &mut Director) -> Done<()> {
+    let deadline = director.exec.now() + READ_MAX.as_nanos() as u64;
+    loop {
+        match read_everything(director).await {
+            Err(found) if found.what == "read" && director.exec.now() < deadline => {
+                for _ in 0..200 {
+                    director.tick().await?;
+                }
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Reads every key and lists; every answer must come.
 async fn read_everything(director: &mut Director) -> Done<()> {
     let mut auditor = director.load.auditor(director.dice.fork());
@@ -68,9 +100,13 @@ async fn read_everything(director: &mut Director) -> Done<()> {
             }
         }
     }
-    let Some(listed) = auditor.list_all("", 1000).await else {
-        return Err(failure("read", "the last LIST was not answered"));
-    };
+    let mut listed = BTreeSet::new();
+    for bucket in PREFIXES {
+        let Some(found) = auditor.list_all(bucket, 1000).await else {
+            return Err(failure("read", "the last LIST was not answered"));
+        };
+        listed.extend(found);
+    }
     let history = director.load.history();
     let read: BTreeMap<&str, &Outcome> = history[before..]
         .iter()
@@ -79,10 +115,8 @@ async fn read_everything(director: &mut Director) -> Done<()> {
             _ => None,
         })
         .collect();
-    let listed: BTreeSet<String> = listed.into_iter().collect();
     for key in &keys {
-        let full = format!("{}/{key}", crate::load::BUCKET);
-        match (read.get(full.as_str()), listed.contains(key)) {
+        match (read.get(full(key).as_str()), listed.contains(key)) {
             (Some(Outcome::Found(_)), true) | (Some(Outcome::NotFound), false) => {}
             (None, _) => return Err(failure("read", format!("{key} cannot be read"))),
             (Some(outcome), is_listed) => {
@@ -94,11 +128,78 @@ async fn read_everything(director: &mut Director) -> Done<()> {
     Ok(())
 }
 
+/// Reads everything from what is left when as many drives as the geometry allows do not answer;
+/// every node is among them once.
+async fn read_without(director: &mut Director) -> Done<()> {
+    let parity = usize::from(director.plan.geometry.1);
+    let at_once = (parity / director.plan.drives_per_node).max(1);
+    let mut hosts: Vec<Host> = {
+        let cluster = lock(&director.cluster);
+        cluster.nodes.iter().map(|node| node.host).collect()
+    };
+    for at in (1..hosts.len()).rev() {
+        hosts.swap(at, director.dice.below(at as u64 + 1) as usize);
+    }
+    for absent in hosts.chunks(at_once) {
+        director.exec.note(|| format!("reading without {absent:?}"));
+        cut(director, absent, true);
+        let outcome = read_everything(director).await;
+        cut(director, absent, false);
+        outcome
+            .map_err(|found| failure(found.what, format!("without {absent:?}: {}", found.why)))?;
+    }
+    director.whole().await
+}
+
+fn cut(director: &Director, hosts: &[Host], is_cut: bool) {
+    let cluster = lock(&director.cluster);
+    for &host in hosts {
+        cluster.network.set_cut(GATEWAY_HOST, host, is_cut);
+        cluster.network.set_cut(host, GATEWAY_HOST, is_cut);
+    }
+}
+
+/// A drive may lack what was written, but what it holds is never wrong: every shard has the digest
+/// that was recorded when it was written, unless the drive's bytes have changed or it says so.
+///
+/// # Errors
+/// `shard`.
+pub async fn nothing_is_wrong(cluster: &Mutex<Cluster>, index: &MemoryIndex) -> Done<()> {
+    let mut digests: BTreeMap<WriteId, Vec<u64>> = BTreeMap::new();
+    for table in [Table::Current, Table::Part] {
+        for row in rows(index, table).await?.into_iter().map(|(_, row)| row) {
+            let manifest = match table {
+                Table::Part => PartRow::decode(&row.value).map_err(damaged)?.manifest,
+                _ => VersionRow::decode(&row.value).map_err(damaged)?.manifest,
+            };
+            if let Body::Coded { digests: of, .. } = manifest.body {
+                digests.insert(manifest.write, of);
+            }
+        }
+    }
+    let cluster = lock(cluster);
+    for (node, slot) in cluster.nodes.iter().enumerate() {
+        let changed = slot.drives.iter().filter(|slot| slot.flips > 0);
+        let changed: Vec<DriveId> = changed.map(|slot| slot.id).collect();
+        let drives = cluster.report(node).drives.into_iter();
+        for drive in drives.filter(|drive| !changed.contains(&drive.id())) {
+            let held = drive.held().into_iter().filter(|entry| !entry.damaged);
+            for (entry, recorded) in held.filter_map(|it| Some((it, digests.get(&it.write)?))) {
+                let Some((shard, digest)) = entry.shard else {
+                    continue;
+                };
+                if recorded.get(usize::from(shard)) != Some(&digest) {
+                    let why = format!("shard {shard} of {} on drive {}", entry.write, drive.id());
+                    return Err(failure("shard", why));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn audit_drives(director: &Director) -> Done<()> {
-    let cluster = director
-        .cluster
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let cluster = lock(&director.cluster);
     for node in 0..cluster.nodes.len() {
         for drive in cluster.report(node).drives {
             drive
@@ -146,19 +247,10 @@ async fn rebuild(director: &mut Director) -> Done<()> {
 
 /// The rows of a table, in a form in which what may differ does not show.
 async fn dump(index: &MemoryIndex, table: Table) -> Done<Vec<String>> {
-    let limit = ScanLimit {
-        rows: usize::MAX,
-        bytes: usize::MAX,
-    };
-    let scan = index.scan(table, Bound::Unbounded, Bound::Unbounded, limit);
-    let scan = scan
-        .await
-        .map_err(|error| failure("rebuild", error.to_string()))?;
-    let damaged = |error: holdfast_protocol::FormatError| failure("rebuild", error.to_string());
-    let mut rows = Vec::new();
-    for (key, row) in scan.rows {
+    let mut shown = Vec::new();
+    for (key, row) in rows(index, table).await? {
         let key = hex::encode(&key);
-        rows.push(match table {
+        shown.push(match table {
             Table::Current | Table::Noncurrent => {
                 let row = VersionRow::decode(&row.value).map_err(damaged)?;
                 placed(&row.manifest, &row.placement)
@@ -177,7 +269,23 @@ async fn dump(index: &MemoryIndex, table: Table) -> Done<Vec<String>> {
             _ => format!("{key} {:?}", row.value),
         });
     }
-    Ok(rows)
+    Ok(shown)
+}
+
+fn damaged(error: FormatError) -> Failure {
+    failure("row", error.to_string())
+}
+
+async fn rows(index: &MemoryIndex, table: Table) -> Done<Vec<(Bytes, Row)>> {
+    let limit = ScanLimit {
+        rows: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let scan = index.scan(table, Bound::Unbounded, Bound::Unbounded, limit);
+    match scan.await {
+        Ok(scan) => Ok(scan.rows),
+        Err(error) => Err(failure("row", error.to_string())),
+    }
 }
 
 fn placed(manifest: &Manifest, placement: &Placement) -> String {

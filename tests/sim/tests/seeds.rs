@@ -10,13 +10,14 @@ use holdfast_sim::run::run;
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for seed in [12, 31] {
+    // 2, 17, 20, 30 and 47 were not, while something drew numbers that the seed did not give.
+    for seed in [2, 12, 17, 20, 30, 31, 47] {
         let (first, second) = (run(seed), run(seed));
         assert!(first.failure.is_none(), "{first}");
         assert_eq!(first.tail, second.tail, "seed {seed}");
         assert_eq!(first.trace, second.trace, "seed {seed}");
-        assert_ne!(first.trace, run(seed + 1).trace);
     }
+    assert_ne!(run(12).trace, run(13).trace);
 }
 
 /// Seeds of the first hundred, as they are drawn now.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use holdfast_protocol::{BucketId, RecordKind, WriteId};
+use holdfast_seam::planted;
 
 use super::facts::{Fact, Found, Records};
 
@@ -171,7 +172,8 @@ impl<'a> Deciding<'a> {
                 continue;
             }
             self.set(found, Fate::Guard);
-            if victim.is_some_and(|victim| victim.kind == RecordKind::Void) {
+            let is_void = victim.is_some_and(|victim| victim.kind == RecordKind::Void);
+            if is_void || planted("void-ignored") {
                 continue;
             }
             let by = *self.voided.entry(target).or_insert(found.write);

@@ -6,27 +6,26 @@
 //! twice and compares the traces; `--trace` prints the end of good traces too, `--log` the
 //! product's own log; `--known FILE` names seeds that are known to fail, and why: they are printed,
 //! and one of them that passes is as wrong as another that fails; `--planted M` proves that each
-//! planted fault is found within M seeds.
+//! planted fault (`--only NAME,…`: each of these) is found by the seed that `--table FILE` has for
+//! it, or within M seeds.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use holdfast_seam::planted::PLANTED;
 use holdfast_sim::plan::{FaultKind, Plan};
+use holdfast_sim::planted;
 use holdfast_sim::run::{Report, run_plan};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Seeds between two notes of the totals. Then the program starts itself anew: objects that hold
 /// each other keep what a seed used, and 30,000 seeds would need more memory than there is.
 const CHUNK: u64 = 100;
-/// Where proofs of planted faults begin.
-const PLANTED_FROM: u64 = 1000;
 
 #[derive(Clone, Debug)]
 struct Flags {
@@ -37,6 +36,8 @@ struct Flags {
     resume: Option<String>,
     known: Option<String>,
     planted: Option<u64>,
+    only: Option<String>,
+    table: Option<String>,
     trace: bool,
     twice: bool,
     same_generation: bool,
@@ -52,6 +53,8 @@ fn flags() -> Result<Flags, String> {
         resume: None,
         known: None,
         planted: None,
+        only: None,
+        table: None,
         trace: false,
         twice: false,
         same_generation: false,
@@ -71,6 +74,8 @@ fn flags() -> Result<Flags, String> {
             "--faults" => flags.faults = Some(number(value()?)? as usize),
             "--resume" => flags.resume = Some(value()?),
             "--known" => flags.known = Some(value()?),
+            "--only" => flags.only = Some(value()?),
+            "--table" => flags.table = Some(value()?),
             "--planted" => flags.planted = Some(number(value()?)?),
             "--trace" => flags.trace = true,
             "--same-generation" => flags.same_generation = true,
@@ -268,64 +273,18 @@ fn many(flags: &Flags, from: u64, end: u64, totals: &Mutex<Totals>) {
     });
 }
 
-/// Runs this program once for every planted fault. Returns whether all were found.
-fn prove(flags: &Flags, max: u64) -> bool {
-    let next = AtomicU64::new(0);
-    let missed = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((name, what)) = PLANTED.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            let line = match hunt(name, max) {
-                Some(found) => found,
-                None => {
-                    lock(&missed).push(*name);
-                    format!("NOT FOUND in {max} seeds")
-                }
-            };
-            println!("{name:22} {what}: {line}");
+/// Whether every planted fault is found.
+fn prove(flags: &Flags, max: u64) -> ExitCode {
+    let table = flags.table.as_deref().map(Path::new);
+    let table = table.map_or(Ok(planted::Table::new()), planted::read_table);
+    match table.map(|table| planted::prove(&table, flags.only.as_deref(), max, flags.jobs)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("simulate: {why}");
+            ExitCode::from(2)
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..flags.jobs.max(1) {
-            scope.spawn(work);
-        }
-    });
-    let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let found = PLANTED.len() - missed.len();
-    println!("{found} of {} planted faults found", PLANTED.len());
-    missed.is_empty()
-}
-
-/// Looks for a seed that fails with the fault and not without.
-fn hunt(name: &str, max: u64) -> Option<String> {
-    let mut from = PLANTED_FROM;
-    while from < PLANTED_FROM + max {
-        let (seed, what) = first_failure(Some(name), from, PLANTED_FROM + max - from)?;
-        if first_failure(None, seed, 1).is_none() {
-            let took = seed - PLANTED_FROM + 1;
-            return Some(format!("found after {took} seeds: {what}"));
-        }
-        from = seed + 1;
     }
-    None
-}
-
-/// The first of some seeds that fails with a planted fault or with none, and how.
-fn first_failure(planted: Option<&str>, from: u64, seeds: u64) -> Option<(u64, String)> {
-    let mut child = Command::new(std::env::current_exe().ok()?);
-    child.env_remove("HOLDFAST_PLANTED");
-    if let Some(name) = planted {
-        child.env("HOLDFAST_PLANTED", name);
-    }
-    child.args(["--until-failure", "--jobs", "1"]);
-    child.args(["--from", &from.to_string(), "--seeds", &seeds.to_string()]);
-    let output = child.output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let what = text.lines().find(|line| line.starts_with("FAILED"))?;
-    let seed = text.lines().find_map(|line| line.strip_prefix("again: "))?;
-    Some((
-        seed.rsplit(' ').next()?.parse().ok()?,
-        what.chars().take(60).collect(),
-    ))
 }
 
 /// Where a run keeps its totals while it starts itself anew, if the caller named no file.
@@ -360,10 +319,7 @@ fn main() -> ExitCode {
             eprintln!("simulate: built without the feature planted-bugs");
             return ExitCode::from(2);
         }
-        return match prove(&flags, max) {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        };
+        return prove(&flags, max);
     }
     let known = flags
         .known

@@ -48,9 +48,20 @@ impl Director {
             FaultKind::Corrupt => {
                 let count = match fault.draw % 3 {
                     0 => 1 + fault.draw / 3 % 200,
+                    1 => 1 + fault.draw / 3 % 30,
                     _ => 1 + fault.draw / 3 % 4,
                 };
-                self.cluster().corrupt(node, place, count);
+                let id = self.cluster().nodes[node].drives[place].id;
+                self.cluster().corrupt(id, count);
+                // And again, so that what is written meanwhile is hit as well.
+                let bursts = match fault.draw / 1000 % 3 {
+                    0 => 0,
+                    1 => 5,
+                    _ => 40,
+                };
+                for burst in 1..=bursts {
+                    self.later(fault.lasts * burst / bursts, Ending::Rot(id, count));
+                }
                 if (fault.draw / 7).is_multiple_of(2) {
                     self.later(fault.lasts / 10, Ending::RestartNode(node));
                 }
@@ -150,7 +161,12 @@ impl Director {
 
     /// The index is gone, or an old copy is put into its place.
     async fn lose_index(&mut self, fault: Fault) -> Done<()> {
-        self.calm().await?;
+        // A rebuild does not count a new drive as absent before it is whole: see the open violations
+        // in docs/reliability.md.
+        let is_sudden = fault.kind == FaultKind::IndexLost && fault.draw.is_multiple_of(2);
+        if !is_sudden || self.has_lost {
+            self.calm().await?;
+        }
         if fault.kind == FaultKind::IndexOld && !self.plan.old_copy_of_same_generation {
             self.outlive_snapshot().await?;
         }

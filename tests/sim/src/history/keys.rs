@@ -91,7 +91,7 @@ fn meanings_of(
     operation: &Operation,
     keys: &BTreeSet<&str>,
 ) -> Result<Vec<(String, Meaning)>, &'static str> {
-    use Outcome::{Conflict, Refused, Unknown};
+    use Outcome::{Conflict, Failed, Refused, Unknown};
     let outcome = &operation.outcome;
     if matches!(outcome, Conflict | Refused) {
         return Ok(Vec::new());
@@ -126,7 +126,7 @@ fn meanings_of(
         Action::Get { key } | Action::Head { key } => Ok(match outcome {
             Outcome::Found(value) => vec![(key.clone(), Meaning::Read(Wanted::Is(*value)))],
             Outcome::NotFound => vec![(key.clone(), Meaning::Read(Wanted::Absent))],
-            Unknown => Vec::new(),
+            Failed | Unknown => Vec::new(),
             _ => return Err("a read finds a value or nothing"),
         }),
         Action::Copy { from, key } => copy(from, key, outcome),
@@ -147,7 +147,7 @@ fn meanings_of(
                     covers,
                 )
             }
-            Unknown => Ok(Vec::new()),
+            Failed | Unknown => Ok(Vec::new()),
             _ => Err("a LIST gives entries"),
         },
     }
@@ -161,7 +161,7 @@ fn write(
     outcome: &Outcome,
 ) -> Result<Vec<(String, Meaning)>, &'static str> {
     let meaning = match outcome {
-        Outcome::Ok | Outcome::Unknown => Meaning::Write(needs, gives),
+        Outcome::Ok | Outcome::Failed | Outcome::Unknown => Meaning::Write(needs, gives),
         // If-Match on nothing: S3 answers 404, others 412.
         Outcome::PreconditionFailed => Meaning::Read(match condition {
             Condition::Matches(value) => Wanted::Not(value),
@@ -173,7 +173,7 @@ fn write(
             Condition::Matches(_) | Condition::Present => Wanted::Absent,
             Condition::Absent | Condition::Always => Wanted::Never,
         }),
-        _ => return Err("a write is acknowledged, refused or unknown"),
+        _ => return Err("a write is acknowledged, refused, failed or unknown"),
     };
     Ok(vec![(key.to_owned(), meaning)])
 }
@@ -183,14 +183,16 @@ fn copy(from: &str, key: &str, outcome: &Outcome) -> Result<Vec<(String, Meaning
     Ok(match outcome {
         // Onto itself: the value stays, whatever it is.
         Outcome::Found(value) if from == key => vec![read(Wanted::Is(*value))],
-        Outcome::Unknown if from == key => Vec::new(),
+        Outcome::Failed | Outcome::Unknown if from == key => Vec::new(),
         Outcome::Found(value) => vec![
             read(Wanted::Is(*value)),
             (key.to_owned(), Meaning::Write(Wanted::Any, Some(*value))),
         ],
         Outcome::NotFound => vec![read(Wanted::Absent)],
-        Outcome::Unknown => vec![(key.to_owned(), Meaning::Copied(from.to_owned()))],
-        _ => return Err("a copy finds a value or nothing, or is unknown"),
+        Outcome::Failed | Outcome::Unknown => {
+            vec![(key.to_owned(), Meaning::Copied(from.to_owned()))]
+        }
+        _ => return Err("a copy finds a value or nothing, or failed, or is unknown"),
     })
 }
 
@@ -299,10 +301,12 @@ fn steps_of(
                     },
                 },
             };
+            let is_open = matches!(operation.outcome, Outcome::Failed | Outcome::Unknown);
             Step {
                 index: *index,
                 call: operation.call,
-                end: (operation.outcome != Outcome::Unknown).then_some(operation.end),
+                end: (!is_open).then_some(operation.end),
+                failed: (operation.outcome == Outcome::Failed).then_some(operation.end),
                 effect,
             }
         })

@@ -7,7 +7,8 @@
 //! Always: three shortcuts, none of which loses an order. A read that fits is taken at once: it
 //! changes nothing. A write of unknown outcome need not happen, so of two equal situations the one
 //! that used fewer of them is enough. Writes of unknown outcome with the same effect are one class
-//! with a count.
+//! with a count; one that failed is a class of its own, and counts as used once a later write was
+//! taken.
 
 use std::collections::HashMap;
 
@@ -74,6 +75,8 @@ pub(super) struct Step {
     pub call: u64,
     /// `None`: nobody knows when or whether it takes effect.
     pub end: Option<u64>,
+    /// When it failed: acknowledged writes that were called later come after it.
+    pub failed: Option<u64>,
     pub effect: Effect,
 }
 
@@ -126,11 +129,19 @@ fn with(sorted: &[u32], new: u32) -> Vec<u32> {
     all
 }
 
-/// Unknown writes with the same effect.
+/// Unknown writes with the same effect, or one that failed.
 struct Class<'a> {
     needs: Predicate,
     gives: &'a [State],
     called: usize,
+    failed: Option<u64>,
+}
+
+impl Class<'_> {
+    /// Whether a write called at `call` comes after it.
+    fn is_before(&self, call: u64) -> bool {
+        self.failed.is_some_and(|end| end < call)
+    }
 }
 
 struct Search<'a> {
@@ -210,15 +221,57 @@ impl<'a> Search<'a> {
             (Effect::Write { .. }, Some(_)) => self.pending.push(at),
             (Effect::Write { needs, gives }, None) => {
                 let classes = &mut self.classes;
-                let class = *self.class_of.entry(&step.effect).or_insert_with(|| {
-                    classes.push(Class {
-                        needs: *needs,
-                        gives,
-                        called: 0,
-                    });
+                let new = Class {
+                    needs: *needs,
+                    gives,
+                    called: 0,
+                    failed: step.failed,
+                };
+                let mut add = |new| {
+                    classes.push(new);
                     classes.len() - 1
-                });
-                classes[class].called += 1;
+                };
+                let class = match step.failed {
+                    Some(_) => add(new),
+                    None => *self
+                        .class_of
+                        .entry(&step.effect)
+                        .or_insert_with(|| add(new)),
+                };
+                self.classes[class].called += 1;
+            }
+        }
+    }
+
+    /// `used`, once the write `at` was taken: with all that failed before it was called.
+    fn used_after(&self, at: u32, used: &[u32]) -> Used {
+        let call = self.steps[at as usize].call;
+        let mut used = used.to_vec();
+        for (class, found) in (0_u32..).zip(&self.classes) {
+            if found.called > 0 && found.is_before(call) && !used.contains(&class) {
+                used = with(&used, class);
+            }
+        }
+        used
+    }
+
+    /// Nothing that failed before an ended write was called can happen any more.
+    fn close(&mut self, at: u32) {
+        let call = self.steps[at as usize].call;
+        let mut closed = Vec::new();
+        for (class, found) in (0_u32..).zip(&mut self.classes) {
+            if found.called > 0 && found.is_before(call) {
+                found.called = 0;
+                closed.push(class);
+            }
+        }
+        if closed.is_empty() {
+            return;
+        }
+        for ((state, done), all) in std::mem::take(&mut self.situations).0 {
+            for mut used in all {
+                used.retain(|class| !closed.contains(class));
+                self.situations.insert(state, done.clone(), used);
             }
         }
     }
@@ -259,6 +312,9 @@ impl<'a> Search<'a> {
         }
         self.pending.retain(|&other| other != at);
         self.situations = kept;
+        if matches!(self.effect(at), Effect::Write { .. }) {
+            self.close(at);
+        }
         match self.situations.0.is_empty() {
             true => Err(Stuck::At(at as usize)),
             false => Ok(()),
@@ -270,13 +326,19 @@ impl<'a> Search<'a> {
     fn useful_classes(&self) -> Vec<(u32, State)> {
         let mut wanted: Vec<Predicate> = Vec::new();
         let pending = self.pending.iter().map(|&at| self.effect(at).predicate());
-        for predicate in pending.chain(self.classes.iter().map(|class| class.needs)) {
+        for predicate in pending.chain(
+            self.classes
+                .iter()
+                .filter(|class| class.called > 0)
+                .map(|class| class.needs),
+        ) {
             if predicate != Predicate::Any && !wanted.contains(&predicate) {
                 wanted.push(predicate);
             }
         }
         (0_u32..)
             .zip(&self.classes)
+            .filter(|(_, found)| found.called > 0)
             .flat_map(|(class, found)| found.gives.iter().map(move |&state| (class, state)))
             .filter(|(_, state)| wanted.iter().any(|predicate| predicate.holds(*state)))
             .collect()
@@ -296,7 +358,7 @@ impl<'a> Search<'a> {
                 found(Node {
                     state,
                     done,
-                    used: node.used.clone(),
+                    used: self.used_after(write, &node.used),
                     unseen: false,
                 });
             }

@@ -11,8 +11,10 @@
 //! is an error and never an acceptance.
 //!
 //! # What the outcomes say
-//! `unknown` (5xx, timeout, crash) may take effect at any moment after the call, also after `end`,
-//! once or never. `conflict` (409) and `refused` (4xx) never take effect. `precondition_failed` and
+//! `unknown` (timeout, crash) may take effect at any moment after the call, also after `end`,
+//! once or never. So may `failed` (5xx), but not after an acknowledged write of the same key whose
+//! call came after its `end`: what was given up comes to light, if ever, as older than that.
+//! `conflict` (409) and `refused` (4xx) never take effect. `precondition_failed` and
 //! `not_found` are reads of the moment in which they were decided. A copy that succeeded is a read
 //! of its source and a write of its destination, both within its window; the value is what the
 //! answer's ETag names. An unknown copy writes some value that its source may ever have had.

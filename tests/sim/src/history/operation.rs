@@ -140,7 +140,11 @@ pub enum Outcome {
     Conflict,
     /// Any other 4xx; without effect.
     Refused,
-    /// 5xx, timeout, lost connection: may take effect at any time from the call on, or never.
+    /// 5xx: as `Unknown`, but never after a write of the key that was asked for later and was
+    /// acknowledged.
+    Failed,
+    /// Timeout, lost connection (or 5xx, where it is not told apart): may take effect at any time
+    /// from the call on, or never.
     Unknown,
 }
 

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
+use holdfast_gateway::GatewayError;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
     CopyObject, DeleteConditions, ETagMatch, GetObject, ListObjects, ObjectPage, PutObject,
@@ -12,7 +13,9 @@ use holdfast_gateway::object::types::{
 };
 use holdfast_protocol::Metadata;
 
-use super::{Client, Got, bucket, full, incoming, key_name, lock, object_key, outcome_of};
+use super::{
+    Client, Got, bucket, bucket_of, full, incoming, key_name, lock, object_key, outcome_of,
+};
 use crate::cluster::chain;
 use crate::history::Operation;
 use crate::history::{Action, Condition, Entry, Outcome, ValueId};
@@ -82,7 +85,7 @@ impl Client {
         };
         let cut = self.dice.permille(5).then(|| bytes.len() / 2);
         let put = PutObject {
-            bucket: bucket(),
+            bucket: bucket_of(key),
             key: object_key(key),
             metadata: Metadata::default(),
             body: incoming(&bytes, &mut self.dice, cut),
@@ -115,13 +118,21 @@ impl Client {
         match got {
             Some(Err(error)) => {
                 let outcome = outcome_of(&error);
-                if outcome == Outcome::Unknown || outcome == Outcome::Refused {
+                if matches!(outcome, Outcome::Failed | Outcome::Refused) {
                     self.load.exec.note(|| chain(&error));
                 }
                 outcome
             }
             Some(Ok(())) => Outcome::Ok,
             None => Outcome::Unknown,
+        }
+    }
+
+    /// A read that found nothing, or failed; nothing is in a bucket that is not there.
+    fn unread(&self, got: Got<()>) -> Outcome {
+        match got {
+            Some(Err(GatewayError::NoSuchBucket { .. })) => Outcome::NotFound,
+            got => self.failed(got),
         }
     }
 
@@ -134,7 +145,7 @@ impl Client {
             last: Some(last),
         });
         let get = GetObject {
-            bucket: bucket(),
+            bucket: bucket_of(key),
             key: object_key(key),
             range,
             part: None,
@@ -164,9 +175,12 @@ impl Client {
                 }
                 Outcome::Found(value)
             }
-            other => self.failed(other.map(|got| got.map(drop))),
+            other => self.unread(other.map(|got| got.map(drop))),
         };
-        if outcome == Outcome::Unknown || outcome == Outcome::Refused {
+        if matches!(
+            outcome,
+            Outcome::Failed | Outcome::Unknown | Outcome::Refused
+        ) {
             return;
         }
         let action = Action::Get { key: full(key) };
@@ -200,22 +214,25 @@ impl Client {
     }
 
     pub(super) async fn head(&mut self, key: &str) {
-        let name = object_key(key);
+        let (bucket, name) = (bucket_of(key), object_key(key));
         let call = self.load.tick();
         let got = self
             .ask(|gateway| async move {
                 let conditions = ReadConditions::default();
                 gateway
                     .service
-                    .head(&bucket(), &name, None, &conditions)
+                    .head(&bucket, &name, None, &conditions)
                     .await
             })
             .await;
         let outcome = match got {
             Some(Ok(info)) => Outcome::Found(self.load.values.of(&info.etag.to_string())),
-            other => self.failed(other.map(|got| got.map(drop))),
+            other => self.unread(other.map(|got| got.map(drop))),
         };
-        if outcome == Outcome::Unknown || outcome == Outcome::Refused {
+        if matches!(
+            outcome,
+            Outcome::Failed | Outcome::Unknown | Outcome::Refused
+        ) {
             return;
         }
         let action = Action::Head { key: full(key) };
@@ -243,7 +260,7 @@ impl Client {
         max: usize,
     ) -> Option<ObjectPage> {
         let list = ListObjects {
-            bucket: bucket(),
+            bucket: bucket_of(prefix),
             prefix: prefix.to_owned(),
             delimiter: None,
             after: after.clone(),
@@ -253,7 +270,10 @@ impl Client {
         let got = self
             .ask(|gateway| async move { gateway.service.list(list).await })
             .await;
-        let page = got?.ok()?;
+        let page = match got? {
+            Err(GatewayError::NoSuchBucket { .. }) => ObjectPage::default(),
+            page => page.ok()?,
+        };
         let entries = page.objects.iter().map(|object| Entry {
             key: full(&object.key),
             value: Some(self.load.values.of(&object.etag.to_string())),
@@ -281,12 +301,12 @@ impl Client {
     }
 
     pub(super) async fn delete(&mut self, key: &str) {
-        let name = object_key(key);
+        let (bucket, name) = (bucket_of(key), object_key(key));
         let call = self.load.tick();
         let got = self
             .ask(|gateway| async move {
                 let conditions = DeleteConditions::default();
-                gateway.service.delete(&bucket(), &name, &conditions).await
+                gateway.service.delete(&bucket, &name, &conditions).await
             })
             .await;
         let outcome = self.failed(got.map(|got| got.map(drop)));

@@ -111,8 +111,11 @@ fn asked_of(
             asked(from, get(from), operation.outcome.clone()),
             asked(key, vec![put(key, *value)], Outcome::Ok),
         ],
-        (Action::Copy { from, key }, Outcome::Unknown) => {
-            let may = |other: &&Operation| matches!(other.outcome, Outcome::Ok | Outcome::Unknown);
+        (Action::Copy { from, key }, Outcome::Failed | Outcome::Unknown) => {
+            let may = |other: &&Operation| {
+                let outcome = &other.outcome;
+                matches!(outcome, Outcome::Ok | Outcome::Failed | Outcome::Unknown)
+            };
             let values = history
                 .iter()
                 .filter(may)
@@ -121,7 +124,7 @@ fn asked_of(
                     _ => None,
                 });
             let puts = values.map(|value| put(key, value)).collect();
-            vec![asked(key, puts, Outcome::Unknown)]
+            vec![asked(key, puts, operation.outcome.clone())]
         }
         (Action::Copy { from, .. }, outcome) => vec![asked(from, get(from), outcome.clone())],
         (Action::List { .. }, Outcome::Listed(entries)) => names
@@ -145,13 +148,17 @@ fn asked_of(
 fn fits(state: Object, left: &[Asked]) -> bool {
     let known = left
         .iter()
-        .filter(|asked| asked.outcome != Outcome::Unknown);
+        .filter(|asked| !matches!(asked.outcome, Outcome::Failed | Outcome::Unknown));
     let Some(first_end) = known.map(|asked| asked.end).min() else {
         return true;
     };
     (0..left.len()).any(|at| {
         let asked = &left[at];
-        let rest: Vec<Asked> = [&left[..at], &left[at + 1..]].concat();
+        let mut rest: Vec<Asked> = [&left[..at], &left[at + 1..]].concat();
+        let reads = |action: &Action| matches!(action, Action::Get { .. } | Action::Head { .. });
+        if asked.outcome == Outcome::Ok && !asked.actions.iter().any(reads) {
+            rest.retain(|other| other.outcome != Outcome::Failed || other.end >= asked.call);
+        }
         asked.call <= first_end
             && asked.actions.iter().any(|action| {
                 let (after, outcome) = answer(state, action);
@@ -163,7 +170,7 @@ fn fits(state: Object, left: &[Asked]) -> bool {
 /// Whether a client that was told `told` may have been answered `outcome` by an object of `state`.
 fn told(told: &Outcome, state: Object, action: &Action, outcome: &Outcome) -> bool {
     match (told, outcome) {
-        (Outcome::Unknown, _) => true,
+        (Outcome::Failed | Outcome::Unknown, _) => true,
         // If-Match on an absent key: 404 in S3, 412 elsewhere.
         (Outcome::PreconditionFailed, Outcome::NotFound) => true,
         (Outcome::PreconditionFailed, Outcome::Ok) => {

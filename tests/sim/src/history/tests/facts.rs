@@ -367,3 +367,48 @@ fn many_unknown_writes_do_not_make_it_hard() {
     history.push(op(100_000, 100_001, get(), found(1)));
     assert!(rejected(&history).operations.len() < 8);
 }
+
+#[test]
+fn a_failed_write_comes_to_light_until_a_later_one_is_acknowledged() {
+    let failed = op(0, 10, put(1), Outcome::Failed);
+    let after = |outcome| {
+        vec![
+            failed.clone(),
+            op(11, 20, delete(), Outcome::Ok),
+            op(21, 30, get(), outcome),
+        ]
+    };
+    accepted(&after(Outcome::NotFound));
+    rejected(&after(found(1)));
+    // Nothing was acknowledged in between, or what was had begun before it failed.
+    accepted(&[failed.clone(), op(21, 30, get(), found(1))]);
+    accepted(&[
+        failed.clone(),
+        op(9, 20, delete(), Outcome::Ok),
+        op(21, 30, get(), found(1)),
+    ]);
+    // It was seen, and is gone again.
+    accepted(&[
+        failed.clone(),
+        op(11, 30, delete(), Outcome::Ok),
+        op(12, 15, get(), found(1)),
+        op(31, 40, get(), Outcome::NotFound),
+    ]);
+    rejected(&[
+        failed,
+        op(11, 30, delete(), Outcome::Ok),
+        op(12, 15, get(), Outcome::NotFound),
+        op(16, 20, get(), found(1)),
+        op(21, 29, get(), Outcome::NotFound),
+        op(31, 40, get(), found(1)),
+    ]);
+}
+
+#[test]
+fn an_unanswered_write_may_come_to_light_at_any_time() {
+    accepted(&[
+        op(0, 10, put(1), Outcome::Unknown),
+        op(11, 20, delete(), Outcome::Ok),
+        op(21, 30, get(), found(1)),
+    ]);
+}

@@ -105,7 +105,8 @@ fn history(seed: u64, shape: Shape) -> Vec<Operation> {
         let second = first + random.below(30);
         let end = second + random.below(30);
         free[client] = end + random.below(10);
-        let late = match unknown {
+        let failed = unknown && random.below(2) == 0;
+        let late = match unknown && !failed {
             true => random.below(200),
             false => 0,
         };
@@ -130,6 +131,7 @@ fn history(seed: u64, shape: Shape) -> Vec<Operation> {
             call,
             end,
             outcome: match (unknown, &action) {
+                (true, _) if failed => Outcome::Failed,
                 (true, _) => Outcome::Unknown,
                 (false, Action::List { .. }) => Outcome::Listed(Vec::new()),
                 (false, _) => Outcome::NotFound,
@@ -147,7 +149,7 @@ fn run(history: &mut [Operation], moments: Vec<(u64, usize, Moment)>) {
     let mut copied: BTreeMap<usize, Object> = BTreeMap::new();
     for (_, at, moment) in moments {
         let operation = &mut history[at];
-        let unknown = operation.outcome == Outcome::Unknown;
+        let unknown = matches!(operation.outcome, Outcome::Failed | Outcome::Unknown);
         let outcome = match (&moment, &operation.action) {
             (Moment::CopyRead, Action::Copy { from, .. }) => {
                 copied.insert(at, objects.get(from).copied().flatten());
@@ -225,7 +227,10 @@ fn mutate(history: &mut [Operation], random: &mut Random) {
         (Action::Put { condition, .. }, Outcome::Ok) if *condition != Condition::Always => {
             Outcome::PreconditionFailed
         }
-        (_, Outcome::Unknown | Outcome::PreconditionFailed | Outcome::NotFound) => Outcome::Ok,
+        (_, Outcome::Unknown) if random.below(2) == 0 => Outcome::Failed,
+        (_, Outcome::Failed) if random.below(2) == 0 => Outcome::Unknown,
+        (_, Outcome::Failed | Outcome::Unknown) => Outcome::Ok,
+        (_, Outcome::PreconditionFailed | Outcome::NotFound) => Outcome::Ok,
         (_, _) => Outcome::Refused,
     };
 }

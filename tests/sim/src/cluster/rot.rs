@@ -1,0 +1,73 @@
+//! Bytes that change on a drive by themselves.
+//!
+//! Owns: which bits flip.
+//! Leaves to others: when, and of how many drives at a time ([`crate::director`]).
+//! Always: only where something was written, so that what is flipped may be asked for.
+
+use std::path::{Path, PathBuf};
+
+use holdfast_protocol::DriveId;
+use holdfast_protocol::drive::BatchHeader;
+
+use super::{Cluster, DriveSlot, drive_dir};
+use crate::disk::SECTOR_LEN;
+
+/// Sectors of a drive: arena and offset.
+type Sectors = Vec<(usize, u64)>;
+
+impl Cluster {
+    /// Flips bits on a drive where something was written, a third of them where a batch of the
+    /// log begins. Nothing happens when the drive was replaced meanwhile.
+    pub fn corrupt(&mut self, id: DriveId, count: u64) {
+        let drives = self.nodes.iter_mut().flat_map(|node| &mut node.drives);
+        let Some(drive) = drives.into_iter().find(|drive| drive.id == id) else {
+            return;
+        };
+        let (arenas, written, log) = sectors(drive);
+        for _ in 0..count {
+            let from = match self.dice.permille(333) {
+                true => &log,
+                false => &written,
+            };
+            let Some(&(arena, sector)) = self.dice.pick(from) else {
+                continue;
+            };
+            let at = sector + self.dice.below(SECTOR_LEN);
+            let mask = 1 << self.dice.below(8);
+            drive.flips += u64::from(drive.disk.flip(&arenas[arena], at, mask));
+        }
+        let flips = drive.flips;
+        self.exec
+            .note(|| format!("{flips} bits of drive {id} have flipped"));
+    }
+}
+
+/// Arenas of a drive, the sectors in which something was written, and those in which a batch of
+/// the log begins.
+fn sectors(drive: &DriveSlot) -> (Vec<PathBuf>, Sectors, Sectors) {
+    let files = drive.disk.files(&drive_dir()).into_iter();
+    let arenas: Vec<PathBuf> = files
+        .map(|(path, _)| path)
+        .filter(|path| is_arena(path))
+        .collect();
+    let (mut written, mut log) = (Sectors::new(), Sectors::new());
+    for (arena, path) in arenas.iter().enumerate() {
+        let bytes = drive.disk.contents(path).unwrap_or_default();
+        for (number, sector) in bytes.chunks(SECTOR_LEN as usize).enumerate() {
+            if sector.iter().any(|byte| *byte != 0) {
+                written.push((arena, number as u64 * SECTOR_LEN));
+            }
+        }
+        for (number, page) in bytes.chunks(4096).enumerate() {
+            if BatchHeader::decode(page, u64::MAX).is_ok() {
+                log.push((arena, number as u64 * 4096));
+            }
+        }
+    }
+    (arenas, written, log)
+}
+
+fn is_arena(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.is_some_and(|name| name.starts_with("space."))
+}
