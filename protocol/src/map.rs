@@ -19,6 +19,8 @@ pub const VERSION: u8 = 1;
 /// Number of placement groups of every cluster.
 pub const GROUP_COUNT: usize = 1024;
 const DRIVES_MAX: usize = 16 << 10;
+/// Set in the byte of a drive's use.
+const NOT_WHOLE: u8 = 0x80;
 
 /// What a drive may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,9 @@ pub struct MapDrive {
     pub weight: u32,
     /// What it may be used for.
     pub usage: DriveUse,
+    /// Whether everything that it has to hold was brought to it since it was put into the place of
+    /// a lost drive. One that is not whole counts as absent when an index is rebuilt.
+    pub is_whole: bool,
 }
 
 /// The cluster map.
@@ -71,10 +76,15 @@ impl ClusterMap {
             drive.id.encode(&mut out);
             drive.node.encode(&mut out);
             out.u32(drive.weight);
-            out.u8(match drive.usage {
+            let usage = match drive.usage {
                 DriveUse::Active => 1,
                 DriveUse::Draining => 2,
                 DriveUse::Dead => 3,
+            };
+            out.u8(if drive.is_whole {
+                usage
+            } else {
+                usage | NOT_WHOLE
             });
         }
         for index in self.groups.iter().flatten() {
@@ -95,19 +105,7 @@ impl ClusterMap {
         let geometry = Geometry::decode(&mut input)?;
         let count = input.count("drives", DRIVES_MAX)?;
         let drives = (0..count)
-            .map(|_| {
-                Ok(MapDrive {
-                    id: DriveId::decode(&mut input)?,
-                    node: NodeId::decode(&mut input)?,
-                    weight: input.u32()?,
-                    usage: match input.u8()? {
-                        1 => DriveUse::Active,
-                        2 => DriveUse::Draining,
-                        3 => DriveUse::Dead,
-                        _ => return Err(FormatError::Invalid { what: "drive use" }),
-                    },
-                })
-            })
+            .map(|_| decode_drive(&mut input))
             .collect::<Result<Vec<_>, FormatError>>()?;
         let groups = (0..GROUP_COUNT)
             .map(|_| decode_group(&mut input, geometry, count))
@@ -134,6 +132,13 @@ impl ClusterMap {
             .filter(|drive| drive.usage != DriveUse::Dead)
     }
 
+    /// Living drives that are not whole yet.
+    pub fn filling(&self) -> impl Iterator<Item = DriveId> {
+        self.living()
+            .filter(|drive| !drive.is_whole)
+            .map(|drive| drive.id)
+    }
+
     /// Number of drives to ask for the newest system record: min(majority of N, N − m), N being the
     /// living drives.
     pub fn ask_count(&self) -> usize {
@@ -147,6 +152,23 @@ impl ClusterMap {
     pub fn system_quorum(&self) -> usize {
         self.living().count() + 1 - self.ask_count()
     }
+}
+
+fn decode_drive(input: &mut Reader<'_>) -> Result<MapDrive, FormatError> {
+    let (id, node) = (DriveId::decode(input)?, NodeId::decode(input)?);
+    let (weight, usage) = (input.u32()?, input.u8()?);
+    Ok(MapDrive {
+        id,
+        node,
+        weight,
+        usage: match usage & !NOT_WHOLE {
+            1 => DriveUse::Active,
+            2 => DriveUse::Draining,
+            3 => DriveUse::Dead,
+            _ => return Err(FormatError::Invalid { what: "drive use" }),
+        },
+        is_whole: usage & NOT_WHOLE == 0,
+    })
 }
 
 fn decode_group(

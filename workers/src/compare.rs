@@ -2,10 +2,13 @@
 //!
 //! Owns: which drives wait to be compared; what a drive lacks (queued for healing), what it has too
 //! much (sweep's rules).
-//! Leaves to others: system records ([`crate::systems`]), guards ([`crate::guard`]), healing,
-//! purging.
+//! Leaves to others: drives that are gone ([`lost`]), successors that are being filled
+//! ([`filling`]), system records ([`crate::systems`]), guards ([`crate::guard`]), healing, purging.
 //! Always: a drive counts as compared only when its whole inventory was held against the whole
 //! index; what may have changed meanwhile is not judged.
+
+pub(crate) mod filling;
+pub(crate) mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +26,8 @@ use crate::placed::{self, Change};
 use crate::sweep::{self, Look};
 use crate::systems;
 use crate::window::{PlacedRow, RowScan, Window, Windows};
+use filling::{Filling, Gone};
+use lost::{Lost, note_lost};
 
 /// Rows queued for healing in one commit.
 const TOGETHER: usize = 512;
@@ -46,8 +51,11 @@ impl Comparer {
     pub(crate) async fn run(self) {
         let stop = self.ctx.stop.clone();
         let mut last_routine = self.ctx.clock().now();
+        let mut filling = Filling::new(last_routine);
         loop {
+            filling.ask(&self.ctx);
             if self.take() {
+                filling.begin(self.ctx.clock().now());
                 let outcome = stop.unless(self.compare_running()).await;
                 let failed = match outcome {
                     None => return,
@@ -59,12 +67,13 @@ impl Comparer {
                 };
                 let is_retry = !failed.is_empty();
                 self.finish(&failed);
+                filling.end(self.ctx.clock().now());
                 if is_retry && stop.unless(self.ctx.clock().sleep(RETRY)).await.is_none() {
                     return;
                 }
                 continue;
             }
-            let rest = self.ctx.config.rescan_interval;
+            let rest = filling.rest(&self.ctx);
             if stop
                 .unless(self.ctx.compare.wait(self.ctx.clock(), rest))
                 .await
@@ -88,11 +97,9 @@ impl Comparer {
         let mut book = self.ctx.compares();
         let ready: Vec<DriveId> = book
             .pending
-            .iter()
-            .filter(|(drive, reason)| {
-                **reason == CompareReason::Lost || drives.is_reachable(**drive)
-            })
-            .map(|(drive, _)| *drive)
+            .keys()
+            .copied()
+            .filter(|drive| drives.is_reachable(*drive))
             .collect();
         for drive in ready {
             if let Some(reason) = book.pending.remove(&drive) {
@@ -106,12 +113,11 @@ impl Comparer {
         {
             let mut book = self.ctx.compares();
             for (drive, reason) in std::mem::take(&mut book.running) {
-                match (failed.contains(&drive), reason) {
-                    (true, _) => drop(book.pending.entry(drive).or_insert(reason)),
-                    (false, CompareReason::Lost) => {}
+                match failed.contains(&drive) {
+                    true => drop(book.pending.entry(drive).or_insert(reason)),
                     // Asked for again meanwhile: this one may have looked too early.
-                    (false, _) if book.pending.contains_key(&drive) => {}
-                    (false, _) => drop(book.swept.insert(drive)),
+                    false if book.pending.contains_key(&drive) => {}
+                    false => drop(book.swept.insert(drive)),
                 }
             }
         }
@@ -123,11 +129,7 @@ impl Comparer {
     /// Compares the drives that were taken; returns those of which it could not be finished.
     async fn compare_running(&self) -> Result<BTreeSet<DriveId>> {
         let running = self.ctx.compares().running.clone();
-        let asked: Vec<DriveId> = running
-            .iter()
-            .filter(|(_, reason)| **reason != CompareReason::Lost)
-            .map(|(drive, _)| *drive)
-            .collect();
+        let asked: Vec<DriveId> = running.keys().copied().collect();
         tracing::debug!(drives = running.len(), "comparing drives with the index");
         // Moves the settled mark past orders that ended without a commit.
         self.ctx.index.flush().await?;
@@ -141,12 +143,15 @@ impl Comparer {
             config.compare_window,
             &asked,
         );
-        let mut queued = 0;
+        let (mut queued, mut short) = (0, 0);
+        let gone = Gone::of(&self.ctx.store.map());
         while let Some(window) = windows.next().await? {
             let mut comparison = Comparison {
                 ctx: &self.ctx,
                 window,
                 running: &running,
+                gone: &gone,
+                short: 0,
                 failed: windows.failed.keys().copied().collect(),
                 batch: Batch::new(),
                 queued: 0,
@@ -156,13 +161,17 @@ impl Comparer {
             };
             failed.extend(comparison.run().await?);
             queued += comparison.queued;
+            short += comparison.short;
         }
         for (drive, error) in windows.failed {
             tracing::warn!(%drive, %error, "drive could not be listed, comparing it again later");
             failed.insert(drive);
         }
+        if short == 0 {
+            gone.filled(&self.ctx, &running, &failed).await?;
+        }
         let drives = running.len() - failed.len();
-        tracing::info!(drives, queued, "drives compared with the index");
+        tracing::info!(drives, queued, short, "drives compared with the index");
         Ok(failed)
     }
 }
@@ -172,6 +181,9 @@ struct Comparison<'a> {
     ctx: &'a Context,
     window: Window,
     running: &'a BTreeMap<DriveId, CompareReason>,
+    gone: &'a Gone,
+    /// Rows and guards that still lack what drives that are gone held.
+    short: u64,
     /// Drives whose part of the window is not known.
     failed: BTreeSet<DriveId>,
     batch: Batch,
@@ -184,9 +196,6 @@ struct Comparison<'a> {
     lost: Vec<(PlacedRow, Lost)>,
 }
 
-/// Holders that lack what they should hold, by their place in the row.
-type Lost = Vec<(usize, DriveId)>;
-
 impl Comparison<'_> {
     /// Holds the window against the index; returns drives on which something could not be decided.
     async fn run(&mut self) -> Result<BTreeSet<DriveId>> {
@@ -196,7 +205,10 @@ impl Comparison<'_> {
             for row in page {
                 match row {
                     Ok(row) => self.row(row),
-                    Err(error) => tracing::error!(%error, "row skipped by the comparison"),
+                    Err(error) => {
+                        self.short += 1;
+                        tracing::error!(%error, "row skipped by the comparison");
+                    }
                 }
             }
             if self.batch.ops.len() >= TOGETHER {
@@ -269,10 +281,12 @@ impl Comparison<'_> {
             let is_missing = placed::is_coded(manifest) && placement.missing & (1 << at) != 0;
             known += u64::from(is_missing);
             let is_judged = reason.is_some() && !self.failed.contains(&drive);
-            if is_settled && is_judged && !good && !is_missing {
+            let lacks = is_settled && is_judged && !good;
+            if (lacks || self.gone.dead.contains(&drive)) && !is_missing {
                 lost.push((at, drive));
             }
         }
+        self.short += u64::from(self.gone.is_short(row, &lost));
         for &drive in &placement.touched {
             self.window.explain(write, drive);
         }
@@ -331,6 +345,8 @@ impl Comparison<'_> {
         let Some(guard) = entry.row.guard.filter(|guard| self.window.holds(*guard)) else {
             return false;
         };
+        let copies = self.ctx.store.map().geometry.copies();
+        self.short += u64::from(self.gone.living(&entry.row.guard_holders) < copies);
         let mut is_weak = false;
         for drive in &entry.row.guard_holders {
             let kept = self.window.explain(guard, *drive);
@@ -430,36 +446,4 @@ impl Comparison<'_> {
         }
         Ok(undecided)
     }
-}
-
-/// Notes in a row that holders lack what they should hold, if they still are holders, and queues it
-/// under its new margin. Returns whether it did.
-async fn note_lost(ctx: &Context, row: &PlacedRow, lost: &Lost) -> Result<bool> {
-    let Some(placed) = placed::find(&*ctx.index, &row.name).await? else {
-        return Ok(false);
-    };
-    let manifest = placed.manifest().clone();
-    let edit = |placement: &mut Placement| {
-        let still = |(at, drive): &&(usize, DriveId)| placement.holders.get(*at) == Some(drive);
-        let still: Lost = lost.iter().filter(still).copied().collect();
-        if still.is_empty() {
-            return None;
-        }
-        if placed::is_coded(&manifest) {
-            let bits = still.iter().fold(0, |bits, (at, _)| bits | 1_u64 << at);
-            placement.missing |= bits;
-        } else {
-            let kept = placement.holders.len() - still.len();
-            let short = manifest.geometry.copies().saturating_sub(kept) as u64;
-            placement.missing = placement.missing.max(short);
-        }
-        let mut change = Change::default();
-        for margin in 0..=manifest.geometry.parity() as u8 {
-            change.batch.delete_heal(margin, manifest.write);
-        }
-        let margin = placed::margin(&manifest, placement);
-        change.batch.put_heal(margin, &row.name, manifest.order);
-        Some(change)
-    };
-    Ok(ctx.change(&placed, edit).await?.is_some())
 }

@@ -38,8 +38,6 @@ pub(crate) enum CompareReason {
     Routine,
     /// It came back, is new, or lost its log: until compared it may miss anything.
     NotWhole,
-    /// It is on the dead list, or out: rows that name it must be healed elsewhere.
-    Lost,
 }
 
 /// Drives to be compared, and those that were.
@@ -51,6 +49,8 @@ pub(crate) struct CompareBook {
     /// Compared since the start, and since they were last away: whatever an earlier process left
     /// there is queued for purge, or lies in the trash.
     pub(crate) swept: BTreeSet<DriveId>,
+    /// Dead or out: what they held is not all queued yet.
+    pub(crate) lost: BTreeSet<DriveId>,
 }
 
 /// What all workers share.
@@ -82,6 +82,8 @@ pub(crate) struct Context {
     /// Guards, and their holders that do not take a copy.
     pub(crate) weak_guards: Mutex<BTreeMap<WriteId, BTreeSet<DriveId>>>,
     pub(crate) compare: Nudge,
+    /// A drive is lost.
+    pub(crate) lost: Nudge,
     pub(crate) void: Nudge,
     pub(crate) health: Mutex<DriveHealthBook>,
     pub(crate) compares: Mutex<CompareBook>,
@@ -158,14 +160,13 @@ impl Context {
     /// Asks for a drive to be compared. A later reason counts, but for a routine look. A drive that
     /// was replaced while it was being asked is not waited for.
     pub(crate) fn ask_compare(&self, drive: DriveId, reason: CompareReason) {
-        if reason != CompareReason::Lost && !self.living().contains(&drive) {
+        if !self.living().contains(&drive) {
             return;
         }
         {
             let mut book = self.compares();
             match reason {
                 CompareReason::Routine => drop(book.pending.entry(drive).or_insert(reason)),
-                CompareReason::Lost => drop(book.pending.insert(drive, reason)),
                 CompareReason::NotWhole => {
                     book.pending.insert(drive, reason);
                     book.swept.remove(&drive);

@@ -32,14 +32,19 @@ async fn read(ctx: &Context, guard: WriteId, holders: &[DriveId]) -> Option<Enco
     None
 }
 
-/// The entry of a guard as it is now, if anything still waits for the guard. `None` when it is on
-/// its way out: its copies go before its entry does.
+/// Whether the guard of an entry stays: something waits for it, or may come to light that it
+/// covers. If not it is on its way out: its copies go before its entry does.
+fn stays(ctx: &Context, row: &PurgeRow) -> bool {
+    !row.waiting.is_empty() || !ctx.guards_may_go()
+}
+
+/// The entry of a guard as it is now, if the guard stays.
 ///
 /// To be asked with [`Context::purging`] held.
 pub(crate) async fn needed(ctx: &Context, entry: &PurgeEntry) -> Result<Option<PurgeRow>> {
     let row = ctx.index.get(Table::Purge, &entry.key).await?;
     let row = row.and_then(|row| PurgeRow::decode(&row.value).ok());
-    Ok(row.filter(|row| row.guard == entry.row.guard && !row.waiting.is_empty()))
+    Ok(row.filter(|row| row.guard == entry.row.guard && stays(ctx, row)))
 }
 
 /// Brings a guard back to its holders that lack it. Holders that do not take it are noted, so that
@@ -91,7 +96,7 @@ pub(crate) async fn replenish(ctx: &Context, entries: &mut [PurgeEntry]) -> Resu
     let mut batch = Batch::new();
     let mut copies: Vec<(DriveId, WriteId, EncodedRecord)> = Vec::new();
     for entry in entries {
-        let Some(guard) = entry.row.guard.filter(|_| !entry.row.waiting.is_empty()) else {
+        let Some(guard) = entry.row.guard.filter(|_| stays(ctx, &entry.row)) else {
             continue;
         };
         let weak = ctx.weak_guards().get(&guard).cloned().unwrap_or_default();

@@ -216,7 +216,7 @@ impl Watcher {
                     tracing::warn!(%drive, state, %error, "drive does not answer");
                 }
                 if state == DriveState::Out && entry.state != DriveState::Out {
-                    self.ctx.ask_compare(drive, CompareReason::Lost);
+                    self.ctx.ask_lost(drive);
                 }
                 entry.state = state;
             }
@@ -230,6 +230,9 @@ impl Watcher {
         let seen = rows::get_seen(&*self.ctx.index, back.drive).await?;
         let end = back.status.end;
         let lost = seen.is_some_and(|seen| end.log != seen.log || end.batch < seen.batch);
+        if back.was_away {
+            self.ctx.forget_lost(back.drive).await?;
+        }
         if lost || back.was_away {
             self.ctx.ask_compare(back.drive, CompareReason::NotWhole);
         }

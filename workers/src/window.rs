@@ -234,6 +234,23 @@ impl<'a> RowScan<'a> {
         }
     }
 
+    /// Goes on from a [`RowScan::cursor`]; from the beginning without one, or with a wrong one.
+    pub(crate) fn go_on(&mut self, cursor: Option<&[u8]>) {
+        let Some((tag, key)) = cursor.and_then(<[u8]>::split_first) else {
+            return;
+        };
+        if let Some(at) = self.tables.iter().position(|table| table.tag() == *tag) {
+            self.tables.drain(..at);
+            self.after = Some(Bytes::copy_from_slice(key));
+        }
+    }
+
+    /// Where it is, after the rows of the last page; `None` at an end of a table.
+    pub(crate) fn cursor(&self) -> Option<Bytes> {
+        let (table, after) = (self.tables.front()?, self.after.as_ref()?);
+        Some([&[table.tag()], &after[..]].concat().into())
+    }
+
     /// The next rows, and rows that cannot be decoded; `None` after the last.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! Leaves to others: what each does.
 //! Always: after [`Workers::stop`] returned, none of them runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::check;
 use crate::claim::Claimed;
 use crate::compare::Comparer;
+use crate::compare::lost::LostDrives;
 use crate::config::WorkersConfig;
 use crate::context::{CompareReason, Context, NextWrite, OnFatal};
 use crate::error::Result;
@@ -120,16 +121,19 @@ impl Workers {
             weak_guards: Mutex::default(),
             scrub_bell: Notify::new(),
             compare: Nudge::default(),
+            lost: Nudge::default(),
             void: Nudge::default(),
             health: Mutex::default(),
             compares: Mutex::default(),
             trash: Mutex::default(),
             failed_writes: Mutex::new(parts.merged.to_void.into_iter().collect()),
         });
+        let filling: BTreeSet<DriveId> = ctx.store.map().filling().collect();
         for drive in ctx.living() {
             let is_whole = claimed.granted.contains(&drive)
                 && !claimed.lost_logs.contains(&drive)
-                && !claimed.blank.contains(&drive);
+                && !claimed.blank.contains(&drive)
+                && !filling.contains(&drive);
             let reason = match is_whole {
                 true => CompareReason::Routine,
                 false => CompareReason::NotWhole,
@@ -137,7 +141,7 @@ impl Workers {
             ctx.ask_compare(drive, reason);
         }
         for drive in ctx.dead() {
-            ctx.ask_compare(drive, CompareReason::Lost);
+            ctx.ask_lost(drive);
         }
         ctx.count_heal_queue().await?;
         let workers = Self {
@@ -148,6 +152,7 @@ impl Workers {
         workers.task("purge", Box::pin(Purger::new(Arc::clone(&ctx)).run()));
         workers.task("heal", Box::pin(Healer::new(Arc::clone(&ctx)).run()));
         workers.task("compare", Box::pin(Comparer::new(Arc::clone(&ctx)).run()));
+        workers.task("lost", Box::pin(LostDrives::new(Arc::clone(&ctx)).run()));
         let troubles = Troubles::new(Arc::clone(&ctx), parts.trouble);
         workers.task("trouble", Box::pin(troubles.run()));
         workers.task("scrub", Box::pin(Scrubber::new(Arc::clone(&ctx)).run()));
@@ -290,7 +295,7 @@ impl Workers {
     /// for.
     pub fn map_changed(&self) {
         for drive in self.ctx.dead() {
-            self.ctx.ask_compare(drive, CompareReason::Lost);
+            self.ctx.ask_lost(drive);
         }
         let living = self.ctx.living();
         let swept = self.ctx.compares().swept.clone();

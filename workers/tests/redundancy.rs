@@ -168,3 +168,129 @@ async fn healing_that_waits_for_a_drive_has_no_measured_end() {
     assert_eq!(running.workers.heal_status().eta_seconds, Some(0));
     running.workers.stop().await;
 }
+
+/// A drive outside its group was not compared since the start: nothing waits for the tombstone, but
+/// it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_that_only_waits_for_a_comparison_gets_new_holders_too() {
+    let mut cluster = Cluster::new("2+1", 5);
+    let running = cluster.start().await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    cluster.kill(running).await;
+    let holders = &row.placement.holders;
+    let outside = |drive: &DriveId| !holders.contains(drive);
+    let away = cluster.drives.iter().map(|drive| drive.id).find(outside);
+    let away = away.unwrap();
+    cluster.drive(away).set_down(true);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    running.delete("a", true).await;
+    let entry = || async {
+        let queue = rows::purge_queue(&*running.index, None, 10).await.unwrap();
+        let mut guarded = queue.items.into_iter();
+        guarded.find(|entry| entry.row.guard.is_some()).unwrap().row
+    };
+    running
+        .until("nothing waits for it", || async {
+            entry().await.waiting.is_empty()
+        })
+        .await;
+    let (guard, lost) = (entry().await.guard.unwrap(), entry().await.guard_holders[0]);
+    cluster.drive(lost).set_down(true);
+    running
+        .until("another one holds it", || async {
+            let others = cluster.drives.iter().filter(|drive| drive.id != lost);
+            others.filter(|drive| drive.holds(guard)).count() >= 2
+        })
+        .await;
+    cluster.drive(lost).set_down(false);
+    cluster.drive(away).set_down(false);
+    running.until_quiet().await;
+    assert!(cluster.drives.iter().all(|drive| !drive.holds(guard)));
+    running.workers.stop().await;
+}
+
+/// A comparison that hangs on one drive does not keep from healing what another one held.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_drive_held_is_queued_while_a_comparison_runs() {
+    let mut cluster = Cluster::new("2+1", 5);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        compare_interval: Duration::from_millis(50),
+        ..config()
+    };
+    let running = cluster.start_with(config.clone()).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    let small = running.put("b", &body(2, 100), true).await.unwrap();
+    running.until_quiet().await;
+    let hanging = row.placement.holders[0];
+    cluster.drive(hanging).hold_lists(true);
+    let lost = row.placement.holders[1];
+    cluster.drive(lost).set_down(true);
+    running
+        .until("it is healed elsewhere", || async {
+            let row = running.row("a").await.unwrap();
+            row.placement.missing == 0 && !row.placement.holders.contains(&lost)
+        })
+        .await;
+    assert_eq!(running.get("b").await.unwrap(), body(2, 100));
+    // It is remembered that this was done: the next start does not look for it again.
+    running
+        .until("all of it was queued", || async {
+            let comparing = running.workers.heal_status().drives_comparing;
+            !comparing.contains(&lost.to_string())
+        })
+        .await;
+    cluster.drive(hanging).hold_lists(false);
+    cluster.drive(lost).set_down(false);
+    running.until_quiet().await;
+    let holds = |drive: &DriveId| cluster.drive(*drive).holds(small.manifest.write);
+    let holders = running.row("b").await.unwrap().placement.holders;
+    assert!(holders.iter().all(holds));
+    running.workers.stop().await;
+}
+
+/// A target took a shard and could not read it back: it does not keep it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_its_target_did_not_read_back_is_purged_once_the_row_is_whole() {
+    let mut cluster = Cluster::new("2+1", 5);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    let holders = row.placement.holders.clone();
+    let spare = |drive: &&std::sync::Arc<support::drive::MemoryDrive>| !holders.contains(&drive.id);
+    let write = row.manifest.write;
+    let spares: Vec<_> = cluster.drives.iter().filter(spare).collect();
+    // Both cannot be read: whichever is tried first takes the shard and does not give it back.
+    spares.iter().for_each(|drive| drive.set_unreadable(true));
+    cluster.drive(holders[1]).set_down(true);
+    running
+        .until("both were tried", || async {
+            spares.iter().all(|drive| drive.holds(write))
+        })
+        .await;
+    spares[0].set_unreadable(false);
+    running
+        .until("only one of them keeps it", || async {
+            running.workers.run_heal();
+            spares.iter().filter(|drive| drive.holds(write)).count() == 1
+        })
+        .await;
+    let row = running.row("a").await.unwrap();
+    assert_eq!(
+        (row.placement.missing, row.placement.touched),
+        (0, Vec::new())
+    );
+    assert_eq!(running.get("a").await.unwrap(), body(1, 100_000));
+    cluster.drive(holders[1]).set_down(false);
+    running.until_quiet().await;
+    running.workers.stop().await;
+}

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{FjallConfig, FjallIndex, Index};
-use holdfast_protocol::{DriveId, MapDrive, WriteId};
+use holdfast_protocol::{ClusterMap, DriveId, MapDrive, WriteId};
 use holdfast_seam::{Task, World};
 use holdfast_store::{Drives, Serving, Store, StoreConfig, Trouble, survey};
 use holdfast_workers::{
     ClaimOptions, Claimed, KeeperParts, LeaseKeeper, MergeReport, Merging, NextWrite, Readers,
-    Takeover, Workers, WorkersConfig, WorkersError, WorkersParts, claim,
+    Takeover, Workers, WorkersConfig, WorkersError, WorkersParts, change_map, claim,
 };
 use tokio::sync::{Mutex, mpsc};
 
@@ -217,13 +217,10 @@ impl Begun {
             .claimed(&claimed)
             .await
             .map_err(failed("merge with the drives"))?;
-        let next = first.or_else(|| map::replaced(&store.map(), &parts.replaced));
-        if let Some(next) = next {
-            let write = ids.next();
-            map::commit(&store, &*parts.index, write, next)
-                .await
-                .map_err(failed("change the map"))?;
-        }
+        let next = |map: &ClusterMap| first.or_else(|| map::replaced(map, &parts.replaced));
+        change_map(&store, &*parts.index, &next_write, next)
+            .await
+            .map_err(failed("change the map"))?;
         if let Some(lease) = &lease {
             lease.map_changed(&store.map());
         }
@@ -346,10 +343,11 @@ impl Core {
                 tracing::debug!(%drive, %error, "late drive did not grant the generation");
             }
         }
-        if let Some(next) = map::replaced(&self.store.map(), changes) {
-            map::commit(&self.store, &*self.index, self.ids.next(), next)
-                .await
-                .map_err(failed("change the map"))?;
+        let (write, next) = (next_write(&self.ids), |map: &ClusterMap| {
+            map::replaced(map, changes)
+        });
+        let changed = change_map(&self.store, &*self.index, &write, next).await;
+        if changed.map_err(failed("change the map"))? {
             changes.iter().for_each(|(lost, _)| drives.detach(*lost));
             if let Some(lease) = &self.lease {
                 lease.map_changed(&self.store.map());

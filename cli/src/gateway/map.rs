@@ -1,29 +1,15 @@
 //! Making and changing the cluster map.
 //!
-//! Owns: the first map, putting a new drive into the place of a lost one, making a map durable.
+//! Owns: the first map, putting a new drive into the place of a lost one.
 //! Leaves to others: when ([`crate::server`], [`super::registry`]); computing groups
-//! (`store::placement`).
-//! Always: a replaced drive's place in every group goes to its successor, so that nothing else
-//! moves; a map is durable on a system quorum before the index has it.
+//! (`store::placement`); making a map durable (`workers::map`).
+//! Always: a replaced drive's place in every group goes to its successor, which is not whole yet,
+//! so that nothing else moves.
 
-use holdfast_index::{Batch, Index, IndexError, Locks, Row, Table, keys};
-use holdfast_protocol::{ClusterMap, DriveId, DriveUse, MapDrive, MapVersion, Record, WriteId};
+use holdfast_protocol::{ClusterMap, DriveId, DriveUse, MapDrive, MapVersion};
 use holdfast_store::placement::{PlacementError, compute_map};
-use holdfast_store::{Store, StoreError};
-use holdfast_workers::claim::{MAP_KIND, MAP_NAME};
 
 use crate::data_dir::Stamp;
-
-/// Why a map could not be made durable.
-#[derive(Debug, thiserror::Error)]
-pub enum MapError {
-    /// The index.
-    #[error("index")]
-    Index(#[from] IndexError),
-    /// The drives.
-    #[error("drives")]
-    Store(#[from] StoreError),
-}
 
 /// The map of a new cluster.
 ///
@@ -35,6 +21,7 @@ pub fn first(stamp: &Stamp) -> Result<ClusterMap, PlacementError> {
         node: slot.node,
         weight: 1,
         usage: DriveUse::Active,
+        is_whole: true,
     });
     compute_map(
         stamp.cluster,
@@ -59,6 +46,7 @@ pub fn replaced(map: &ClusterMap, changes: &[(DriveId, MapDrive)]) -> Option<Clu
         let new = next.drives.len() as u16;
         next.drives.push(MapDrive {
             weight,
+            is_whole: false,
             ..successor.clone()
         });
         for index in next.groups.iter_mut().flatten() {
@@ -69,42 +57,6 @@ pub fn replaced(map: &ClusterMap, changes: &[(DriveId, MapDrive)]) -> Option<Clu
     }
     next.version = MapVersion::new(map.version.get() + 1);
     (next.drives != map.drives).then_some(next)
-}
-
-/// Makes `map` durable and uses it.
-///
-/// # Errors
-/// What drives and index say; the map is in use on the drives or not, and the next start finds out.
-pub async fn commit(
-    store: &Store,
-    index: &dyn Index,
-    write: WriteId,
-    map: ClusterMap,
-) -> Result<(), MapError> {
-    let mut txn = index.begin(Locks::none()).await?;
-    let (order, value) = (txn.take_order(), map.encode());
-    let version = map.version;
-    store.set_map(map);
-    let record = Record::System {
-        write,
-        order,
-        kind: MAP_KIND.to_owned(),
-        name: MAP_NAME.to_owned(),
-        value: value.clone(),
-    };
-    let sealed = store.seal_system(&record).await?;
-    let mut batch = Batch::new();
-    batch.put(
-        Table::System,
-        keys::system(MAP_KIND, MAP_NAME),
-        Row::new(order, value),
-    );
-    for (drive, position) in sealed.seen {
-        batch.seen(drive, position);
-    }
-    txn.commit(batch).await?;
-    tracing::info!(map_version = %version, "cluster map in use");
-    Ok(())
 }
 
 #[cfg(test)]
@@ -119,6 +71,7 @@ mod tests {
             node: NodeId::new(1),
             weight: 1,
             usage,
+            is_whole: true,
         }
     }
 
@@ -131,6 +84,8 @@ mod tests {
         let next = replaced(&map, &changes).unwrap();
         assert_eq!(next.version, MapVersion::new(2));
         assert_eq!(next.drive(DriveId::new(3)).unwrap().usage, DriveUse::Dead);
+        let filling: Vec<DriveId> = next.filling().collect();
+        assert_eq!(filling, [DriveId::new(7)], "it holds nothing yet");
         for (before, after) in map.groups.iter().zip(&next.groups) {
             for (&old, &new) in before.iter().zip(after) {
                 let (old, new) = (

@@ -108,6 +108,7 @@ pub fn map_drive(slot: &Slot) -> MapDrive {
         node: slot.node,
         weight: 1,
         usage: DriveUse::Active,
+        is_whole: true,
     }
 }
 

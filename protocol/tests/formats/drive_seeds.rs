@@ -118,6 +118,7 @@ fn map() -> ClusterMap {
                 node: NodeId::new(1),
                 weight: 3,
                 usage,
+                is_whole: id != 2,
             })
             .collect(),
         groups: vec![vec![0, 1]; GROUP_COUNT],

@@ -12,6 +12,7 @@ fn drives(count: u64, per_node: u64) -> Vec<MapDrive> {
             node: NodeId::new(n / per_node),
             weight: 100,
             usage: DriveUse::Active,
+            is_whole: true,
         })
         .collect()
 }

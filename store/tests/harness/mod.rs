@@ -230,6 +230,7 @@ fn map_drives(ids: &[DriveId]) -> Vec<MapDrive> {
             node: node(id),
             weight: 1,
             usage,
+            is_whole: true,
         })
         .collect()
 }

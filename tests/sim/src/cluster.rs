@@ -206,6 +206,7 @@ impl Cluster {
             node: self.nodes[node].id,
             weight: 1,
             usage: DriveUse::Active,
+            is_whole: true,
         }
     }
 

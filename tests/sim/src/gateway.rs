@@ -14,13 +14,13 @@ use holdfast_gateway::metrics::abandoned_uploads;
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{Index, MemoryIndex};
 use holdfast_protocol::rpc::handshake::{Expected, Identity, Service as RpcService};
-use holdfast_protocol::{ClaimantId, DriveId, GatewayId, MapDrive, NodeId, WriteId};
+use holdfast_protocol::{ClaimantId, ClusterMap, DriveId, GatewayId, MapDrive, NodeId, WriteId};
 use holdfast_seam::rpc::{ClientConfig, ClientLimits, RemoteNode, RpcClient};
 use holdfast_seam::{NodeClient, RpcMetrics, World};
 use holdfast_store::{Drives, Store, StoreConfig, StoreMetrics, Trouble, survey};
 use holdfast_workers::{
     ClaimOptions, Claimed, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
-    WorkersMetrics, WorkersParts, claim,
+    WorkersMetrics, WorkersParts, change_map, claim,
 };
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ use crate::exec::{Exec, ProcessId};
 use crate::index::SimIndex;
 use crate::net::Host;
 use crate::plan::Plan;
-use map::{commit_map, first_map, replaced};
+use map::{first_map, replaced};
 
 const GATEWAY: GatewayId = GatewayId::new(1);
 /// How a rebuild says that it is done.
@@ -294,10 +294,9 @@ async fn run(parts: Parts, told: Shared) -> Result<Running, String> {
         parts.index.flush().await.map_err(said("flush"))?;
         return Err(REBUILT.to_owned());
     }
-    let next = first.or_else(|| replaced(&store.map(), &parts.replaced));
-    if let Some(next) = next {
-        commit_map(&store, &parts.index, ids.next(), next).await?;
-    }
+    let next = |map: &ClusterMap| first.or_else(|| replaced(map, &parts.replaced));
+    let changed = change_map(&store, &parts.index, &next_write, next).await;
+    changed.map_err(said("change the map"))?;
     for (_, successor) in &parts.replaced {
         claimed.granted.remove(&successor.id);
     }
@@ -432,8 +431,11 @@ impl Running {
         survey::claim(drives, drive, deadline, generation, claimant, false)
             .await
             .map_err(said("claim the new drive"))?;
-        if let Some(next) = replaced(&self.store.map(), changes) {
-            commit_map(&self.store, &self.index, self.ids.next(), next).await?;
+        let ids = Arc::clone(&self.ids);
+        let next_write: NextWrite = Arc::new(move || -> WriteId { ids.next() });
+        let next = |map: &ClusterMap| replaced(map, changes);
+        let changed = change_map(&self.store, &self.index, &next_write, next).await;
+        if changed.map_err(said("change the map"))? {
             changes.iter().for_each(|(lost, _)| drives.detach(*lost));
             self.workers.map_changed();
         }

@@ -5,7 +5,7 @@
 //! Always: the backlog is 0 only when the queue is empty and no drive that may miss something waits
 //! to be compared.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ impl Context {
         let rows = self.heal_book().rows;
         self.metrics.heal_backlog.set(rows + comparing as i64);
         let book = self.compares();
-        let drives = book.pending.len() + book.running.len();
+        let drives = book.pending.len() + book.running.len() + book.lost.len();
         self.metrics.drives_comparing.set(drives as i64);
     }
 
@@ -121,8 +121,12 @@ impl Context {
             .chain(&book.running)
             .filter(|(_, reason)| **reason != CompareReason::Routine)
             .map(|(drive, _)| *drive)
+            .chain(book.lost.iter().copied())
             .collect();
         drop(book);
+        let filling = self.store.map().filling().collect::<BTreeSet<_>>();
+        let filling = filling.iter().filter(|drive| !not_whole.contains(drive));
+        let filling = filling.count() as u64;
         let health = self.health();
         let records = |drive| {
             let status = health
@@ -131,7 +135,12 @@ impl Context {
                 .and_then(|entry| entry.status.as_ref());
             status.map_or(1, |status| status.records.max(1))
         };
-        not_whole.iter().map(records).sum()
+        not_whole.iter().map(records).sum::<u64>() + filling
+    }
+
+    /// Whether anything waits to be healed.
+    pub(crate) fn heals(&self) -> bool {
+        self.heal_book().rows > 0
     }
 
     pub(crate) fn heal_active(&self, change: i64) {
@@ -238,7 +247,8 @@ impl Context {
             let book = self.compares();
             let not_whole = book.pending.iter().chain(&book.running);
             let not_whole = not_whole.filter(|(_, reason)| **reason != CompareReason::Routine);
-            not_whole.map(|(drive, _)| drive.to_string()).collect()
+            let not_whole = not_whole.map(|(drive, _)| drive).chain(&book.lost);
+            not_whole.map(ToString::to_string).collect()
         };
         let book = self.heal_book();
         let recent = book

@@ -154,12 +154,15 @@ impl Work<'_> {
     /// out while it is still where it was, and that it was made here.
     fn take_in(&self, placement: &mut Placement, dead: &BTreeSet<DriveId>) -> Vec<DriveId> {
         let (wanted, before) = (&self.placed.row.placement.holders, placement.missing);
+        let named: Vec<DriveId> = placement.drives().collect();
         let mut leave = Vec::new();
         placement.missing = 0;
         for (shard, holder) in placement.holders.iter_mut().enumerate() {
             let bit = 1 << shard;
             let (old, new) = (self.found.holders.get(shard), wanted.get(shard));
-            let is_good = self.health.get(shard) == Some(&Health::Good);
+            // A target that the row names no longer was told to drop what it got.
+            let is_good = self.health.get(shard) == Some(&Health::Good)
+                && new.is_none_or(|new| named.contains(new));
             let is_noted = before & bit != 0;
             let is_missing = match (old, new) {
                 (Some(old), Some(&new)) if new != *old && is_good => {
@@ -201,6 +204,11 @@ impl Work<'_> {
             bits = placement.missing;
             let holders = placement.holders.clone();
             placement.touched.retain(|drive| !holders.contains(drive));
+            if bits == 0 {
+                // Nobody needs what a target kept that did not read back.
+                change.leave.append(&mut placement.touched);
+                change.leave.retain(|drive| !dead.contains(drive));
+            }
             change.leave.retain(|drive| !holders.contains(drive));
             let margin = placed::margin(&manifest, placement);
             if bits != 0 && *placement == before && keys::heal(margin, write) == *self.entry {

@@ -148,6 +148,9 @@ impl Healer {
         self.deferred.retain(|_, deferred| deferred.until > now);
         self.ctx.heal_book().waiting = self.deferred.len() as u64;
         self.ctx.count_heal_queue().await?;
+        if !self.ctx.heals() && self.ctx.store.map().filling().next().is_some() {
+            self.ctx.compare.ring();
+        }
         Ok(())
     }
 

@@ -121,9 +121,13 @@ async fn settle(
     let write = placed.manifest().write;
     let manifest = placed.manifest().clone();
     let old = placed.row.placement.holders.clone();
+    let dead = ctx.dead();
     let mut left = 0;
     let edit = |placement: &mut Placement| {
         let (mut change, before) = (Change::default(), placement.clone());
+        // A target that the row names no longer was told to drop what it got.
+        let is_named = |drive: &DriveId| before.drives().any(|named| named == *drive);
+        let made: Vec<DriveId> = made.iter().copied().filter(is_named).collect();
         let is_kept = |drive: &DriveId| {
             let at = old.iter().position(|holder| holder == drive);
             at.is_none_or(|at| matches!(health[at], Health::Good | Health::Away))
@@ -137,7 +141,7 @@ async fn settle(
         placement
             .holders
             .retain(|drive| is_kept(drive) || made.contains(drive));
-        for &drive in made {
+        for &drive in &made {
             if !placement.holders.contains(&drive) {
                 placement.holders.push(drive);
             }
@@ -155,6 +159,11 @@ async fn settle(
         placement.touched.sort_unstable();
         placement.touched.dedup();
         left = placement.missing;
+        if left == 0 {
+            // Nobody needs these copies any more.
+            change.leave.append(&mut placement.touched);
+            change.leave.retain(|drive| !dead.contains(drive));
+        }
         let margin = placed::margin(&manifest, placement);
         if left != 0 && *placement == before && keys::heal(margin, write) == *entry {
             return None;

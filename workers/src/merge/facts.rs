@@ -342,7 +342,7 @@ impl Records {
             return found.is_known;
         }
         let Some((geometry, drives, _)) = coded(found.fact.as_ref()) else {
-            return found.copies.len() + self.absent.len() >= self.geometry.copies();
+            return found.copies.len() + self.unseen(found) >= self.geometry.copies();
         };
         let is_gone = |drive| self.absent.contains(drive) || self.dead.contains(drive);
         let mut shards: BTreeSet<usize> = drives
@@ -361,6 +361,12 @@ impl Records {
             shards.insert(shard.into());
         }
         shards.len() >= geometry.write_quorum()
+    }
+
+    /// Drives that were not asked, or are not whole, and of which no copy was found.
+    fn unseen(&self, found: &Found) -> usize {
+        let is_seen = |drive: &DriveId| found.copies.iter().any(|copy| copy.drive == *drive);
+        self.absent.iter().filter(|drive| !is_seen(drive)).count()
     }
 
     /// Whether a record of which nothing at all was found may have been acknowledged.

@@ -17,6 +17,7 @@ use holdfast_protocol::{
 };
 use holdfast_seam::NodeClient;
 
+mod faults;
 mod lease;
 
 /// A sealed shard.
@@ -52,6 +53,8 @@ struct State {
     is_unreadable: bool,
     /// Reads of blocks take so long.
     slow: std::time::Duration,
+    /// Inventories are not answered.
+    lists_nothing: bool,
     /// Seals to be refused.
     seals_to_fail: u32,
     purge_calls: u64,
@@ -87,19 +90,6 @@ impl MemoryDrive {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn set_down(&self, is_down: bool) {
-        self.state().is_down = is_down;
-    }
-    /// Its medium cannot be read, or can again.
-    pub fn set_unreadable(&self, is_unreadable: bool) {
-        self.state().is_unreadable = is_unreadable;
-    }
-    pub fn set_slow(&self, slow: std::time::Duration) {
-        self.state().slow = slow;
-    }
-    pub fn fail_seals(&self, count: u32) {
-        self.state().seals_to_fail = count;
-    }
     /// Loses everything, its log too.
     pub fn empty(&self) {
         let mut state = self.state();
@@ -490,6 +480,9 @@ impl MemoryDrive {
 impl NodeClient for MemoryDrive {
     async fn call(&self, call: DriveCall) -> Result<DriveReply, DriveError> {
         let slow = self.state().slow;
+        if matches!(call.request, DriveRequest::Inventory { .. }) {
+            self.listing().await;
+        }
         if matches!(call.request, DriveRequest::Read { .. }) && !slow.is_zero() {
             tokio::time::sleep(slow).await;
         }

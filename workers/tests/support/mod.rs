@@ -4,6 +4,7 @@
 
 pub mod drive;
 pub mod multipart;
+pub mod replace;
 pub mod unmerged;
 
 use std::sync::Arc;
@@ -107,6 +108,7 @@ impl Cluster {
             node: NodeId::new(1),
             weight: 1,
             usage: DriveUse::Active,
+            is_whole: true,
         });
         let version = MapVersion::new(version);
         compute_map(CLUSTER, version, self.geometry, drives.collect()).unwrap()

@@ -1,16 +1,11 @@
 //! The cluster map of a simulated gateway.
 //!
-//! Owns: the first map, putting a new drive into the place of a lost one, making a map durable; as
-//! the product's start does it.
+//! Owns: the first map, putting a new drive into the place of a lost one; as the product's start
+//! does it.
 //! Leaves to others: when ([`super`]).
 
-use holdfast_index::{Batch, Index, Locks, Row, Table, keys};
-use holdfast_protocol::{
-    ClusterMap, DriveId, DriveUse, Geometry, MapDrive, MapVersion, Record, WriteId,
-};
-use holdfast_store::Store;
+use holdfast_protocol::{ClusterMap, DriveId, DriveUse, Geometry, MapDrive, MapVersion};
 use holdfast_store::placement::compute_map;
-use holdfast_workers::claim::{MAP_KIND, MAP_NAME};
 
 use super::{Parts, said};
 use crate::cluster::CLUSTER;
@@ -34,7 +29,10 @@ pub(super) fn replaced(map: &ClusterMap, changes: &[(DriveId, MapDrive)]) -> Opt
         }
         next.drives[old].usage = DriveUse::Dead;
         let new = next.drives.len() as u16;
-        next.drives.push(successor.clone());
+        next.drives.push(MapDrive {
+            is_whole: false,
+            ..successor.clone()
+        });
         for index in next.groups.iter_mut().flatten() {
             if usize::from(*index) == old {
                 *index = new;
@@ -43,32 +41,4 @@ pub(super) fn replaced(map: &ClusterMap, changes: &[(DriveId, MapDrive)]) -> Opt
     }
     next.version = MapVersion::new(map.version.get() + 1);
     (next.drives != map.drives).then_some(next)
-}
-
-pub(super) async fn commit_map(
-    store: &Store,
-    index: &dyn Index,
-    write: WriteId,
-    map: ClusterMap,
-) -> Result<(), String> {
-    let begun = index.begin(Locks::none()).await;
-    let mut txn = begun.map_err(said("change the map"))?;
-    let (order, value) = (txn.take_order(), map.encode());
-    store.set_map(map);
-    let record = Record::System {
-        write,
-        order,
-        kind: MAP_KIND.to_owned(),
-        name: MAP_NAME.to_owned(),
-        value: value.clone(),
-    };
-    let sealed = store.seal_system(&record).await;
-    let sealed = sealed.map_err(said("change the map"))?;
-    let mut batch = Batch::new();
-    let at = keys::system(MAP_KIND, MAP_NAME);
-    batch.put(Table::System, at, Row::new(order, value));
-    for (drive, position) in sealed.seen {
-        batch.seen(drive, position);
-    }
-    txn.commit(batch).await.map_err(said("change the map"))
 }
