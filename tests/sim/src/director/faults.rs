@@ -45,27 +45,7 @@ impl Director {
                 drop(cluster);
                 self.later(fault.lasts / 2, Ending::StartNode(node));
             }
-            FaultKind::Corrupt => {
-                let count = match fault.draw % 3 {
-                    0 => 1 + fault.draw / 3 % 200,
-                    1 => 1 + fault.draw / 3 % 30,
-                    _ => 1 + fault.draw / 3 % 4,
-                };
-                let id = self.cluster().nodes[node].drives[place].id;
-                self.cluster().corrupt(id, count);
-                // And again, so that what is written meanwhile is hit as well.
-                let bursts = match fault.draw / 1000 % 3 {
-                    0 => 0,
-                    1 => 5,
-                    _ => 40,
-                };
-                for burst in 1..=bursts {
-                    self.later(fault.lasts * burst / bursts, Ending::Rot(id, count));
-                }
-                if (fault.draw / 7).is_multiple_of(2) {
-                    self.later(fault.lasts / 10, Ending::RestartNode(node));
-                }
-            }
+            FaultKind::Corrupt => self.rot(fault, node, place),
             FaultKind::Full => {
                 let disk = self.cluster().nodes[node].drives[place].disk.clone();
                 disk.set_capacity(disk.used() + fault.draw % 1_000_000);
@@ -85,6 +65,29 @@ impl Director {
             FaultKind::IndexLost | FaultKind::IndexOld => self.lose_index(fault).await?,
         }
         Ok(())
+    }
+
+    /// Bits flip, once or again and again.
+    fn rot(&mut self, fault: Fault, node: usize, place: usize) {
+        let count = match fault.draw % 3 {
+            0 => 1 + fault.draw / 3 % 200,
+            1 => 1 + fault.draw / 3 % 30,
+            _ => 1 + fault.draw / 3 % 4,
+        };
+        let id = self.cluster().nodes[node].drives[place].id;
+        self.cluster().corrupt(id, count);
+        // And again, so that what is written meanwhile is hit as well.
+        let bursts = match fault.draw / 1000 % 3 {
+            0 => 0,
+            1 => 5,
+            _ => 40,
+        };
+        for burst in 1..=bursts {
+            self.later(fault.lasts * burst / bursts, Ending::Rot(id, count));
+        }
+        if (fault.draw / 7).is_multiple_of(2) {
+            self.later(fault.lasts / 10, Ending::RestartNode(node));
+        }
     }
 
     pub(super) fn stop_gateway(&mut self, rest: Duration) {
@@ -161,8 +164,8 @@ impl Director {
 
     /// The index is gone, or an old copy is put into its place.
     async fn lose_index(&mut self, fault: Fault) -> Done<()> {
-        // A rebuild does not count a new drive as absent before it is whole: see the open violations
-        // in docs/reliability.md.
+        // A rebuild does not count a new drive as absent before it is whole: an open violation, see
+        // docs/reliability.md.
         let is_sudden = fault.kind == FaultKind::IndexLost && fault.draw.is_multiple_of(2);
         if !is_sudden || self.has_lost {
             self.calm().await?;
