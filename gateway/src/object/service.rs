@@ -21,7 +21,7 @@ use holdfast_protocol::{
 use holdfast_store::placement::group_of;
 use holdfast_store::{Sealed, Store, StoreError, row_name};
 use holdfast_workers::{LeaseGuard, Readers};
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
@@ -77,6 +77,8 @@ pub struct Service {
     pub(super) ids: Arc<WriteIds>,
     pub(super) notices: Arc<dyn Notices>,
     lease: LeaseGuard,
+    /// Whether a rebuild left anything in doubt; only a start changes that.
+    pub(super) doubts: Arc<OnceCell<bool>>,
 }
 
 impl std::fmt::Debug for Service {
@@ -117,6 +119,7 @@ impl Service {
             ids,
             notices,
             lease: LeaseGuard::unlimited(),
+            doubts: Arc::default(),
         }
     }
 
@@ -165,8 +168,11 @@ impl Service {
 
     /// The bucket, as last committed.
     pub(super) async fn live_bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError> {
-        let bucket = rows::get_bucket(&*self.index, name.as_str()).await?;
-        bucket.ok_or_else(|| GatewayError::NoSuchBucket {
+        if let Some(bucket) = rows::get_bucket(&*self.index, name.as_str()).await? {
+            return Ok(bucket);
+        }
+        self.sure_of_bucket().await?;
+        Err(GatewayError::NoSuchBucket {
             bucket: name.to_string(),
         })
     }

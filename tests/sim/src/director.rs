@@ -18,7 +18,7 @@ use holdfast_protocol::IndexId;
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::exec::Exec;
-use crate::gateway::{Gateway, IN_DOUBT, Progress, REBUILT, Running, Start};
+use crate::gateway::{Gateway, Progress, REBUILT, Running, Start};
 use crate::load::{Load, bucket};
 use crate::net::Host;
 use crate::plan::{FaultKind, Plan};
@@ -29,8 +29,6 @@ const TICK: Duration = Duration::from_millis(5);
 const HEAL_MAX: Duration = Duration::from_secs(40 * 60);
 /// How long a gateway may take to serve, once nothing is broken any more.
 const START_MAX: Duration = Duration::from_secs(10 * 60);
-/// How long an operator looks at a drive that obeys another index.
-const STRAY_MAX: Duration = Duration::from_secs(60);
 /// Pause of a process manager before it starts a gateway again.
 const RESTART: Duration = Duration::from_millis(200);
 
@@ -88,8 +86,6 @@ pub struct Director {
     indexes: u128,
     /// Bytes were destroyed, and the cluster was not seen whole since.
     has_lost: bool,
-    /// When a stray drive last made the operator restart the gateway.
-    restarted: u64,
 }
 
 impl Director {
@@ -117,7 +113,6 @@ impl Director {
             taking: None,
             indexes: 1,
             has_lost: false,
-            restarted: 0,
         }
     }
 
@@ -218,8 +213,7 @@ impl Director {
                 self.kill_gateway();
                 if self.start == Start::Rebuild && why == REBUILT {
                     self.start = Start::Normal;
-                } else if self.start == Start::Rebuild || why.starts_with(IN_DOUBT) {
-                    self.start = Start::Rebuild;
+                } else if self.start == Start::Rebuild {
                     self.memory = Some(self.new_index());
                 }
                 self.later(RESTART, Ending::StartGateway);
