@@ -82,6 +82,9 @@ pub enum CliError {
     /// The process must end because going on would not be safe.
     #[error("stopped: {0}")]
     Fatal(String),
+    /// The process has ended in order and is to be started again.
+    #[error("to be started again")]
+    Again,
     /// The cluster works, but not with full redundancy.
     #[error("{0}")]
     Degraded(String),
@@ -152,6 +155,7 @@ impl CliError {
             | Self::Index { .. }
             | Self::Failed { .. }
             | Self::Fatal(_)
+            | Self::Again
             | Self::Answer { .. }
             | Self::Output(_) => ExitCode::from(1),
             Self::Config(_) | Self::Usage(_) => ExitCode::from(2),

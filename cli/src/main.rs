@@ -27,6 +27,10 @@ fn main() -> ExitCode {
     let cli = args::Cli::parse();
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error::CliError::Again) => {
+            eprintln!("holdfast: cannot start again: {}", process::start_again());
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("holdfast: {}", error::chain(&error));
             error.exit_code()

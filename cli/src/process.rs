@@ -1,11 +1,14 @@
 //! Signals and threads.
 //!
-//! Owns: SIGTERM and SIGINT, the size of the pools.
+//! Owns: SIGTERM and SIGINT, the size of the pools, starting the program anew.
 //! Leaves to others: what is done on a signal.
 //! Always: the second signal ends the process at once.
 
 use std::future::Future;
-use std::process::exit;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, exit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,23 +18,27 @@ use crate::error::CliError;
 use crate::gateway::state::State;
 
 /// Why a process ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Ended {
     /// It was told to.
     Stopped,
     /// Going on would not be safe.
     Failed(String),
+    /// The drives are to be claimed anew, unless it is told to stop meanwhile.
+    Again(Arc<AtomicBool>),
 }
 
 impl Ended {
     /// The result of the process.
     ///
     /// # Errors
-    /// `Fatal`.
+    /// `Fatal`, `Again`.
     pub fn result(self) -> Result<(), CliError> {
         match self {
             Self::Stopped => Ok(()),
             Self::Failed(why) => Err(CliError::Fatal(why)),
+            Self::Again(stopped) if stopped.load(Ordering::SeqCst) => Ok(()),
+            Self::Again(_) => Err(CliError::Again),
         }
     }
 }
@@ -84,9 +91,21 @@ impl Signals {
         let ended = tokio::select! {
             () = self.next() => Ended::Stopped,
             why = state.failed() => Ended::Failed(why),
+            why = state.starts_again() => {
+                tracing::warn!(why, "ending in order, to start again and claim the drives anew");
+                Ended::Again(Arc::default())
+            }
         };
         tracing::info!("stopping");
+        let again = match &ended {
+            Ended::Again(stopped) => Some(Arc::clone(stopped)),
+            _ => None,
+        };
         tokio::spawn(async move {
+            if let Some(stopped) = again {
+                self.next().await;
+                stopped.store(true, Ordering::SeqCst);
+            }
             self.next().await;
             eprintln!("holdfast: second signal: ended at once");
             exit(1);
@@ -109,4 +128,12 @@ pub fn worker_threads(config: &ProcessConfig) -> usize {
         0 => available_parallelism().map_or(2, std::num::NonZero::get),
         count => count,
     }
+}
+
+/// Starts this program anew in the same process, with the same arguments. Returns only if that
+/// fails.
+pub fn start_again() -> std::io::Error {
+    // Also when the file was replaced meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command.args(std::env::args_os().skip(1)).exec()
 }

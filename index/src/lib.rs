@@ -10,6 +10,7 @@ mod apply;
 mod batch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod doubt;
 mod error;
 mod fjall;
 pub mod keys;

@@ -70,6 +70,7 @@ impl NodeClient for Node {
                 free_bytes: 0,
                 records: 0,
                 syncs: thread_cpu().as_nanos() as u64,
+                told: Order::ZERO,
             }),
             _ => DriveReply::Done,
         })

@@ -102,9 +102,15 @@ impl Bench {
             let all = inventory_all(&self.drive).await;
             for writes in all.chunks(10_000) {
                 let writes = writes.to_vec();
-                ask(&self.drive, DriveRequest::Purge { writes })
-                    .await
-                    .unwrap();
+                ask(
+                    &self.drive,
+                    DriveRequest::Purge {
+                        order: holdfast_protocol::Order::ZERO,
+                        writes,
+                    },
+                )
+                .await
+                .unwrap();
             }
         });
     }

@@ -241,3 +241,31 @@ fn seals_and_leaves_of_one_batch_count_in_their_order() {
         assert!(holds(&drive, &shard).await);
     });
 }
+
+/// The claim asks for it: an index whose mark is behind is an old copy.
+#[test]
+fn the_highest_order_that_a_drive_was_told_survives_crashes_and_claims() {
+    world::run(async {
+        let (rig, drive) = Rig::new(config()).await;
+        let (gone, moved) = (shard(1, 0), shard(2, 0));
+        put(&drive, &gone).await.unwrap();
+        put(&drive, &moved).await.unwrap();
+        assert_eq!(drive.status().told, Order::ZERO, "writers tell nothing");
+        let purge = |sequence| DriveRequest::Purge {
+            order: order(sequence),
+            writes: vec![gone.write],
+        };
+        ask(&drive, purge(10)).await.unwrap();
+        ask(&drive, purge(9)).await.unwrap();
+        assert_eq!(drive.status().told, order(10));
+        leave(&drive, &moved, 11).await;
+        bring(&drive, &moved, 12).await.unwrap();
+        assert_eq!(drive.status().told, order(12));
+        let drive = rig.crash(drive).await;
+        assert_eq!(drive.status().told, order(12));
+        claim(&drive, 1, 1).await.unwrap();
+        drive.close().await;
+        let drive = rig.open().await.unwrap();
+        assert_eq!(drive.status().told, order(12), "from the checkpoint");
+    });
+}

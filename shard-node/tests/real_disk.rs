@@ -65,6 +65,7 @@ async fn what_was_sealed_is_there_after_close_and_after_a_crash() {
         drive.audit().unwrap();
     }
     let purge = DriveRequest::Purge {
+        order: Order::ZERO,
         writes: vec![write_id(1), write_id(2), write_id(3)],
     };
     ask(&drive, purge).await.unwrap();
@@ -189,7 +190,15 @@ async fn a_reader_never_sees_pages_that_were_reused() {
                 let reads = (0..4).map(|_| read_all(&drive, &shard));
                 let purge = async {
                     let writes = vec![write];
-                    ask(&drive, DriveRequest::Purge { writes }).await.unwrap();
+                    ask(
+                        &drive,
+                        DriveRequest::Purge {
+                            order: Order::ZERO,
+                            writes,
+                        },
+                    )
+                    .await
+                    .unwrap();
                 };
                 let (reads, ()) = futures::join!(futures::future::join_all(reads), purge);
                 for read in reads {

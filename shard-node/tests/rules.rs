@@ -130,7 +130,13 @@ fn a_generation_is_granted_once_and_fences_older_ones() {
         }
         assert_eq!(drive.call(other).await, Ok(DriveReply::Claimed));
         let current = IndexId::new(77);
-        let purge = call(4, DriveRequest::Purge { writes: vec![] });
+        let purge = call(
+            4,
+            DriveRequest::Purge {
+                order: Order::ZERO,
+                writes: vec![],
+            },
+        );
         assert_eq!(
             drive.call(purge).await,
             Err(DriveError::OtherIndex { current })

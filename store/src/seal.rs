@@ -201,12 +201,19 @@ impl Store {
         self.tell(drive, request).await
     }
 
-    /// Durably drops writes on a drive.
+    /// Durably drops writes on a drive; `order` is the highest of the changes that retired them,
+    /// and below the settled mark.
     ///
     /// # Errors
     /// What the drive says.
-    pub async fn purge(&self, drive: DriveId, writes: Vec<WriteId>) -> Result<(), DriveError> {
-        self.tell(drive, DriveRequest::Purge { writes }).await
+    pub async fn purge(
+        &self,
+        drive: DriveId,
+        order: Order,
+        writes: Vec<WriteId>,
+    ) -> Result<(), DriveError> {
+        self.tell(drive, DriveRequest::Purge { order, writes })
+            .await
     }
 
     /// Durably drops, on a drive, writes that live elsewhere, unless they have returned.

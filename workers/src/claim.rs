@@ -4,7 +4,11 @@
 //! Leaves to others: the merge ([`crate::merge`]), leases (gateway), making a first map (cli).
 //! Always: nothing is read of the drives before the generation is granted by a system quorum of
 //! them. The index starts a generation before the drives are asked for it, so drives never know a
-//! higher one than the index they obey; if they do, the index is an old copy.
+//! higher one than the index they obey; if they do, the index is an old copy. Nor are they told of
+//! a change (a purge, a move) before its order is settled: an old copy within one generation, too,
+//! is known for what it is.
+
+mod number;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,9 +32,6 @@ pub const MAP_KIND: &str = "map";
 /// Name of the system record that is the cluster map.
 pub const MAP_NAME: &str = "cluster";
 const ATTEMPTS_MAX: usize = 5;
-/// An old copy takes a generation with a new upper half, and so remembers through crashes, until
-/// its merge has ended, that everything is to be merged.
-const EPOCH_BITS: u32 = 16;
 
 /// How to claim.
 #[derive(Clone, Debug)]
@@ -79,8 +80,8 @@ pub struct Claimed {
     pub merge_from: Order,
     /// Who claimed.
     pub claimant: ClaimantId,
-    /// The index is an old copy, or new beside drives that are not: it is to be rebuilt from the
-    /// drives.
+    /// The index is an old copy, or new beside drives that are not, or drives are back that can
+    /// tell what a rebuild left in doubt: it is to be rebuilt from the drives.
     pub is_old_copy: bool,
 }
 
@@ -112,11 +113,12 @@ pub async fn claim(
             Some(claimant) => claimant,
             None => ClaimantId::new(world.rng.u128()),
         },
+        strays: Generation::default(),
     };
     let views = claim.ask_holders(&*world.clock).await?;
     let own = options.lease.as_ref().map_or(0, |lease| lease.own(&views));
     let (generation, granted) = claim.take().await?;
-    let is_newer = epoch(generation) > epoch(settled.generation);
+    let is_newer = number::epoch(generation) > number::epoch(settled.generation);
     let is_old_copy = is_newer && !planted("old-copy-served");
     if claim.map.is_none() || is_old_copy {
         claim.ask_for_map(&granted).await;
@@ -164,18 +166,6 @@ async fn known_map(index: &dyn Index) -> Result<Option<ClusterMap>> {
     .transpose()
 }
 
-fn epoch(generation: Generation) -> u32 {
-    generation.get() >> EPOCH_BITS
-}
-
-/// One more than the highest known; in a new epoch when the drives know more than the index does.
-fn next_generation(ours: Generation, highest: Generation) -> Generation {
-    match highest > ours {
-        true => Generation::new((epoch(highest) + 1) << EPOCH_BITS),
-        false => Generation::new(ours.get() + 1),
-    }
-}
-
 type Granted = BTreeMap<DriveId, DriveStatus>;
 
 struct Claim<'a> {
@@ -185,6 +175,8 @@ struct Claim<'a> {
     cluster: Option<ClusterId>,
     map: Option<ClusterMap>,
     claimant: ClaimantId,
+    /// The highest generation of drives that obey an index that was given up.
+    strays: Generation,
 }
 
 impl Claim<'_> {
@@ -202,8 +194,8 @@ impl Claim<'_> {
     async fn take(&mut self) -> Result<(Generation, Granted)> {
         for _ in 0..ATTEMPTS_MAX {
             let statuses = self.statuses().await?;
-            let highest = statuses.values().map(|status| status.generation).max();
-            let next = next_generation(self.index.generation(), highest.unwrap_or_default());
+            let map = self.map.as_ref();
+            let next = number::next(self.index, map, &statuses, self.strays).await?;
             self.index.start_generation(next).await?;
             self.drives.serve(self.serving(next));
             match self.ask(next, statuses).await? {
@@ -245,7 +237,7 @@ impl Claim<'_> {
     /// Drives that obey another index were absent when this one was rebuilt, if a quorum obeys this
     /// one: they count as absent until the watcher takes them over and they were compared.
     /// Otherwise it is this index that is the wrong one.
-    fn leave_strays(&self, found: &mut Granted) -> Result<()> {
+    fn leave_strays(&mut self, found: &mut Granted) -> Result<()> {
         let ours = self.index.id();
         let obeying = found
             .values()
@@ -272,7 +264,9 @@ impl Claim<'_> {
                 %drive, index = %other,
                 "drive missed the rebuild, it is compared later"
             );
-            found.remove(&drive);
+            let status = found.remove(&drive);
+            let generation = status.map(|status| status.generation);
+            self.strays = self.strays.max(generation.unwrap_or_default());
         }
         Ok(())
     }

@@ -423,6 +423,9 @@ impl Comparison<'_> {
     /// Decides about writes that the index does not know.
     async fn unexplained(&mut self) -> Result<BTreeSet<DriveId>> {
         let mut undecided = BTreeSet::new();
+        if self.ctx.awaits_drives() {
+            return Ok(undecided);
+        }
         for (drive, entry) in self.window.unexplained() {
             if self.ctx.is_being_swept(entry.write) {
                 continue;

@@ -22,6 +22,7 @@ use crate::metrics::WorkersMetrics;
 use crate::nudge::{Nudge, Stop};
 use crate::pace::Pacer;
 use crate::readers::Readers;
+use crate::reclaim::Reclaim;
 use crate::scrub::ScrubBook;
 use crate::trash::Trash;
 use crate::watch::DriveHealthBook;
@@ -30,6 +31,9 @@ use crate::watch::DriveHealthBook;
 pub type NextWrite = Arc<dyn Fn() -> WriteId + Send + Sync>;
 /// Told, with the reason, when the process must end because its index can no longer be written.
 pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+/// Told, with the reason, when the process must end in order and start again, so that the drives
+/// are claimed anew.
+pub type OnReclaim = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Why a drive is to be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub(crate) struct Context {
     pub(crate) metrics: WorkersMetrics,
     pub(crate) next_write: NextWrite,
     pub(crate) on_fatal: OnFatal,
+    pub(crate) on_reclaim: OnReclaim,
+    pub(crate) reclaim: Mutex<Reclaim>,
     pub(crate) stop: Stop,
     pub(crate) purge: Nudge,
     /// The purger is to look at its whole queue again.
@@ -191,9 +197,12 @@ impl Context {
     }
 
     /// Whether nothing that an earlier process or a failed write left can come back: every living
-    /// drive was compared since the start, and since it was last away, and no failed write waits
-    /// for its void.
+    /// drive was compared since the start, and since it was last away, no failed write waits for its
+    /// void, and no drive is awaited that could tell what a rebuild left in doubt.
     pub(crate) fn guards_may_go(&self) -> bool {
+        if self.awaits_drives() {
+            return false;
+        }
         let living = self.living();
         // At one moment: a write that moves from one of these to the next is in one of them.
         let (compares, failed, trash) = (self.compares(), self.failed_writes(), self.trash());

@@ -24,6 +24,7 @@ mod pace;
 mod placed;
 mod purge;
 pub mod readers;
+mod reclaim;
 mod scrub;
 mod sweep;
 mod systems;
@@ -34,7 +35,7 @@ pub mod workers;
 
 pub use claim::{ClaimOptions, Claimed, claim};
 pub use config::WorkersConfig;
-pub use context::{NextWrite, OnFatal};
+pub use context::{NextWrite, OnFatal, OnReclaim};
 pub use error::{Result, WorkersError};
 pub use lease::keeper::{KeeperParts, LeaseKeeper};
 pub use lease::takeover::Takeover;

@@ -5,6 +5,8 @@
 //! Always: a placement changes only under the locks that the row's other writers hold, and only
 //! while the row still is of the same write; order and manifest never change here.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use holdfast_index::rows::VersionPlace;
 use holdfast_index::{Batch, IndexError, Locks, Mode, Read, Row, Table, keys, rows};
@@ -16,6 +18,9 @@ use holdfast_protocol::{
 
 use crate::context::Context;
 use crate::error::Result;
+
+/// How often it is asked whether an order is settled.
+const SETTLE_PAUSE: Duration = Duration::from_millis(5);
 
 /// A row with a placement.
 #[derive(Clone, Debug)]
@@ -223,8 +228,24 @@ impl Context {
                 placed.order,
             );
             self.commit(txn, batch).await?;
+        } else {
+            drop(txn);
         }
+        self.settle_past(order).await?;
         Ok(Some(order))
+    }
+
+    /// Waits until an order that was given is settled: before that no drive may be told of it, or a
+    /// claim would take this index for an old copy of itself.
+    async fn settle_past(&self, order: Order) -> Result<()> {
+        while self.index.settled().await? <= order {
+            self.index.flush().await?;
+            if self.index.settled().await? > order {
+                break;
+            }
+            self.clock().sleep(SETTLE_PAUSE).await;
+        }
+        Ok(())
     }
 
     /// Changes the placement of a row under its locks. `edit` returns `None` when there is nothing

@@ -3,7 +3,7 @@
 //! Owns: the purge queue: waiting for readers, asking drives, noting who has answered, forgetting
 //! guards.
 //! Leaves to others: what is retired (gateway, healer, sweep).
-//! Always: a row leaves the queue only when every drive it waits for has acknowledged durably or is
+//! Always: no drive is told of an order that is not settled; a row leaves the queue only when every drive it waits for has acknowledged durably or is
 //! on the dead list; the first write of a row goes after its others; a guard is forgotten after
 //! that, oldest first, and only while nothing that it covers can still be found on a drive.
 
@@ -34,6 +34,13 @@ const OTHERS_DONE_MAX: usize = 10_000;
 /// How soon a row is tried again that waits for a reader.
 const READER_RETRY: Duration = Duration::from_secs(1);
 
+/// Below all others.
+const FIRST_WRITE: WriteId = WriteId {
+    gateway: GatewayId::new(0),
+    gateway_epoch: 0,
+    counter: 0,
+};
+
 /// The worker.
 pub(crate) struct Purger {
     ctx: Arc<Context>,
@@ -54,13 +61,20 @@ pub(crate) struct Purger {
 #[derive(Debug, Default)]
 struct Wanted {
     gone: Vec<WriteId>,
+    /// The highest order that retired one of those.
+    order: Order,
     moved: Vec<MovedWrite>,
 }
 
 impl Wanted {
+    fn add_gone(&mut self, order: Order, writes: &[WriteId]) {
+        self.gone.extend(writes);
+        self.order = self.order.max(order);
+    }
+
     fn add(&mut self, entry: &PurgeEntry, writes: &[WriteId]) {
         match entry.row.kind {
-            PurgeKind::Gone => self.gone.extend(writes),
+            PurgeKind::Gone => self.add_gone(entry.order, writes),
             PurgeKind::Moved => self.moved.extend(writes.iter().map(|&write| MovedWrite {
                 write,
                 order: entry.order,
@@ -72,7 +86,7 @@ impl Wanted {
 /// What a pass left behind.
 #[derive(Debug, Default)]
 struct Pass {
-    /// A row waits for a reader.
+    /// A row waits for a reader, or until its order is settled.
     reader_waits: bool,
     /// An unguarded row is not done.
     unguarded_waits: bool,
@@ -144,19 +158,15 @@ impl Purger {
         if is_full {
             (self.cursor, self.older_waits, self.rows_behind) = (None, false, 0);
         }
-        // Rows of orders below the mark are all there: the cursor need not look back.
-        let settled = self.ctx.index.settled().await?;
+        // Rows of orders below the mark are all there: the cursor need not look back. No other is
+        // worked: a claim takes an index for an old copy whose mark is behind what drives were told.
+        let settled = self.settle().await?;
         let readers = &self.ctx.readers;
         let is_open = |&(_, ticket): &(Order, Ticket)| readers.blocks(ticket, &[]);
         if !self.committed.as_ref().is_some_and(is_open) {
             self.committed = Some((settled, readers.ticket()));
         }
-        let first_write = WriteId {
-            gateway: GatewayId::new(0),
-            gateway_epoch: 0,
-            counter: 0,
-        };
-        let end = keys::purge(settled, first_write);
+        let end = keys::purge(settled, FIRST_WRITE);
         let (mut after, mut rows_ahead) = (self.cursor.clone(), 0);
         let mut all = Pass {
             unguarded_waits: self.older_waits,
@@ -168,7 +178,11 @@ impl Purger {
             let Some(last) = page.items.last().map(|entry| entry.key.clone()) else {
                 break;
             };
-            let (items, more) = (page.items, page.more);
+            let (mut items, more) = (page.items, page.more);
+            let open = items.split_off(items.partition_point(|entry| entry.key < end));
+            // They are settled in a moment.
+            all.reader_waits |= !open.is_empty();
+            rows_ahead += open.len() as i64;
             let left = self.work(items, &mut all).await?;
             if last < end {
                 self.cursor = Some(last.clone());
@@ -187,6 +201,22 @@ impl Purger {
             .purge_backlog
             .set(self.rows_behind + rows_ahead);
         Ok(all)
+    }
+
+    /// The settled mark; behind all rows, if it can be.
+    async fn settle(&self) -> Result<Order> {
+        let index = &*self.ctx.index;
+        let settled = index.settled().await?;
+        let end = keys::purge(settled, FIRST_WRITE);
+        if rows::purge_queue(index, Some(&end), 1)
+            .await?
+            .items
+            .is_empty()
+        {
+            return Ok(settled);
+        }
+        index.flush().await?;
+        Ok(index.settled().await?)
     }
 
     /// Does what can be done for these rows; returns how many stay in the queue.
@@ -340,7 +370,8 @@ impl Purger {
             if is_done && !older_waits {
                 may_go.push(at);
                 for &drive in &entry.row.guard_holders {
-                    wanted.entry(drive).or_default().gone.push(guard);
+                    let wanted = wanted.entry(drive).or_default();
+                    wanted.add_gone(entry.order, &[guard]);
                 }
             }
         }
@@ -379,7 +410,7 @@ impl Purger {
         let (store, writes_max) = (&self.ctx.store, self.ctx.config.purge_call_writes);
         let purged = &self.ctx.metrics.purged_writes;
         for chunk in wanted.gone.chunks(writes_max) {
-            store.purge(drive, chunk.to_vec()).await?;
+            store.purge(drive, wanted.order, chunk.to_vec()).await?;
             purged.inc_by(chunk.len() as u64);
         }
         for chunk in wanted.moved.chunks(writes_max) {

@@ -144,6 +144,7 @@ impl Watcher {
         for drive in returned {
             self.returned(drive).await?;
         }
+        self.ctx.judge_claim();
         Ok(())
     }
 
@@ -158,10 +159,7 @@ impl Watcher {
             // A rebuild that was given up had claimed it while this gateway did not see it.
             if let Some(index) = status.index.filter(|index| *index != serving.index) {
                 let (theirs, ours) = (status.generation, serving.generation);
-                tracing::warn!(
-                    %drive, %index, %theirs, %ours,
-                    "drive obeys an index that was given up: restart the gateway to take it back"
-                );
+                tracing::warn!(%drive, %index, %theirs, %ours, "drive obeys an index that was given up");
             }
             return;
         }

@@ -24,7 +24,7 @@ use crate::claim::Claimed;
 use crate::compare::Comparer;
 use crate::compare::lost::LostDrives;
 use crate::config::WorkersConfig;
-use crate::context::{CompareReason, Context, NextWrite, OnFatal};
+use crate::context::{CompareReason, Context, NextWrite, OnFatal, OnReclaim};
 use crate::error::Result;
 use crate::heal::{self, Healer, Troubles};
 use crate::inspect;
@@ -57,6 +57,8 @@ pub struct WorkersParts {
     pub trouble: mpsc::Receiver<Trouble>,
     /// Told when the process must end.
     pub on_fatal: OnFatal,
+    /// Told when the process must start again.
+    pub on_reclaim: OnReclaim,
     /// Their numbers.
     pub metrics: WorkersMetrics,
     /// When they do what.
@@ -108,6 +110,8 @@ impl Workers {
             metrics: parts.metrics,
             next_write,
             on_fatal: parts.on_fatal,
+            on_reclaim: parts.on_reclaim,
+            reclaim: Mutex::default(),
             stop: Stop::default(),
             purge: Nudge::default(),
             purge_all: AtomicBool::new(false),
@@ -143,6 +147,7 @@ impl Workers {
         for drive in ctx.dead() {
             ctx.ask_lost(drive);
         }
+        ctx.read_doubts().await?;
         ctx.count_heal_queue().await?;
         let workers = Self {
             ctx: Arc::clone(&ctx),

@@ -1,7 +1,9 @@
-//! What a rebuild of the index may conclude from what drives do not hold.
+//! What a rebuild of the index may conclude from what drives do not hold, and how an index that is
+//! not the right one is found out.
 //!
 //! Goal: nothing that was acknowledged is called lost, or swept, because a drive that was not whole
-//! was asked for it.
+//! was asked for it; nothing deleted comes back with an old copy; drives that obey an index that was
+//! given up are taken back.
 //! Method: as in `cluster.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
@@ -9,9 +11,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_index::MemoryIndex;
-use holdfast_protocol::{DriveId, IndexId};
+use holdfast_protocol::rpc::{DriveCall, DriveReply, DriveRequest};
+use holdfast_protocol::{ClaimantId, DriveId, Generation, IndexId, MapVersion};
+use holdfast_seam::NodeClient;
 use holdfast_workers::{ClaimOptions, WorkersError};
 use support::{Cluster, body};
 
@@ -76,4 +81,93 @@ async fn a_replaced_drive_counts_as_absent_until_it_holds_what_its_predecessor_h
         assert!(row.unwrap().is_some());
         cluster.drive(away).set_down(false);
     }
+}
+
+/// Within one generation nothing but what drives were told tells an old copy from a crash.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_the_generation_that_is_served_brings_nothing_back() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    for (number, key) in ["kept", "deleted", "replaced"].into_iter().enumerate() {
+        let body = body(number as u8, 500 + 90_000 * number);
+        running.put(key, &body, true).await.unwrap();
+    }
+    running.until_quiet().await;
+    let old = running.index.snapshot();
+    running.delete("deleted", true).await;
+    running.put("replaced", &body(7, 300), true).await.unwrap();
+    running.put("new", &body(8, 300), true).await.unwrap();
+    running.until_quiet().await;
+    let generation = running.claimed.generation;
+    cluster.kill(running).await;
+    let current = std::mem::replace(&mut cluster.index, Arc::new(old));
+    let running = cluster.start().await;
+    assert!(running.claimed.is_old_copy, "{:?}", running.claimed);
+    assert!(running.claimed.generation > generation);
+    assert!(running.row("deleted").await.is_none(), "it stays deleted");
+    assert_eq!(running.get("kept").await.unwrap(), body(0, 500));
+    assert_eq!(running.get("replaced").await.unwrap(), body(7, 300));
+    assert_eq!(running.get("new").await.unwrap(), body(8, 300));
+    running.until_quiet().await;
+    // The next start knows that it is no old copy, whatever was purged and healed.
+    let row = running.put("healed", &body(9, 90_000), true).await.unwrap();
+    running.until_quiet().await;
+    let lost = row.placement.holders[0];
+    cluster.drive(lost).rot(row.manifest.write);
+    assert_eq!(running.get("healed").await.unwrap(), body(9, 90_000));
+    running.delete("new", true).await;
+    running.until_quiet().await;
+    cluster.kill(running).await;
+    let running = cluster.start().await;
+    assert!(!running.claimed.is_old_copy, "{:?}", running.claimed);
+    running.until_quiet().await;
+    running.workers.stop().await;
+    drop(current);
+}
+
+/// A rebuild was given up after it had claimed a drive that the gateway did not see.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_obeys_an_index_that_was_given_up_is_taken_back() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&asked);
+    cluster.on_reclaim = Arc::new(move |_| told.store(true, Ordering::SeqCst));
+    let running = cluster.start().await;
+    running.put("a", &body(1, 90_000), true).await.unwrap();
+    running.until_quiet().await;
+    let stray = Arc::clone(&cluster.drives[1]);
+    let taken = Generation::new(running.claimed.generation.get() + 1);
+    let call = DriveCall {
+        drive: stray.id,
+        index: IndexId::new(99),
+        generation: taken,
+        map_version: MapVersion::new(1),
+        deadline_ms: 1000,
+        request: DriveRequest::Claim {
+            generation: taken,
+            claimant: ClaimantId::new(99),
+            takeover: true,
+        },
+    };
+    assert_eq!(stray.call(call).await, Ok(DriveReply::Claimed));
+    running
+        .until("it asks to be started again", || async {
+            asked.load(Ordering::SeqCst)
+        })
+        .await;
+    cluster.kill(running).await;
+    let running = cluster.start().await;
+    assert!(running.claimed.generation > taken);
+    assert!(
+        !running.claimed.is_old_copy,
+        "the index is as good as before"
+    );
+    running
+        .until("the drive obeys", || async {
+            stray.generation() == running.claimed.generation
+        })
+        .await;
+    running.until_quiet().await;
+    assert_eq!(running.get("a").await.unwrap(), body(1, 90_000));
+    running.workers.stop().await;
 }

@@ -261,7 +261,7 @@ impl Core {
         } = begun;
         let (index, state) = (parts.index, parts.state);
         let readers = Arc::new(Readers::default());
-        let on_fatal = state.clone();
+        let (on_fatal, on_reclaim) = (state.clone(), state.clone());
         let workers = Workers::start(WorkersParts {
             store: store.clone(),
             index: Arc::clone(&index) as Arc<dyn Index>,
@@ -271,6 +271,7 @@ impl Core {
             next_write,
             trouble: troubles,
             on_fatal: Arc::new(move |why| on_fatal.fail(why)),
+            on_reclaim: Arc::new(move |why| on_reclaim.again(why)),
             metrics: parts.metrics.workers.clone(),
             config: WorkersConfig {
                 drive_deadline: parts.config.drive_deadline,

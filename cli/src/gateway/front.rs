@@ -206,7 +206,7 @@ impl Open {
         ended: Ended,
         then: impl Future<Output = Result<(), CliError>>,
     ) -> Result<(), CliError> {
-        if ended != Ended::Stopped {
+        if matches!(ended, Ended::Failed(_)) {
             // Nothing may be acknowledged any more, not even what is under way.
             return ended.result();
         }
@@ -221,6 +221,6 @@ impl Open {
         let stopped = then.await;
         self.admin.stop().await;
         tracing::info!("stopped");
-        stopped
+        stopped.and_then(|()| ended.result())
     }
 }

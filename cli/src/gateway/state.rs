@@ -16,6 +16,7 @@ use tokio::sync::watch;
 pub struct State {
     readiness: Arc<Mutex<Readiness>>,
     fatal: watch::Sender<Option<String>>,
+    again: watch::Sender<Option<String>>,
     store: Arc<OnceLock<Store>>,
     lease: Arc<OnceLock<LeaseGuard>>,
 }
@@ -27,6 +28,7 @@ impl State {
         Self {
             readiness: Arc::new(Mutex::new(readiness)),
             fatal: watch::Sender::new(None),
+            again: watch::Sender::new(None),
             store: Arc::default(),
             lease: Arc::default(),
         }
@@ -92,6 +94,20 @@ impl State {
             }
             first
         });
+    }
+    /// The process must end in order and start again.
+    pub fn again(&self, why: String) {
+        self.again.send_replace(Some(why));
+    }
+    /// Waits until the process must start again; gives the reason.
+    pub async fn starts_again(&self) -> String {
+        let mut again = self.again.subscribe();
+        let reason = again.wait_for(Option::is_some).await;
+        // The sender lives in `self`, so waiting cannot fail.
+        reason
+            .ok()
+            .and_then(|reason| reason.clone())
+            .unwrap_or_default()
     }
     /// Waits until the process must end; gives the reason.
     pub async fn failed(&self) -> String {

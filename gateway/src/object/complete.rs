@@ -59,6 +59,9 @@ impl Service {
         if let Some(completed) = &row.completed {
             return self.repeat(completed, request_digest, old.as_ref(), &done);
         }
+        if old.is_none() && done.conditions.are_any() {
+            self.sure(bucket.id, key).await?;
+        }
         let stored = self.parts(upload).await?;
         let (named, unnamed) = choose(&done.parts, stored)?;
         let checksum = whole_checksum(&row, &done, &named)?;

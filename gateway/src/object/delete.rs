@@ -44,13 +44,16 @@ impl Service {
         }
         // A write of the key that ended in 5xx before this may still be on a drive, and would be
         // found by the next merge: without a tombstone nothing says that it is deleted.
-        if old.is_none() && !self.notices.hides_writes() {
+        // What a rebuild left in doubt of it is to be covered, too.
+        let is_sure = self.sure(bucket.id, key.as_str()).await.is_ok();
+        if old.is_none() && is_sure && !self.notices.hides_writes() {
             return Ok(Deleted { existed: false });
         }
         let order = txn.take_order();
         let tombstone = self.tombstone(order, bucket.id, key.as_str(), TombstoneTarget::Null);
         let sealed = self.seal(&tombstone, bucket.id, key.as_str()).await?;
         let mut batch = Batch::new();
+        self.end_doubt(bucket.id, key.as_str(), &mut batch).await?;
         let mut retired = Retired::default();
         if let Some(old) = &old {
             let at = keys::current(bucket.id, key.as_str());

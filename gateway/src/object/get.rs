@@ -96,6 +96,9 @@ impl Service {
         key: &ObjectKey,
     ) -> Result<VersionRow, GatewayError> {
         let row = self.current(bucket, key).await?;
+        if row.is_none() {
+            self.sure(bucket, key.as_str()).await?;
+        }
         row.filter(|row| visible(row).is_some())
             .ok_or_else(|| GatewayError::NoSuchKey {
                 key: key.as_str().to_owned(),

@@ -29,6 +29,7 @@ impl Service {
             after: list.after.as_deref(),
             max_keys: list.max,
         };
+        self.sure_of_all(bucket.id, &list.prefix).await?;
         let page = listing::list_current(&*self.index, query).await?;
         Ok(ObjectPage {
             objects: page
@@ -83,6 +84,7 @@ impl Service {
             after: list.after_key.as_deref(),
             max_keys: list.max,
         };
+        self.sure_of_all(bucket.id, &list.prefix).await?;
         let page = listing::list_uploads(&*self.index, query, after_upload.transpose()?).await?;
         let uploads: Vec<UploadInfo> = page
             .entries

@@ -11,6 +11,7 @@ mod complete;
 pub mod conditions;
 mod copy;
 mod delete;
+mod doubt;
 mod get;
 mod list;
 mod part;

@@ -11,7 +11,7 @@ use holdfast_index::{Batch, Locks, Table, UsageDelta, keys, rows};
 use holdfast_protocol::row::{BucketRow, VersionRow};
 use holdfast_protocol::{
     Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, Metadata, ObjectChecksum,
-    Record, VersionName, WriteId,
+    Order, Record, VersionName, WriteId,
 };
 use holdfast_seam::planted;
 use holdfast_store::placement::group_of;
@@ -62,10 +62,13 @@ impl Service {
         key: &ObjectKey,
         conditions: &WriteConditions,
     ) -> Result<(), GatewayError> {
-        if conditions.if_match.is_none() && conditions.if_none_match.is_none() {
+        if !conditions.are_any() {
             return Ok(());
         }
         let current = self.current(bucket.id, key).await?;
+        if current.is_none() {
+            self.sure(bucket.id, key.as_str()).await?;
+        }
         check_write(conditions, key.as_str(), current.as_ref().and_then(visible))
     }
 
@@ -128,6 +131,9 @@ impl Service {
         };
         let mut txn = self.begin_in(&bucket, locks).await?;
         let old = rows::get_current(&mut *txn, bucket.id, key.as_str()).await?;
+        if old.is_none() && conditions.are_any() {
+            self.sure(bucket.id, key.as_str()).await?;
+        }
         if !planted("condition-before-lock") {
             check_write(&conditions, key.as_str(), old.as_ref().and_then(visible))?;
         }
@@ -142,7 +148,8 @@ impl Service {
             && let Some(old) = &old
         {
             for drive in old.placement.drives() {
-                let _ = self.store.purge(drive, vec![old.manifest.write]).await;
+                let writes = vec![old.manifest.write];
+                let _ = self.store.purge(drive, Order::ZERO, writes).await;
             }
         }
         let sealed = self.seal_body(&manifest, staged.body).await?;

@@ -22,7 +22,7 @@ use holdfast_seam::planted;
 use holdfast_store::placement::group_of;
 use holdfast_store::{Sealed, Store, StoreError, row_name};
 use holdfast_workers::{LeaseGuard, Readers};
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
@@ -78,6 +78,8 @@ pub struct Service {
     pub(super) ids: Arc<WriteIds>,
     pub(super) notices: Arc<dyn Notices>,
     lease: LeaseGuard,
+    /// Whether a rebuild left anything in doubt; only a start changes that.
+    pub(super) doubts: Arc<OnceCell<bool>>,
 }
 
 impl std::fmt::Debug for Service {
@@ -118,6 +120,7 @@ impl Service {
             ids,
             notices,
             lease: LeaseGuard::unlimited(),
+            doubts: Arc::default(),
         }
     }
 
@@ -166,8 +169,11 @@ impl Service {
 
     /// The bucket, as last committed.
     pub(super) async fn live_bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError> {
-        let bucket = rows::get_bucket(&*self.index, name.as_str()).await?;
-        bucket.ok_or_else(|| GatewayError::NoSuchBucket {
+        if let Some(bucket) = rows::get_bucket(&*self.index, name.as_str()).await? {
+            return Ok(bucket);
+        }
+        self.sure_of_bucket().await?;
+        Err(GatewayError::NoSuchBucket {
             bucket: name.to_string(),
         })
     }

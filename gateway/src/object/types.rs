@@ -96,6 +96,13 @@ pub struct WriteConditions {
     pub if_none_match: Option<ETagMatch>,
 }
 
+impl WriteConditions {
+    /// Whether there are any.
+    pub fn are_any(&self) -> bool {
+        self.if_match.is_some() || self.if_none_match.is_some()
+    }
+}
+
 /// Conditions of a delete.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteConditions {

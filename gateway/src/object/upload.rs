@@ -85,6 +85,9 @@ impl Service {
     ) -> Result<(WriteId, UploadRow), GatewayError> {
         let write = parse_upload(upload)?;
         let row = rows::get_upload(&*self.index, bucket, key.as_str(), write).await?;
+        if row.is_none() {
+            self.sure(bucket, key.as_str()).await?;
+        }
         Ok((write, row.ok_or_else(|| no_such_upload(upload))?))
     }
 
@@ -97,6 +100,9 @@ impl Service {
         write: WriteId,
     ) -> Result<UploadRow, GatewayError> {
         let row = rows::get_upload(txn, bucket, key, write).await?;
+        if row.is_none() {
+            self.sure(bucket, key).await?;
+        }
         row.ok_or_else(|| no_such_upload(&write.to_string()))
     }
 

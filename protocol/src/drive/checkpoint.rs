@@ -105,6 +105,8 @@ pub struct Checkpoint {
     pub purged: Vec<WriteRange>,
     /// What left the drive under that generation and lives elsewhere.
     pub moved: Vec<MovedWrite>,
+    /// The highest order of a purge, a move away or an admission, under whatever generation.
+    pub told: Order,
     /// Pages of the address space that were given out at some time.
     pub frontier: u64,
     /// What it holds.
@@ -147,6 +149,7 @@ impl Checkpoint {
         }
         out.u32(self.moved.len() as u32);
         self.moved.iter().for_each(|moved| moved.encode(&mut out));
+        self.told.encode(&mut out);
         out.u64(self.entries.len() as u64);
         for entry in &self.entries {
             encode_entry(entry, &mut out);
@@ -190,6 +193,7 @@ impl Checkpoint {
         let moved = (0..moved_count)
             .map(|_| MovedWrite::decode(input))
             .collect::<Result<_, _>>()?;
+        let told = Order::decode(input)?;
         let entries = decode_entries(input)?;
         input.end()?;
         Ok(Self {
@@ -205,6 +209,7 @@ impl Checkpoint {
             grant,
             purged,
             moved,
+            told,
             frontier,
             entries,
         })

@@ -193,7 +193,12 @@ pub enum Entry {
     /// A record is kept, and its shard; replaces what was kept of the write before.
     Seal(SealEntry),
     /// Writes are dropped, and refused until a newer generation is granted.
-    Purge(Vec<WriteId>),
+    Purge {
+        /// The highest order of the changes that retired them.
+        order: Order,
+        /// The writes.
+        writes: Vec<WriteId>,
+    },
     /// A generation is granted.
     Claim(ClaimEntry),
     /// Writes live elsewhere: what was admitted below the order is dropped, and what comes with an
@@ -242,7 +247,10 @@ impl EntryHead {
         let batch = input.u64()?;
         let entry = match kind {
             1 => Entry::Seal(decode_seal(&mut input)?),
-            2 => Entry::Purge(decode_purge(&mut input)?),
+            2 => Entry::Purge {
+                order: Order::decode(&mut input)?,
+                writes: decode_purge(&mut input)?,
+            },
             3 => Entry::Claim(ClaimEntry {
                 generation: Generation::decode(&mut input)?,
                 claimant: ClaimantId::decode(&mut input)?,
@@ -273,7 +281,7 @@ impl Entry {
         let mut out = Writer::format(ENTRY_MAGIC, VERSION, 192);
         out.u8(match self {
             Self::Seal(_) => 1,
-            Self::Purge(_) => 2,
+            Self::Purge { .. } => 2,
             Self::Claim(_) => 3,
             Self::Leave(_) => 4,
         });
@@ -284,7 +292,8 @@ impl Entry {
         out.u64(batch);
         match self {
             Self::Seal(seal) => encode_seal(seal, &mut out),
-            Self::Purge(writes) => {
+            Self::Purge { order, writes } => {
+                order.encode(&mut out);
                 out.u32(writes.len() as u32);
                 writes.iter().for_each(|write| write.encode(&mut out));
             }
@@ -313,7 +322,7 @@ impl Entry {
                     .map_or(0, |shard| 33 + shard.extents.len() * Extent::LEN);
                 55 + seal.spill.len() * Extent::LEN + shard
             }
-            Self::Purge(writes) => 4 + writes.len() * WriteId::LEN,
+            Self::Purge { writes, .. } => 16 + writes.len() * WriteId::LEN,
             Self::Claim(_) => 36,
             Self::Leave(moved) => 4 + moved.len() * MovedWrite::LEN,
         };

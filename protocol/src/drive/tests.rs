@@ -67,7 +67,10 @@ fn entries() -> Vec<Entry> {
         Entry::Seal(seal(false, false)),
         Entry::Seal(seal(true, false)),
         Entry::Seal(seal(true, true)),
-        Entry::Purge(vec![write(1), write(2)]),
+        Entry::Purge {
+            order: order(5),
+            writes: vec![write(1), write(2)],
+        },
         Entry::Claim(ClaimEntry {
             generation: Generation::new(8),
             claimant: ClaimantId::new(9),
@@ -151,6 +154,7 @@ fn checkpoint() -> Checkpoint {
             last: 4,
         }],
         moved: vec![moved(2, 43)],
+        told: order(44),
         frontier: 4096,
         entries: vec![
             entry(1, Vec::new()),
@@ -256,7 +260,11 @@ fn every_flipped_byte_is_noticed() {
 #[test]
 fn a_cut_form_is_an_error() {
     let checkpoint = checkpoint().encode();
-    let entry = Entry::Purge(vec![write(1)]).encode(LogId::new(1), 2);
+    let entry = Entry::Purge {
+        order: order(5),
+        writes: vec![write(1)],
+    };
+    let entry = entry.encode(LogId::new(1), 2);
     for len in 0..checkpoint.len() {
         assert!(Checkpoint::decode(&checkpoint[..len]).is_err());
     }

@@ -127,6 +127,8 @@ pub enum DriveRequest {
     /// Durably drop records and shards of these writes, and refuse what may still arrive of them
     /// under this generation. Unknown ones are fine. Answer: `Purged`.
     Purge {
+        /// The highest order of the changes that retired them.
+        order: Order,
         /// The writes.
         writes: Vec<WriteId>,
     },
@@ -261,6 +263,9 @@ pub struct DriveStatus {
     pub records: u64,
     /// Data syncs since it was opened.
     pub syncs: u64,
+    /// The highest order of a change that it was told of and that no record says: a purge, a move
+    /// away, an admission. All of them are below the settled mark of the index that told them.
+    pub told: Order,
 }
 
 /// What a drive answers.

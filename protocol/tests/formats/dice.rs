@@ -266,6 +266,7 @@ impl Dice {
                 with_body: self.flip(),
             },
             5 => DriveRequest::Purge {
+                order: self.order(),
                 writes: self.list(50, Self::write),
             },
             6 => DriveRequest::Inventory {
@@ -321,6 +322,7 @@ impl Dice {
             free_bytes: self.u64(),
             records: self.u64(),
             syncs: self.u64(),
+            told: self.order(),
         }
     }
     fn entry(&mut self) -> InventoryEntry {

@@ -50,7 +50,10 @@ fn entries() -> Vec<Entry> {
     vec![
         seal(None, Vec::new()),
         seal(Some(shard()), vec![extent(5)]),
-        Entry::Purge(vec![write(1), write(2)]),
+        Entry::Purge {
+            order: order(6),
+            writes: vec![write(1), write(2)],
+        },
         Entry::Claim(ClaimEntry {
             generation: Generation::new(3),
             claimant: ClaimantId::new(4),
@@ -90,6 +93,7 @@ fn checkpoint() -> Checkpoint {
             last: 4,
         }],
         moved: vec![moved()],
+        told: order(13),
         frontier: 9000,
         entries: vec![TableEntry {
             write: write(9),

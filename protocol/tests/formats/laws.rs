@@ -164,6 +164,7 @@ fn lists_and_payloads_above_their_bounds_are_not_encoded() {
         spans: vec![span; count],
     };
     let purge = |count| DriveRequest::Purge {
+        order: holdfast_protocol::Order::ZERO,
         writes: vec![write(1); count],
     };
     for (request, fits) in [

@@ -81,6 +81,7 @@ fn requests() -> Vec<DriveRequest> {
             with_body: true,
         },
         DriveRequest::Purge {
+            order: order(3),
             writes: vec![first, id],
         },
         DriveRequest::Leave {
@@ -177,6 +178,7 @@ fn replies() -> Vec<DriveReply> {
         free_bytes: 2,
         records: 3,
         syncs: 4,
+        told: order(5),
     };
     let entry = |shard, damaged| InventoryEntry {
         write: write(9),

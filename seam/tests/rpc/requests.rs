@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use holdfast_protocol::Order;
 use holdfast_protocol::rpc::wire::WRITES_MAX;
 use holdfast_protocol::rpc::{BlockSpan, DriveError, DriveReply, DriveRequest};
 use holdfast_seam::metrics::Outcome;
@@ -272,7 +273,12 @@ async fn a_header_longer_than_what_is_read_ahead_arrives() {
     let (server, _node, _events) = node_server().await;
     let client = remote(client_config(&server.addr));
     let writes = (0..WRITES_MAX as u64).map(write).collect();
-    let purged = client.call(call(DriveRequest::Purge { writes })).await;
+    let purged = client
+        .call(call(DriveRequest::Purge {
+            order: Order::ZERO,
+            writes,
+        }))
+        .await;
     assert_eq!(
         purged,
         Err(DriveError::Full),

@@ -16,8 +16,10 @@ pub(crate) fn apply_entry(state: &mut State, entry: &Entry, address: u64) {
     match entry {
         Entry::Seal(seal) => {
             state.put_row(&row(seal, address, entry.padded_len() as u32));
+            state.purged.hear(seal.admitted);
         }
-        Entry::Purge(writes) => {
+        Entry::Purge { order, writes } => {
+            state.purged.hear(*order);
             for write in writes {
                 state.drop_row(*write);
                 drop_write(state, *write);

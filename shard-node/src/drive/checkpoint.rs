@@ -10,12 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_protocol::FormatError;
-use holdfast_protocol::drive::{Checkpoint, ChunkInfo, Extent, PAGE_LEN};
-use holdfast_seam::Disk;
+use holdfast_protocol::drive::{Checkpoint, ChunkInfo, Extent, PAGE_LEN, Superblock};
+use holdfast_protocol::{FormatError, LogId, Order};
+use holdfast_seam::{Disk, World};
 
 use super::files::{Files, is_full};
 use super::log::Log;
+use super::space::Space;
 use super::state::{Shared, State};
 
 /// Names of the copies.
@@ -95,6 +96,7 @@ impl Log {
             grant: state.grant,
             purged: state.purged.to_ranges(),
             moved: state.purged.to_moved(),
+            told: state.purged.told(),
             frontier: state.space.frontier(),
             entries: state.table.after(None).collect(),
         };
@@ -153,4 +155,29 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Checkpoint, Option<For
         }
     }
     newest.ok_or(problem)
+}
+
+/// The checkpoint of an empty drive. Page 0 is never given out; two chunks are set aside.
+pub(crate) fn first(world: &World, superblock: Superblock) -> Checkpoint {
+    let pages = superblock.chunk_len / PAGE_LEN;
+    let mut space = Space::new(superblock.arena_len / PAGE_LEN, 1);
+    let mut chunk = || space.take_one(pages, u64::MAX).map_or(0, |e| e.page);
+    let (page, next_chunk) = (chunk(), chunk());
+    Checkpoint {
+        cluster: superblock.cluster,
+        drive: superblock.drive,
+        sequence: 1,
+        log: LogId::new(world.rng.u64()),
+        next_batch: 1,
+        used: 0,
+        last_batch: 0,
+        next_chunk,
+        chunks: vec![ChunkInfo { page, number: 1 }],
+        grant: None,
+        purged: Vec::new(),
+        moved: Vec::new(),
+        told: Order::ZERO,
+        frontier: space.frontier(),
+        entries: Vec::new(),
+    }
 }

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast_protocol::drive::superblock::LEN_MAX;
-use holdfast_protocol::drive::{Checkpoint, ChunkInfo, ClaimEntry, PAGE_LEN, Superblock};
+use holdfast_protocol::drive::{ClaimEntry, PAGE_LEN, Superblock};
 use holdfast_protocol::rpc::{DriveCall, DriveError, DriveReply, DriveRequest, DriveStatus};
 use holdfast_protocol::{ClaimantId, ClusterId, DriveId, Generation, LogId};
 use holdfast_seam::spawn::blocking;
@@ -177,7 +177,9 @@ impl Drive {
                     shard: kept.shard,
                 })
             }
-            DriveRequest::Purge { writes } => self.purge(Dropped::Gone(writes), caller).await,
+            DriveRequest::Purge { order, writes } => {
+                self.purge(Dropped::Gone(order, writes), caller).await
+            }
             DriveRequest::Leave { moved } => self.purge(Dropped::Moved(moved), caller).await,
             DriveRequest::Inventory {
                 after,
@@ -216,6 +218,7 @@ impl Drive {
             free_bytes,
             records: state.table.len(),
             syncs: shared.files.syncs(),
+            told: state.purged.told(),
         }
     }
 
@@ -334,7 +337,7 @@ fn format(world: &World, dir: &Path, superblock: Superblock) -> Result<(), NodeE
         });
     }
     let _lock = take_lock(world, dir)?;
-    let bytes = first_checkpoint(world, superblock).encode();
+    let bytes = checkpoint::first(world, superblock).encode();
     for name in checkpoint::NAMES {
         Files::replace(disk, dir, name, &bytes).map_err(failed("write a checkpoint", dir))?;
     }
@@ -344,30 +347,6 @@ fn format(world: &World, dir: &Path, superblock: Superblock) -> Result<(), NodeE
         disk.sync_dir(parent).map_err(failed("sync", parent))?;
     }
     Ok(())
-}
-
-/// The checkpoint of an empty drive. Page 0 is never given out; two chunks are set aside.
-fn first_checkpoint(world: &World, superblock: Superblock) -> Checkpoint {
-    let pages = superblock.chunk_len / PAGE_LEN;
-    let mut space = space::Space::new(superblock.arena_len / PAGE_LEN, 1);
-    let mut chunk = || space.take_one(pages, u64::MAX).map_or(0, |e| e.page);
-    let (page, next_chunk) = (chunk(), chunk());
-    Checkpoint {
-        cluster: superblock.cluster,
-        drive: superblock.drive,
-        sequence: 1,
-        log: LogId::new(world.rng.u64()),
-        next_batch: 1,
-        used: 0,
-        last_batch: 0,
-        next_chunk,
-        chunks: vec![ChunkInfo { page, number: 1 }],
-        grant: None,
-        purged: Vec::new(),
-        moved: Vec::new(),
-        frontier: space.frontier(),
-        entries: Vec::new(),
-    }
 }
 
 fn take_lock(world: &World, dir: &Path) -> Result<Arc<dyn DiskFile>, NodeError> {

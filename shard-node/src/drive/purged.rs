@@ -1,7 +1,8 @@
 //! Which writes are refused under the generation that is obeyed.
 //!
-//! Owns: a set of write ids that are gone, as ranges of counters; and of those that moved away, the
-//! order with which each left last.
+//! Owns: a set of write ids that are gone, as ranges of counters; of those that moved away, the
+//! order with which each left last; and the highest order of which the drive was told by other
+//! means than a record.
 //! Leaves to others: when it is emptied (a newer generation is granted).
 //! Always: ranges of one gateway's epoch are disjoint and do not touch; the order of a moved write
 //! never falls; a write that is gone is not noted as moved.
@@ -16,6 +17,8 @@ use holdfast_protocol::{GatewayId, MovedWrite, Order, WriteId};
 pub(crate) struct Purged {
     gone: BTreeMap<(GatewayId, u32), BTreeMap<u64, u64>>,
     moved: BTreeMap<WriteId, Order>,
+    /// The highest order heard of; a newer generation does not change it.
+    told: Order,
 }
 
 impl Purged {
@@ -43,8 +46,19 @@ impl Purged {
         ranges.insert(first, last);
     }
 
+    /// Notes the order of a purge, of a move away or of an admission.
+    pub(crate) fn hear(&mut self, order: Order) {
+        self.told = self.told.max(order);
+    }
+
+    /// The highest of these.
+    pub(crate) fn told(&self) -> Order {
+        self.told
+    }
+
     /// Adds a write that lives elsewhere.
     pub(crate) fn leave(&mut self, moved: MovedWrite) {
+        self.hear(moved.order);
         if !self.is_gone(moved.write) {
             let order = self.moved.entry(moved.write).or_default();
             *order = moved.order.max(*order);
@@ -64,7 +78,7 @@ impl Purged {
             .is_some_and(|(_, last)| *last >= write.counter)
     }
 
-    /// Forgets all.
+    /// Forgets what was refused.
     pub(crate) fn clear(&mut self) {
         self.gone.clear();
         self.moved.clear();
@@ -94,8 +108,11 @@ impl Purged {
     }
 
     /// The inverse of [`Purged::to_ranges`] and [`Purged::to_moved`].
-    pub(crate) fn from_parts(ranges: &[WriteRange], moved: &[MovedWrite]) -> Self {
-        let mut purged = Self::default();
+    pub(crate) fn from_parts(ranges: &[WriteRange], moved: &[MovedWrite], told: Order) -> Self {
+        let mut purged = Self {
+            told,
+            ..Self::default()
+        };
         for range in ranges {
             purged
                 .gone
@@ -130,7 +147,7 @@ mod tests {
     }
 
     fn copy(purged: &Purged) -> Purged {
-        Purged::from_parts(&purged.to_ranges(), &purged.to_moved())
+        Purged::from_parts(&purged.to_ranges(), &purged.to_moved(), purged.told())
     }
 
     #[test]
@@ -176,5 +193,9 @@ mod tests {
         });
         assert!(purged.refuses(write(1), order(9)));
         assert!(purged.to_moved().is_empty());
+        purged.hear(order(6));
+        purged.clear();
+        assert!(!purged.refuses(write(1), Order::ZERO));
+        assert_eq!(copy(&purged).told(), order(8), "kept under all generations");
     }
 }

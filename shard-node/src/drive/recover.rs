@@ -129,7 +129,7 @@ impl<'a> Replay<'a> {
             table,
             chunks: chunks.collect(),
             grant: checkpoint.grant,
-            purged: Purged::from_parts(&checkpoint.purged, &checkpoint.moved),
+            purged: Purged::from_parts(&checkpoint.purged, &checkpoint.moved, checkpoint.told),
             tail,
             pending: None,
             batches: 0,

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use holdfast_protocol::drive::{ClaimEntry, Entry, SealEntry};
 use holdfast_protocol::rpc::{DriveError, DriveReply};
-use holdfast_protocol::{MovedWrite, WriteId};
+use holdfast_protocol::{MovedWrite, Order, WriteId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Drive;
@@ -37,8 +37,8 @@ pub(crate) struct SealJob {
 /// Writes to be dropped.
 #[derive(Clone, Debug)]
 pub(crate) enum Dropped {
-    /// For good.
-    Gone(Vec<WriteId>),
+    /// For good, by changes up to this order.
+    Gone(Order, Vec<WriteId>),
     /// From this drive.
     Moved(Vec<MovedWrite>),
 }
@@ -46,7 +46,7 @@ pub(crate) enum Dropped {
 impl Dropped {
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Gone(writes) => writes.len(),
+            Self::Gone(_, writes) => writes.len(),
             Self::Moved(moved) => moved.len(),
         }
     }
@@ -54,9 +54,12 @@ impl Dropped {
     /// In entries of at most `len` writes.
     pub(crate) fn entries(&self, len: usize) -> Vec<Entry> {
         match self {
-            Self::Gone(writes) => writes
+            Self::Gone(order, writes) => writes
                 .chunks(len)
-                .map(|part| Entry::Purge(part.to_vec()))
+                .map(|part| Entry::Purge {
+                    order: *order,
+                    writes: part.to_vec(),
+                })
                 .collect(),
             Self::Moved(moved) => moved
                 .chunks(len)
@@ -68,7 +71,7 @@ impl Dropped {
     /// Notes them.
     pub(crate) fn note(&self, purged: &mut Purged) {
         match self {
-            Self::Gone(writes) => writes.iter().for_each(|write| purged.insert(*write)),
+            Self::Gone(_, writes) => writes.iter().for_each(|write| purged.insert(*write)),
             Self::Moved(moved) => moved.iter().for_each(|moved| purged.leave(*moved)),
         }
     }

@@ -21,6 +21,8 @@ use crate::{Op, WRITES};
 mod check;
 mod moves;
 
+use moves::purge_of;
+
 const DIR: &str = "/drive";
 
 /// What is known of a write.
@@ -423,9 +425,7 @@ impl Run {
         match claim(self.drive(), next, 7).await {
             Ok(reply) => {
                 assert_eq!(reply, DriveReply::Claimed);
-                let old = self
-                    .drive()
-                    .call(call(next - 1, DriveRequest::Purge { writes: vec![] }));
+                let old = self.drive().call(call(next - 1, purge_of(vec![])));
                 assert!(matches!(old.await, Err(DriveError::OldGeneration { .. })));
                 self.granted(next);
             }
@@ -449,7 +449,7 @@ impl Run {
             }
         }
         let writes = ids.map(write_id).collect();
-        let purged = self.ask(DriveRequest::Purge { writes }).await;
+        let purged = self.ask(purge_of(writes)).await;
         self.leftovers |= purged.is_err();
         assert!(purged.is_ok() || self.faulty || self.limited);
         self.claim().await;

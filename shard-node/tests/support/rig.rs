@@ -83,7 +83,14 @@ pub async fn status(drive: &Drive) -> DriveStatus {
 
 pub async fn purge(drive: &Drive, writes: impl IntoIterator<Item = u64>) {
     let writes = writes.into_iter().map(write_id).collect();
-    let purged = ask(drive, DriveRequest::Purge { writes }).await;
+    let purged = ask(
+        drive,
+        DriveRequest::Purge {
+            order: Order::ZERO,
+            writes,
+        },
+    )
+    .await;
     assert!(
         matches!(purged, Ok(DriveReply::Purged { .. })),
         "{purged:?}"

@@ -18,7 +18,7 @@ use holdfast_protocol::{DriveId, IndexId};
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::exec::Exec;
-use crate::gateway::{Gateway, IN_DOUBT, Progress, REBUILT, Running, Start};
+use crate::gateway::{Gateway, Progress, REBUILT, Running, Start};
 use crate::load::{Load, bucket};
 use crate::net::Host;
 use crate::plan::{FaultKind, Plan};
@@ -32,8 +32,6 @@ const LOOK_TICKS: u64 = 50;
 const HEAL_MAX: Duration = Duration::from_secs(40 * 60);
 /// How long a gateway may take to serve, once nothing is broken any more.
 const START_MAX: Duration = Duration::from_secs(10 * 60);
-/// How long an operator looks at a drive that obeys another index.
-const STRAY_MAX: Duration = Duration::from_secs(60);
 /// Pause of a process manager before it starts a gateway again.
 const RESTART: Duration = Duration::from_millis(200);
 
@@ -93,8 +91,6 @@ pub struct Director {
     /// Bytes were destroyed, and the cluster was not seen whole since.
     has_lost: bool,
     ticks: u64,
-    /// When a stray drive last made the operator restart the gateway.
-    restarted: u64,
 }
 
 impl Director {
@@ -123,7 +119,6 @@ impl Director {
             indexes: 1,
             has_lost: false,
             ticks: 0,
-            restarted: 0,
         }
     }
 
@@ -234,8 +229,7 @@ impl Director {
                 self.kill_gateway();
                 if self.start == Start::Rebuild && why == REBUILT {
                     self.start = Start::Normal;
-                } else if self.start == Start::Rebuild || why.starts_with(IN_DOUBT) {
-                    self.start = Start::Rebuild;
+                } else if self.start == Start::Rebuild {
                     self.memory = Some(self.new_index());
                 }
                 self.later(RESTART, Ending::StartGateway);

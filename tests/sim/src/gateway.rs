@@ -36,8 +36,6 @@ use map::{first_map, replaced};
 const GATEWAY: GatewayId = GatewayId::new(1);
 /// How a rebuild says that it is done.
 pub const REBUILT: &str = "rebuilt";
-/// How a rebuild says that it left keys in doubt.
-pub const IN_DOUBT: &str = "in doubt";
 const STRIPE_BYTES: usize = 2 << 20;
 
 /// A gateway that serves.
@@ -285,11 +283,6 @@ async fn run(parts: Parts, told: Shared) -> Result<Running, String> {
         Start::Rebuild => merging.all(&claimed, false).await,
     };
     let merged = merged.map_err(said("merge"))?;
-    // A key in doubt shows nothing: the operator rebuilds again once the absent drives are back.
-    let is_rebuilt = parts.start == Start::Rebuild || claimed.is_old_copy;
-    if is_rebuilt && !merged.doubts.is_empty() {
-        return Err(format!("{IN_DOUBT}: {:?}", merged.doubts));
-    }
     if parts.start == Start::Rebuild {
         parts.index.flush().await.map_err(said("flush"))?;
         return Err(REBUILT.to_owned());
@@ -332,7 +325,7 @@ async fn serve(parts: Parts, begun: Begun, told: Shared) -> Result<Running, Stri
     } = begun;
     let readers = Arc::new(Readers::default());
     let fatal = fatal(&parts.exec, parts.process, told);
-    let on_fatal = Arc::clone(&fatal);
+    let (on_fatal, on_reclaim) = (Arc::clone(&fatal), Arc::clone(&fatal));
     let workers = Workers::start(WorkersParts {
         store: store.clone(),
         index: Arc::new(parts.index.clone()),
@@ -342,6 +335,7 @@ async fn serve(parts: Parts, begun: Begun, told: Shared) -> Result<Running, Stri
         next_write,
         trouble: troubles,
         on_fatal: Arc::new(move |why| on_fatal(why)),
+        on_reclaim: Arc::new(move |why| on_reclaim(why)),
         metrics: metrics(WorkersMetrics::register),
         config: workers_config(&parts.plan),
     })

@@ -153,7 +153,7 @@ pub struct Plan {
     pub arena_len: u64,
     /// Window of comparisons, in entries.
     pub compare_window: usize,
-    /// Old copies of the index may be of the generation that is served (see ADR 8).
+    /// Old copies of the index may be of the generation that is served.
     pub old_copy_of_same_generation: bool,
     /// Uploads to which nothing was added for so long are aborted; zero keeps them.
     pub upload_age: Duration,
@@ -206,7 +206,7 @@ impl Plan {
             impatient_permille: if odd(&mut dice) { 30 } else { 3 },
             arena_len: if odd(&mut dice) { 4 << 20 } else { 512 << 10 },
             compare_window: if odd(&mut dice) { 40 } else { 10_000 },
-            old_copy_of_same_generation: false,
+            old_copy_of_same_generation: same_generation(seed),
             upload_age: upload_age(seed),
             sweep_grace: Duration::from_secs(10),
             compare_interval: Duration::from_secs(120),
@@ -312,6 +312,11 @@ impl Plan {
     pub fn drives(&self) -> usize {
         self.nodes * self.drives_per_node
     }
+}
+
+/// In every second plan. Drawn for itself, too.
+fn same_generation(seed: u64) -> bool {
+    Dice::new(seed ^ 0x01d_c0b1).permille(500)
 }
 
 /// One plan in four ends what is abandoned. Drawn for itself, so that the others stay as they were.

@@ -59,7 +59,8 @@ impl Filling {
     /// Has them compared when nothing is left to heal.
     pub(super) fn ask(&self, ctx: &Context) {
         let is_due = ctx.clock().now().since(self.ended) >= self.pause(ctx);
-        if is_due && !ctx.heals() {
+        // Nor while something is in doubt: what is absent then must go on counting as absent.
+        if is_due && !ctx.heals() && !ctx.awaits_drives() {
             for drive in ctx.store.map().filling() {
                 ctx.ask_compare(drive, CompareReason::Routine);
             }
@@ -121,7 +122,7 @@ impl Gone {
     ) -> Result<()> {
         let is_whole = |drive: &&DriveId| compared.contains_key(*drive) && !failed.contains(*drive);
         let filled: BTreeSet<DriveId> = self.filling.iter().filter(is_whole).copied().collect();
-        match filled.is_empty() {
+        match filled.is_empty() || ctx.awaits_drives() {
             true => Ok(()),
             false => map::fill(ctx, &filled).await,
         }

@@ -13,8 +13,8 @@ use holdfast_index::{Index, rows};
 use holdfast_protocol::row::RowName;
 use holdfast_protocol::rpc::DriveError;
 use holdfast_protocol::{
-    BucketId, BucketRow, DriveId, DriveUse, GatewayId, Order, PartRow, PurgeKind, RecordKind,
-    TombstoneTarget, UploadRow, VersionRow, WriteId,
+    BucketId, BucketRow, ClusterMap, DriveId, DriveUse, GatewayId, Order, PartRow, PurgeKind,
+    RecordKind, TombstoneTarget, UploadRow, VersionRow, WriteId,
 };
 use holdfast_store::survey::{self, InventoryQuery, KeptRecord};
 use holdfast_store::{Store, row_name};
@@ -403,8 +403,7 @@ fn holders(copies: &[Kept]) -> Vec<DriveId> {
 ///
 /// # Errors
 /// `TooManyAbsent`.
-pub(crate) fn check_absent(store: &Store, absent: &BTreeSet<DriveId>) -> Result<()> {
-    let map = store.map();
+pub(crate) fn check_absent(map: &ClusterMap, absent: &BTreeSet<DriveId>) -> Result<()> {
     let of_group = |group: &Vec<u16>| {
         let ids = group.iter().map(|&index| map.drives[usize::from(index)].id);
         ids.filter(|id| absent.contains(id)).count()

@@ -26,6 +26,7 @@
 
 mod apply;
 mod decide;
+mod doubts;
 mod facts;
 mod gather;
 mod keys;
@@ -36,6 +37,7 @@ mod uploads;
 pub use apply::MergeReport;
 pub use decide::{Doubt, Fate, Merged, decide};
 pub use facts::{BUCKET_KIND, BodyFact, Fact, Found, Kept, Records};
+pub(crate) use gather::check_absent;
 pub use run::Merging;
 
 #[cfg(test)]

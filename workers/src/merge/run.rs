@@ -8,20 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use holdfast_index::{Batch, Index, Locks, Row, ScanLimit, Table, UsageDelta, keys};
+use holdfast_index::{Batch, Index, Locks, ScanLimit, Table, UsageDelta};
 use holdfast_protocol::WriteId;
 use holdfast_protocol::row::RowName;
 use holdfast_store::Store;
 
 use super::apply::{Applying, MergeReport, usage};
 use super::decide::{Fate, Merged, decide};
+use super::doubts;
 use super::facts::Found;
 use super::gather::{Asking, Gathered, check_absent};
 use crate::claim::Claimed;
 use crate::context::NextWrite;
 use crate::error::Result;
 use crate::placed::Placed;
-use crate::sweep::{DOUBT_KIND, Voiding};
+use crate::sweep::Voiding;
 
 /// Changes of a rebuild that are committed together, in bytes.
 const BATCH_BYTES: usize = 1 << 20;
@@ -91,7 +92,7 @@ impl Merging<'_> {
         claimed.merge_from = holdfast_protocol::Order::ZERO;
         let mut records = asking.drives(&claimed).await;
         if !force {
-            check_absent(self.store, &records.absent)?;
+            check_absent(&self.store.map(), &records.absent)?;
         }
         asking.read_all(&mut records).await;
         let merged = decide(&records);
@@ -110,10 +111,6 @@ impl Merging<'_> {
             let Some(found) = records.found.get(&write) else {
                 continue;
             };
-            if fate == Fate::Doubt {
-                let key = keys::system(DOUBT_KIND, &write.to_string());
-                batch.set(Table::System, key, Row::unordered(bytes::Bytes::new()));
-            }
             applying.show(found, fate, &mut batch).await?;
             if batch.weight() > BATCH_BYTES {
                 self.commit(std::mem::take(&mut batch)).await?;
@@ -121,6 +118,9 @@ impl Merging<'_> {
         }
         applying.retire(&mut batch);
         self.commit(batch).await?;
+        for batch in doubts::rows(&self.store.map(), &claimed, &records, &merged) {
+            self.commit(batch).await?;
+        }
         let mut report = applying.report;
         report.records = records.found.len() as u64;
         report.doubts = merged.doubts.into_iter().collect();

@@ -58,6 +58,7 @@ struct State {
     /// Seals to be refused.
     seals_to_fail: u32,
     purge_calls: u64,
+    told: Order,
     lease: Option<(ClaimantId, String, Instant)>,
     renewals: u64,
 }
@@ -225,6 +226,7 @@ impl MemoryDrive {
             admitted,
         };
         state.rows.insert(head.write, row);
+        state.told = state.told.max(admitted);
         state.log.batch += 1;
         Ok(DriveReply::Sealed {
             position: state.log,
@@ -274,6 +276,7 @@ impl MemoryDrive {
             free_bytes: 1 << 30,
             records: state.rows.len() as u64,
             syncs: state.log.batch,
+            told: state.told,
         }
     }
 
@@ -314,6 +317,9 @@ impl MemoryDrive {
     fn purge(state: &mut State, writes: impl Iterator<Item = MovedWrite>) -> DriveReply {
         state.purge_calls += 1;
         for MovedWrite { write, order } in writes {
+            if order.sequence < u64::MAX {
+                state.told = state.told.max(order);
+            }
             let kept = state.rows.get(&write);
             if kept.is_some_and(|row| row.admitted < order) {
                 state.rows.remove(&write);
@@ -444,7 +450,8 @@ impl MemoryDrive {
                 spans,
             } => Self::read(state, write, shard, &spans),
             DriveRequest::ReadRecord { write, with_body } => Self::record(state, write, with_body),
-            DriveRequest::Purge { writes } => {
+            DriveRequest::Purge { order, writes } => {
+                state.told = state.told.max(order);
                 let order = Order {
                     generation: Generation::new(u32::MAX),
                     sequence: u64::MAX,

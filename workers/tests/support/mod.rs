@@ -30,8 +30,8 @@ use holdfast_store::{
 };
 use holdfast_workers::claim::{MAP_KIND, MAP_NAME};
 use holdfast_workers::{
-    ClaimOptions, Claimed, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
-    WorkersMetrics, WorkersParts, claim,
+    ClaimOptions, Claimed, MergeReport, Merging, NextWrite, OnReclaim, Readers, Workers,
+    WorkersConfig, WorkersMetrics, WorkersParts, claim,
 };
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -47,6 +47,7 @@ pub struct Cluster {
     pub world: World,
     pub drives: Vec<Arc<MemoryDrive>>,
     pub index: Arc<MemoryIndex>,
+    pub on_reclaim: OnReclaim,
     geometry: Geometry,
     epoch: u32,
 }
@@ -85,6 +86,7 @@ impl Cluster {
             world: World::real(2),
             drives: (1..=drives).map(drive).collect(),
             index: Arc::new(MemoryIndex::new(IndexId::new(1))),
+            on_reclaim: Arc::new(|_| {}),
             geometry: Geometry::parse(geometry).unwrap(),
             epoch: 0,
         }
@@ -185,6 +187,7 @@ impl Cluster {
             next_write: Arc::clone(&next_write),
             trouble,
             on_fatal: Arc::new(|why| panic!("fatal: {why}")),
+            on_reclaim: Arc::clone(&self.on_reclaim),
             metrics: metrics.clone(),
             config,
         })

@@ -42,6 +42,7 @@ impl Cluster {
             next_write: Arc::clone(&next_write),
             trouble,
             on_fatal: Arc::new(|why| panic!("fatal: {why}")),
+            on_reclaim: Arc::clone(&self.on_reclaim),
             metrics: metrics.clone(),
             config,
         });

@@ -130,6 +130,7 @@ fn encode_status(status: &DriveStatus, parts: &mut Parts) {
         status.syncs,
     ];
     counts.iter().for_each(|count| parts.out.u64(*count));
+    status.told.encode(&mut parts.out);
 }
 
 fn encode_error(error: &DriveError, out: &mut Writer) {
@@ -271,6 +272,7 @@ fn decode_status(input: &mut Input<'_>) -> Result<DriveStatus, FormatError> {
         free_bytes: input.fields.u64()?,
         records: input.fields.u64()?,
         syncs: input.fields.u64()?,
+        told: Order::decode(&mut input.fields)?,
     })
 }
 

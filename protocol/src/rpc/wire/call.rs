@@ -91,7 +91,10 @@ fn encode_request(request: &DriveRequest, parts: &mut Parts) -> Result<(), Forma
             write.encode(&mut parts.out);
             parts.out.u8(u8::from(*with_body));
         }
-        DriveRequest::Purge { writes } => encode_writes(writes, parts)?,
+        DriveRequest::Purge { order, writes } => {
+            order.encode(&mut parts.out);
+            encode_writes(writes, parts)?;
+        }
         DriveRequest::Leave { moved } => encode_moved(moved, parts)?,
         DriveRequest::Inventory {
             after,
@@ -242,6 +245,7 @@ fn decode_request(input: &mut Input<'_>) -> Result<DriveRequest, FormatError> {
             with_body: fields.bool("with body")?,
         },
         6 => DriveRequest::Purge {
+            order: Order::decode(fields)?,
             writes: input.list("writes", WRITES_MAX, WriteId::decode)?,
         },
         7 => DriveRequest::Inventory {

@@ -17,8 +17,10 @@ impl Replay<'_> {
                 let mut row = row(seal, address, entry.padded_len() as u32);
                 row.damaged |= damaged;
                 self.table.insert(&row);
+                self.purged.hear(seal.admitted);
             }
-            Entry::Purge(writes) => {
+            Entry::Purge { order, writes } => {
+                self.purged.hear(*order);
                 for write in writes {
                     self.table.remove(*write);
                     self.purged.insert(*write);

@@ -6,9 +6,16 @@
 
 use super::*;
 
+/// Has a drive drop writes for good.
+pub(super) fn purge_of(writes: Vec<WriteId>) -> DriveRequest {
+    let order = Order::ZERO;
+    DriveRequest::Purge { order, writes }
+}
+
 impl Run {
     pub(crate) async fn purge(&mut self, writes: Vec<u64>) {
         let request = DriveRequest::Purge {
+            order: Order::ZERO,
             writes: writes.iter().map(|write| write_id(write + 1)).collect(),
         };
         let answer = self.ask(request).await;

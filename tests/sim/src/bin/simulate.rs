@@ -189,7 +189,7 @@ fn one(flags: &Flags, seed: u64) -> Report {
     if let Some(faults) = flags.faults {
         plan.faults.truncate(faults);
     }
-    plan.old_copy_of_same_generation = flags.same_generation;
+    plan.old_copy_of_same_generation |= flags.same_generation;
     let mut report = run_plan(plan.clone());
     if flags.twice {
         let again = run_plan(plan);

@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use holdfast_index::MemoryIndex;
+use holdfast_index::{MemoryIndex, doubt};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
-use super::{Director, Done, Ending, HEAL_MAX, RESTART, START_MAX, STRAY_MAX, failure};
+use super::{Director, Done, Ending, HEAL_MAX, RESTART, START_MAX, failure};
 use crate::cluster::chain;
 use crate::gateway::{Running, Start};
 
@@ -51,32 +51,9 @@ impl Director {
                 },
                 None => "no gateway serves".to_owned(),
             };
-            self.free_strays();
             if self.exec.now() > deadline {
                 return Err(failure("heal", format!("not whole in time: {last}")));
             }
-        }
-    }
-
-    /// A rebuild that was given up half way may have taken a drive under the very generation that
-    /// is served now; only the next claim gets it back (see ADR 8), so the operator restarts.
-    fn free_strays(&mut self) {
-        let Some(running) = self.load.gateway() else {
-            return;
-        };
-        let serving = running.store.drives().serving();
-        let drives = running.workers.drives();
-        let mut statuses = drives.values().filter_map(|entry| entry.status.as_ref());
-        let is_stray = statuses.any(|status| {
-            let other = status.index.is_some_and(|index| index != serving.index);
-            other && status.generation >= serving.generation
-        });
-        let is_due = self.exec.now() > self.restarted + STRAY_MAX.as_nanos() as u64;
-        if is_stray && is_due {
-            self.exec
-                .note(|| "a drive obeys an index that was given up".to_owned());
-            self.restarted = self.exec.now();
-            self.stop_gateway(RESTART);
         }
     }
 
@@ -157,6 +134,10 @@ async fn not_whole(running: &Running, is_idle: bool) -> Option<String> {
     let status = running.workers.heal_status();
     if status.backlog_objects > 0 || !status.drives_comparing.is_empty() {
         return Some(format!("{status:?}"));
+    }
+    match doubt::exists(&running.index).await {
+        Ok(false) => {}
+        doubts => return Some(format!("keys in doubt: {doubts:?}")),
     }
     let report = match running.workers.check(&|_| ()).await {
         Ok(report) => report,

@@ -1,0 +1,79 @@
+//! Keys of which nobody knows whether they exist.
+//!
+//! Owns: refusing to say that something is not there while a rebuild left that in doubt.
+//! Leaves to others: what is in doubt (`index::doubt`), deciding it (workers).
+//! Always: what a row shows is not in doubt; nothing is read besides while there are no doubts.
+
+use holdfast_index::{Batch, doubt};
+use holdfast_protocol::BucketId;
+
+use super::service::Service;
+use crate::error::GatewayError;
+
+fn in_doubt(what: &str) -> GatewayError {
+    GatewayError::Unavailable {
+        why: format!(
+            "the index was rebuilt while drives were away: whether {what} exists is known when \
+             they are back"
+        ),
+    }
+}
+
+impl Service {
+    /// Whether a rebuild left anything in doubt.
+    pub(super) async fn has_doubts(&self) -> Result<bool, GatewayError> {
+        let doubts = self.doubts.get_or_try_init(|| doubt::exists(&*self.index));
+        Ok(*doubts.await?)
+    }
+
+    /// That no row shows a key means that it does not exist.
+    ///
+    /// # Errors
+    /// `Unavailable` if it does not.
+    pub(super) async fn sure(&self, bucket: BucketId, key: &str) -> Result<(), GatewayError> {
+        if self.has_doubts().await? && doubt::of_key(&*self.index, bucket, key).await? {
+            return Err(in_doubt("this object"));
+        }
+        Ok(())
+    }
+
+    /// A listing of these keys is exact.
+    ///
+    /// # Errors
+    /// `Unavailable` if a key in doubt would be listed.
+    pub(super) async fn sure_of_all(
+        &self,
+        bucket: BucketId,
+        prefix: &str,
+    ) -> Result<(), GatewayError> {
+        if self.has_doubts().await? {
+            let first = doubt::first(&*self.index, bucket, prefix).await?;
+            return first.map_or(Ok(()), |key| Err(in_doubt(&format!("{key:?}"))));
+        }
+        Ok(())
+    }
+
+    /// That there is no such bucket is certain.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is not.
+    pub(super) async fn sure_of_bucket(&self) -> Result<(), GatewayError> {
+        if self.has_doubts().await? && doubt::any(&*self.index).await? {
+            return Err(in_doubt("this bucket"));
+        }
+        Ok(())
+    }
+
+    /// The key is deleted, whatever there was of it.
+    pub(super) async fn end_doubt(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        batch: &mut Batch,
+    ) -> Result<(), GatewayError> {
+        if self.has_doubts().await? {
+            doubt::remove_key(batch, bucket, key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! Goal: what a rebuild left in doubt is neither shown nor called absent, and is decided by itself
+//! once the drives that were away are back.
+//!
+//! Method: the gateway's operations over drives in memory; an index that is made anew from the
+//! drives while one is away and another has a damaged copy.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+#[path = "../../workers/tests/support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use holdfast_gateway::object::types::{DeleteConditions, ListObjects, ReadConditions};
+use holdfast_gateway::object::{Notices, Objects, Service, WriteIds};
+use holdfast_gateway::{BucketName, GatewayError, ObjectKey};
+use holdfast_index::{Index, MemoryIndex, doubt};
+use holdfast_protocol::{DriveId, GatewayId, IndexId, WriteId};
+use holdfast_workers::{ClaimOptions, Workers};
+use support::{BUCKET, Cluster, Running, body};
+
+struct Told(Workers);
+
+impl Notices for Told {
+    fn purge(&self) {
+        self.0.wake_purge();
+    }
+    fn heal(&self) {
+        self.0.wake_heal();
+    }
+    fn void(&self, write: WriteId, drives: Vec<DriveId>) {
+        self.0.void(write, drives);
+    }
+    fn hides_writes(&self) -> bool {
+        self.0.hides_writes()
+    }
+    fn fatal(&self, why: String) {
+        panic!("fatal: {why}");
+    }
+}
+
+fn service(running: &Running) -> Service {
+    Service::new(
+        running.store.clone(),
+        Arc::clone(&running.index) as _,
+        Arc::clone(&running.readers),
+        Arc::new(WriteIds::new(GatewayId::new(2), 1)),
+        Arc::new(Told(running.workers.clone())),
+    )
+}
+
+fn bucket() -> BucketName {
+    BucketName::parse("bucket").unwrap()
+}
+
+fn list(prefix: &str) -> ListObjects {
+    ListObjects {
+        bucket: bucket(),
+        prefix: prefix.to_owned(),
+        delimiter: None,
+        after: None,
+        max: 100,
+    }
+}
+
+async fn head(service: &Service, key: &str) -> Result<u64, GatewayError> {
+    let key = ObjectKey::parse(key).unwrap();
+    let found = service
+        .head(&bucket(), &key, None, &ReadConditions::default())
+        .await;
+    found.map(|info| info.len)
+}
+
+/// Two keys whose bodies lie on the same drives, in whatever order.
+async fn two_keys(running: &Running) -> (String, String, Vec<DriveId>) {
+    let mut first: Option<(String, Vec<DriveId>)> = None;
+    for number in 0..100 {
+        let key = format!("doubt/{number}");
+        let row = running.put(&key, &body(number, 90_000), true).await;
+        let mut holders = row.unwrap().placement.holders;
+        holders.sort_unstable();
+        match &first {
+            None => first = Some((key, holders)),
+            Some((other, same)) if *same == holders => return (other.clone(), key, holders),
+            Some(_) => running.delete(&key, true).await,
+        }
+    }
+    panic!("no two keys of the same drives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_doubt_is_neither_there_nor_not_until_the_drive_is_back() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&asked);
+    cluster.on_reclaim = Arc::new(move |_| told.store(true, Ordering::SeqCst));
+    let running = cluster.start().await;
+    running.put("sure/1", &body(1, 500), true).await.unwrap();
+    let (kept, deleted, drives) = two_keys(&running).await;
+    running.until_quiet().await;
+    let before = running.row(&kept).await.unwrap();
+    let writes = [&before, &running.row(&deleted).await.unwrap()].map(|row| row.manifest.write);
+    running.workers.stop().await;
+    // One shard is away and one damaged: too few to read, enough that it was acknowledged.
+    cluster.drive(drives[0]).set_down(true);
+    for write in writes {
+        cluster.drive(drives[1]).damage(write);
+    }
+    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
+    let options = ClaimOptions {
+        takeover: true,
+        ..ClaimOptions::default()
+    };
+    let (_, _, report, _, _) = cluster.open(&options, Some(false)).await.unwrap();
+    assert_eq!(report.doubts.len(), 2, "{report:?}");
+    let index = Arc::clone(&cluster.index);
+    cluster.index = Arc::new(index.reopen());
+    let running = cluster.start().await;
+    let gateway = service(&running);
+    let unavailable = |outcome: Result<u64, GatewayError>| {
+        assert!(
+            matches!(outcome, Err(GatewayError::Unavailable { .. })),
+            "{outcome:?}"
+        );
+    };
+    unavailable(head(&gateway, &kept).await);
+    unavailable(head(&gateway, &deleted).await);
+    unavailable(gateway.list(list("")).await.map(|_| 0));
+    unavailable(gateway.list(list("doubt/")).await.map(|_| 0));
+    let sure = gateway.list(list("sure/")).await.unwrap();
+    assert_eq!(sure.objects.len(), 1, "other keys are listed");
+    let absent = head(&gateway, "sure/2").await;
+    assert!(
+        matches!(absent, Err(GatewayError::NoSuchKey { .. })),
+        "{absent:?}"
+    );
+    // What is deleted is in doubt no longer.
+    let key = ObjectKey::parse(&deleted).unwrap();
+    gateway
+        .delete(&bucket(), &key, &DeleteConditions::default())
+        .await
+        .unwrap();
+    let gone = head(&gateway, &deleted).await;
+    assert!(
+        matches!(gone, Err(GatewayError::NoSuchKey { .. })),
+        "{gone:?}"
+    );
+    assert!(!asked.load(Ordering::SeqCst), "nothing has changed yet");
+    cluster.drive(drives[0]).set_down(false);
+    running
+        .until("the drives are to be claimed again", || async {
+            asked.load(Ordering::SeqCst)
+        })
+        .await;
+    cluster.kill(running).await;
+    let running = cluster.start().await;
+    assert!(!doubt::exists(&*running.index as &dyn Index).await.unwrap());
+    let gateway = service(&running);
+    assert_eq!(head(&gateway, &kept).await.unwrap(), 90_000);
+    let gone = head(&gateway, &deleted).await;
+    assert!(
+        matches!(gone, Err(GatewayError::NoSuchKey { .. })),
+        "{gone:?}"
+    );
+    assert_eq!(gateway.list(list("doubt/")).await.unwrap().objects.len(), 1);
+    running.until_quiet().await;
+    assert!(running.is_readable(&kept).await);
+    let row = holdfast_index::rows::get_current(&*running.index, BUCKET, &kept).await;
+    assert_eq!(row.unwrap().unwrap().manifest, before.manifest);
+    running.workers.stop().await;
+}
