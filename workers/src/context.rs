@@ -197,8 +197,8 @@ impl Context {
     }
 
     /// Whether nothing that an earlier process or a failed write left can come back: every living
-    /// drive was compared since the start, and since it was last away, no failed write waits for its
-    /// void, and no drive is awaited that could tell what a rebuild left in doubt.
+    /// drive was compared since the start, and since it was last away, no failed write waits for
+    /// its void, and no drive is awaited that could tell what a rebuild left in doubt.
     pub(crate) fn guards_may_go(&self) -> bool {
         if self.awaits_drives() {
             return false;

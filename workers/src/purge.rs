@@ -3,9 +3,10 @@
 //! Owns: the purge queue: waiting for readers, asking drives, noting who has answered, forgetting
 //! guards.
 //! Leaves to others: what is retired (gateway, healer, sweep).
-//! Always: no drive is told of an order that is not settled; a row leaves the queue only when every drive it waits for has acknowledged durably or is
-//! on the dead list; the first write of a row goes after its others; a guard is forgotten after
-//! that, oldest first, and only while nothing that it covers can still be found on a drive.
+//! Always: no drive is told of an order that is not settled; a row leaves the queue only when every
+//! drive it waits for has acknowledged durably or is on the dead list; the first write of a row
+//! goes after its others; a guard is forgotten after that, oldest first, and only while nothing
+//! that it covers can still be found on a drive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -159,7 +160,7 @@ impl Purger {
             (self.cursor, self.older_waits, self.rows_behind) = (None, false, 0);
         }
         // Rows of orders below the mark are all there: the cursor need not look back. No other is
-        // worked: a claim takes an index for an old copy whose mark is behind what drives were told.
+        // worked, or a claim would take this index for an old copy.
         let settled = self.settle().await?;
         let readers = &self.ctx.readers;
         let is_open = |&(_, ticket): &(Order, Ticket)| readers.blocks(ticket, &[]);

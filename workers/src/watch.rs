@@ -159,7 +159,8 @@ impl Watcher {
             // A rebuild that was given up had claimed it while this gateway did not see it.
             if let Some(index) = status.index.filter(|index| *index != serving.index) {
                 let (theirs, ours) = (status.generation, serving.generation);
-                tracing::warn!(%drive, %index, %theirs, %ours, "drive obeys an index that was given up");
+                let what = "drive obeys an index that was given up";
+                tracing::warn!(%drive, %index, %theirs, %ours, "{what}");
             }
             return;
         }

@@ -132,21 +132,7 @@ impl Workers {
             trash: Mutex::default(),
             failed_writes: Mutex::new(parts.merged.to_void.into_iter().collect()),
         });
-        let filling: BTreeSet<DriveId> = ctx.store.map().filling().collect();
-        for drive in ctx.living() {
-            let is_whole = claimed.granted.contains(&drive)
-                && !claimed.lost_logs.contains(&drive)
-                && !claimed.blank.contains(&drive)
-                && !filling.contains(&drive);
-            let reason = match is_whole {
-                true => CompareReason::Routine,
-                false => CompareReason::NotWhole,
-            };
-            ctx.ask_compare(drive, reason);
-        }
-        for drive in ctx.dead() {
-            ctx.ask_lost(drive);
-        }
+        ask_all(&ctx, &claimed);
         ctx.read_doubts().await?;
         ctx.count_heal_queue().await?;
         let workers = Self {
@@ -314,5 +300,24 @@ impl Workers {
     /// How each drive is.
     pub fn drives(&self) -> BTreeMap<DriveId, DriveHealthEntry> {
         self.ctx.health().drives.clone()
+    }
+}
+
+/// Has all drives compared, and what dead ones held looked for.
+fn ask_all(ctx: &Context, claimed: &Claimed) {
+    let filling: BTreeSet<DriveId> = ctx.store.map().filling().collect();
+    for drive in ctx.living() {
+        let is_whole = claimed.granted.contains(&drive)
+            && !claimed.lost_logs.contains(&drive)
+            && !claimed.blank.contains(&drive)
+            && !filling.contains(&drive);
+        let reason = match is_whole {
+            true => CompareReason::Routine,
+            false => CompareReason::NotWhole,
+        };
+        ctx.ask_compare(drive, reason);
+    }
+    for drive in ctx.dead() {
+        ctx.ask_lost(drive);
     }
 }

@@ -2,8 +2,8 @@
 //! not the right one is found out.
 //!
 //! Goal: nothing that was acknowledged is called lost, or swept, because a drive that was not whole
-//! was asked for it; nothing deleted comes back with an old copy; drives that obey an index that was
-//! given up are taken back.
+//! was asked for it; nothing deleted comes back with an old copy; drives that obey an index that
+//! was given up are taken back.
 //! Method: as in `cluster.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]

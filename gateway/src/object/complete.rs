@@ -16,9 +16,8 @@ use holdfast_protocol::{
 use holdfast_store::Checksum;
 use holdfast_store::digest::md5;
 
-use super::conditions::check_write;
 use super::part::part_info;
-use super::put::{checksum_header, visible};
+use super::put::checksum_header;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::{CompleteUpload, CompletedObject, NamedPart};
 use super::upload::{no_such_upload, parse_upload};
@@ -59,13 +58,11 @@ impl Service {
         if let Some(completed) = &row.completed {
             return self.repeat(completed, request_digest, old.as_ref(), &done);
         }
-        if old.is_none() && done.conditions.are_any() {
-            self.sure(bucket.id, key).await?;
-        }
         let stored = self.parts(upload).await?;
         let (named, unnamed) = choose(&done.parts, stored)?;
         let checksum = whole_checksum(&row, &done, &named)?;
-        check_write(&done.conditions, key, old.as_ref().and_then(visible))?;
+        self.decide(&done.conditions, old.as_ref(), bucket.id, key)
+            .await?;
         let order = txn.take_order();
         let manifest = self.whole(&row, upload, order, &named, checksum);
         let record = Record::Commit {

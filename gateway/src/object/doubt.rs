@@ -5,9 +5,12 @@
 //! Always: what a row shows is not in doubt; nothing is read besides while there are no doubts.
 
 use holdfast_index::{Batch, doubt};
-use holdfast_protocol::BucketId;
+use holdfast_protocol::{BucketId, VersionRow};
 
+use super::conditions::check_write;
+use super::put::visible;
 use super::service::Service;
+use super::types::WriteConditions;
 use crate::error::GatewayError;
 
 fn in_doubt(what: &str) -> GatewayError {
@@ -35,6 +38,38 @@ impl Service {
             return Err(in_doubt("this object"));
         }
         Ok(())
+    }
+
+    /// Conditions of a write can be decided; `old` is what the key has.
+    ///
+    /// # Errors
+    /// `Unavailable` if they cannot.
+    pub(super) async fn decidable(
+        &self,
+        conditions: &WriteConditions,
+        old: Option<&VersionRow>,
+        bucket: BucketId,
+        key: &str,
+    ) -> Result<(), GatewayError> {
+        match old.is_none() && conditions.are_any() {
+            true => self.sure(bucket, key).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Decides the conditions of a write, if they can be.
+    ///
+    /// # Errors
+    /// `Unavailable` if they cannot; what [`check_write`] says.
+    pub(super) async fn decide(
+        &self,
+        conditions: &WriteConditions,
+        old: Option<&VersionRow>,
+        bucket: BucketId,
+        key: &str,
+    ) -> Result<(), GatewayError> {
+        self.decidable(conditions, old, bucket, key).await?;
+        check_write(conditions, key, old.and_then(visible))
     }
 
     /// A listing of these keys is exact.

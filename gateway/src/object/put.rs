@@ -131,9 +131,8 @@ impl Service {
         };
         let mut txn = self.begin_in(&bucket, locks).await?;
         let old = rows::get_current(&mut *txn, bucket.id, key.as_str()).await?;
-        if old.is_none() && conditions.are_any() {
-            self.sure(bucket.id, key.as_str()).await?;
-        }
+        self.decidable(&conditions, old.as_ref(), bucket.id, key.as_str())
+            .await?;
         if !planted("condition-before-lock") {
             check_write(&conditions, key.as_str(), old.as_ref().and_then(visible))?;
         }

@@ -56,13 +56,17 @@ impl Filling {
         }
     }
 
-    /// Has them compared when nothing is left to heal.
+    /// Has them compared when nothing is left to heal. It is the comparer who asks: it is not rung,
+    /// or it would never rest while such a drive is away.
     pub(super) fn ask(&self, ctx: &Context) {
         let is_due = ctx.clock().now().since(self.ended) >= self.pause(ctx);
         // Nor while something is in doubt: what is absent then must go on counting as absent.
         if is_due && !ctx.heals() && !ctx.awaits_drives() {
-            for drive in ctx.store.map().filling() {
-                ctx.ask_compare(drive, CompareReason::Routine);
+            let map = ctx.store.map();
+            let mut book = ctx.compares();
+            for drive in map.filling() {
+                let reason = CompareReason::Routine;
+                book.pending.entry(drive).or_insert(reason);
             }
         }
     }

@@ -125,7 +125,6 @@ async fn settle(
     let mut left = 0;
     let edit = |placement: &mut Placement| {
         let (mut change, before) = (Change::default(), placement.clone());
-        // A target that the row names no longer was told to drop what it got.
         let is_named = |drive: &DriveId| before.drives().any(|named| named == *drive);
         let made: Vec<DriveId> = made.iter().copied().filter(is_named).collect();
         let is_kept = |drive: &DriveId| {
@@ -160,9 +159,8 @@ async fn settle(
         placement.touched.dedup();
         left = placement.missing;
         if left == 0 {
-            // Nobody needs these copies any more.
-            change.leave.append(&mut placement.touched);
-            change.leave.retain(|drive| !dead.contains(drive));
+            let touched = std::mem::take(&mut placement.touched).into_iter();
+            change.leave = touched.filter(|drive| !dead.contains(drive)).collect();
         }
         let margin = placed::margin(&manifest, placement);
         if left != 0 && *placement == before && keys::heal(margin, write) == *entry {

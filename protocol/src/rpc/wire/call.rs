@@ -91,10 +91,7 @@ fn encode_request(request: &DriveRequest, parts: &mut Parts) -> Result<(), Forma
             write.encode(&mut parts.out);
             parts.out.u8(u8::from(*with_body));
         }
-        DriveRequest::Purge { order, writes } => {
-            order.encode(&mut parts.out);
-            encode_writes(writes, parts)?;
-        }
+        DriveRequest::Purge { order, writes } => encode_purge(*order, writes, parts)?,
         DriveRequest::Leave { moved } => encode_moved(moved, parts)?,
         DriveRequest::Inventory {
             after,
@@ -128,6 +125,11 @@ fn encode_writes(writes: &[WriteId], parts: &mut Parts) -> Result<(), FormatErro
     parts.count("writes", writes.len(), WRITES_MAX)?;
     writes.iter().for_each(|write| write.encode(&mut parts.out));
     Ok(())
+}
+
+fn encode_purge(order: Order, writes: &[WriteId], parts: &mut Parts) -> Result<(), FormatError> {
+    order.encode(&mut parts.out);
+    encode_writes(writes, parts)
 }
 
 fn encode_moved(moved: &[MovedWrite], parts: &mut Parts) -> Result<(), FormatError> {
