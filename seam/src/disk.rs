@@ -3,8 +3,8 @@
 //! Owns: the few operations that a drive needs, all blocking (callers run them on the pool or on a
 //! thread of their own), except [`DiskFile::read_now`].
 //! Leaves to others: layout, caching, retries.
-//! Always: nothing is durable before `sync_data` (contents, length) and `sync_dir` (names). A file is
-//! written either as pages or not, never both.
+//! Always: nothing is durable before `sync_data` (contents, length) and `sync_dir` (names). A file
+//! is written either as pages or not, never both.
 
 use std::ffi::OsString;
 use std::fmt::Debug;

@@ -63,8 +63,8 @@ pub trait Spawn: Send + Sync + Debug {
     fn task(&self, name: &'static str, future: BoxFuture<'static, ()>) -> Task;
     /// Runs `job` on the pool for blocking work. The job reports its result itself.
     fn blocking(&self, job: Job);
-    /// Runs `job`, which computes and waits for nothing, on the pool for that: it is not behind jobs
-    /// that wait for files. The job reports its result itself. Simulated forms have one pool.
+    /// Runs `job`, which computes and waits for nothing, on the pool for that: it is not behind
+    /// jobs that wait for files. The job reports its result itself. Simulated forms have one pool.
     fn computing(&self, job: Job) {
         self.blocking(job);
     }
@@ -123,8 +123,8 @@ pub struct RealSpawn {
 }
 
 impl RealSpawn {
-    /// Uses `handle` for tasks; starts `io_threads` (at least one) threads for blocking work and one
-    /// per core for computing, so that neither waits behind the other.
+    /// Uses `handle` for tasks; starts `io_threads` (at least one) threads for blocking work and
+    /// one per core for computing, so that neither waits behind the other.
     ///
     /// The queues of jobs are bounded by what their users admit (permits of gateway and node), not
     /// here.

@@ -1,6 +1,7 @@
 //! Goal: shards whose cells do not end at pages are whole, wherever a cell begins.
-//! Method: a drive over the simulated disk, which takes whole pages only; cells are staged one by one
-//! or at once, with and without the length of the shard, and read back before and after a crash.
+//! Method: a drive over the simulated disk, which takes whole pages only; cells are staged one by
+//! one or at once, with and without the length of the shard, and read back before and after a
+//! crash.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

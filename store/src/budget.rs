@@ -3,8 +3,8 @@
 //! Owns: permits for stripe buffers, and the buffers, which are used again instead of being given
 //! back to the system for every stripe.
 //! Leaves to others: who waits (writer, reader).
-//! Always: buffers in use never exceed the budget; idle ones are bounded too. Buffers begin at a page
-//! of memory, so that drives can write cells from where they are.
+//! Always: buffers in use never exceed the budget; idle ones are bounded too. Buffers begin at a
+//! page of memory, so that drives can write cells from where they are.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,8 +34,8 @@ pub struct Buffer {
 }
 
 impl Budget {
-    /// `bytes` in all, counted in units of 64 KiB; at most `idle_max` buffers are kept for later, or
-    /// as many as are in use at that moment.
+    /// `bytes` in all, counted in units of 64 KiB; at most `idle_max` buffers are kept for later,
+    /// or as many as are in use at that moment.
     pub fn new(bytes: usize, idle_max: usize) -> Arc<Self> {
         let unit = 64 << 10;
         let total = (bytes / unit).max(1);

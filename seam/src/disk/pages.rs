@@ -1,13 +1,14 @@
 //! Whole pages, past the page cache.
 //!
-//! Owns: the second descriptor of a file (`O_DIRECT`), alignment in memory, and going on through the
-//! page cache where the system knows no other way.
+//! Owns: the second descriptor of a file (`O_DIRECT`), alignment in memory, and going on through
+//! the page cache where the system knows no other way.
 //! Leaves to others: which files are written as pages.
 //! Always: a file's bytes go one way only from the first refusal on; memory for copies is bounded
 //! by [`COPY_LEN`] for each write under way.
 //!
-//! A copy into the page cache, with the bookkeeping of its pages and of writing them back, was a third
-//! of what a large PUT cost, and much more where pages had never been touched (docs/adr/0012).
+//! A copy into the page cache, with the bookkeeping of its pages and of writing them back, was a
+//! third of what a large PUT cost, and much more where pages had never been touched
+//! (docs/adr/0012).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};

@@ -174,12 +174,7 @@ impl Log {
                     Ok(()) => {
                         // Also one granted before: it may be in this batch, not yet durable.
                         grant = Some(granted(claim));
-                        items.push(Item {
-                            entry: Entry::Claim(claim),
-                            tail: Vec::new(),
-                            unwritten: None,
-                            done: Done::Said(Some(reply)),
-                        });
+                        items.push(Item::said(Entry::Claim(claim), Some(reply)));
                     }
                 },
                 Request::Idle | Request::Close(_) => {}
@@ -409,11 +404,6 @@ fn push_purge(items: &mut Vec<Item>, writes: &Dropped, reply: Reply) {
     let mut entries = writes.entries(PURGE_WRITES_MAX / 4).into_iter().peekable();
     while let Some(entry) = entries.next() {
         let last = entries.peek().is_none();
-        items.push(Item {
-            entry,
-            tail: Vec::new(),
-            unwritten: None,
-            done: Done::Said(reply.take_if(|_| last)),
-        });
+        items.push(Item::said(entry, reply.take_if(|_| last)));
     }
 }

@@ -158,6 +158,18 @@ pub(crate) struct Item {
     pub(crate) done: Done,
 }
 
+impl Item {
+    /// A purge or claim, after which `reply` is answered.
+    pub(crate) fn said(entry: Entry, reply: Option<Reply>) -> Self {
+        Self {
+            entry,
+            tail: Vec::new(),
+            unwritten: None,
+            done: Done::Said(reply),
+        }
+    }
+}
+
 /// Requests that will share a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
