@@ -94,7 +94,10 @@ impl Comparer {
     /// Takes what can be compared now; `false` when there is nothing.
     fn take(&self) -> bool {
         let drives = self.ctx.store.drives();
+        let living = self.ctx.living();
         let mut book = self.ctx.compares();
+        // One that was replaced meanwhile is never reached again: its rows are looked for by `lost`.
+        book.pending.retain(|drive, _| living.contains(drive));
         let ready: Vec<DriveId> = book
             .pending
             .keys()
