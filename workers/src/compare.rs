@@ -96,7 +96,7 @@ impl Comparer {
         let drives = self.ctx.store.drives();
         let living = self.ctx.living();
         let mut book = self.ctx.compares();
-        // One that was replaced meanwhile is never reached again: its rows are looked for by `lost`.
+        // One that was replaced meanwhile is never reached again: `lost` looks for its rows.
         book.pending.retain(|drive, _| living.contains(drive));
         let ready: Vec<DriveId> = book
             .pending
