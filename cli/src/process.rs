@@ -135,5 +135,9 @@ pub fn worker_threads(config: &ProcessConfig) -> usize {
 pub fn start_again() -> std::io::Error {
     // Also when the file was replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
-    command.args(std::env::args_os().skip(1)).exec()
+    let mut args = std::env::args_os();
+    if let Some(name) = args.next() {
+        command.arg0(name);
+    }
+    command.args(args).exec()
 }

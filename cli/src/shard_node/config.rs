@@ -38,7 +38,7 @@ settings! {
         /// records go on.
         reserve_bytes: Size = "256MiB",
         /// Free space that each drive keeps written ahead of its writers, because writing into it
-        /// is several times faster.
+        /// is several times faster. Zeros are written only while no large bodies come.
         prewrite_bytes: Size = "128MiB",
     }
 }

@@ -16,11 +16,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::RpcError;
 use super::pulse::Pulse;
+use crate::disk::PAGE_LEN;
 
 /// Read ahead by at most so much: more would be copied again when a payload follows.
 const READ_AHEAD: usize = 16 << 10;
 /// A header longer than what is buffered grows in steps of this, as it arrives.
 const HEADER_STEP: usize = 256 << 10;
+/// Payloads of at least so many bytes begin at a page of memory, so that a drive can write them
+/// as they are.
+const ALIGNED_MIN: usize = 16 << 10;
 /// Most slices in one system call.
 const SLICES_MAX: usize = 64;
 
@@ -60,7 +64,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         self.need(FIXED_LEN).await?;
         let fixed: [u8; FIXED_LEN] = self.take()?;
         let head = FrameHead::decode(&fixed)?;
-        let header = self.bytes(head.header_len as usize, HEADER_STEP).await?;
+        let len = head.header_len as usize;
+        let header = self.bytes(BytesMut::new(), len, HEADER_STEP).await?;
         self.need(TAG_LEN).await?;
         let tag: [u8; TAG_LEN] = self.take()?;
         self.opener.open(&fixed, &header, &tag)?;
@@ -70,18 +75,28 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// The payload of the frame just opened.
     pub async fn payload(&mut self, head: &FrameHead) -> Result<Bytes, RpcError> {
         let len = head.payload_len as usize;
-        let payload = self.bytes(len, len).await?;
+        let payload = if len < ALIGNED_MIN {
+            self.bytes(BytesMut::with_capacity(len), len, len).await?
+        } else {
+            let mut bytes = BytesMut::with_capacity(len + PAGE_LEN);
+            let start = bytes.as_ptr().align_offset(PAGE_LEN).min(PAGE_LEN);
+            bytes.put_bytes(0, start);
+            let mut payload = self.bytes(bytes, start + len, len).await?;
+            payload.split_off(start)
+        };
         head.check_payload(&payload)?;
         Ok(payload)
     }
 
-    /// `len` bytes in a buffer of their own, which grows by at most `step` ahead of what arrived.
-    async fn bytes(&mut self, len: usize, step: usize) -> Result<Bytes, RpcError> {
-        if len == 0 {
-            return Ok(Bytes::new());
-        }
-        let buffered = self.filled.len().min(len);
-        let mut bytes = BytesMut::with_capacity(len.min(step.max(buffered)));
+    /// Fills `bytes` until they are `len`; they grow by at most `step` ahead of what arrived.
+    async fn bytes(
+        &mut self,
+        mut bytes: BytesMut,
+        len: usize,
+        step: usize,
+    ) -> Result<Bytes, RpcError> {
+        let buffered = self.filled.len().min(len - bytes.len());
+        bytes.reserve(buffered);
         let start = self.filled.start;
         bytes.extend_from_slice(&self.buffer[start..start + buffered]);
         self.filled.start += buffered;

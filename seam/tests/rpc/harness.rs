@@ -13,6 +13,7 @@ use holdfast_protocol::ids::{
 };
 use holdfast_protocol::rpc::handshake::{ClusterSecret, Expected, Identity, Service};
 use holdfast_protocol::rpc::{Cell, DriveCall, DriveError, DriveReply, DriveRequest, Piece};
+use holdfast_seam::disk::PAGE_LEN;
 use holdfast_seam::net::{Connection, Listener, Net};
 use holdfast_seam::rpc::{
     ClientConfig, ClientLimits, Handler, RemoteNode, RpcClient, ServerConfig, ServerLimits, serve,
@@ -113,6 +114,11 @@ impl TestNode {
             seen,
         };
         (Arc::new(node), events)
+    }
+    /// Whether the cell last staged lies at pages of memory.
+    pub fn is_at_pages(&self, write: WriteId) -> bool {
+        let cells = self.cells.lock().unwrap();
+        cells[&write].bytes.as_ptr().addr().is_multiple_of(PAGE_LEN)
     }
     pub fn release(&self, counter: u64) {
         let held = self.held.lock().unwrap().remove(&counter);

@@ -11,8 +11,8 @@ use holdfast_seam::rpc::{RemoteNode, RpcClient};
 use holdfast_seam::{NodeClient, World};
 
 use crate::harness::{
-    MemoryNet, Seen, Setup, call, call_within, client_config, discard, eventually, node_server,
-    node_server_with, remote, stage, write,
+    MemoryNet, Seen, Setup, TestNode, call, call_within, client_config, discard, eventually,
+    node_server, node_server_with, remote, stage, write,
 };
 
 fn body(len: usize) -> Bytes {
@@ -32,7 +32,7 @@ fn read(counter: u64, spans: usize) -> DriveRequest {
     }
 }
 
-async fn stages_and_reads_back(client: &RemoteNode) {
+async fn stages_and_reads_back(client: &RemoteNode, node: &TestNode) {
     for (counter, len) in [0, 1, 4096, 16 << 10, 262_144, 1 << 20]
         .into_iter()
         .enumerate()
@@ -40,6 +40,7 @@ async fn stages_and_reads_back(client: &RemoteNode) {
         let (counter, bytes) = (counter as u64, body(len));
         let staged = client.call(call(stage(counter, bytes.clone()))).await;
         assert_eq!(staged, Ok(DriveReply::Done));
+        assert!(len < 16 << 10 || node.is_at_pages(write(counter)), "{len}");
         let Ok(DriveReply::Blocks { pieces }) = client.call(call(read(counter, 3))).await else {
             panic!("no blocks of {len} bytes");
         };
@@ -51,9 +52,9 @@ async fn stages_and_reads_back(client: &RemoteNode) {
 
 #[tokio::test]
 async fn cells_of_any_length_come_back_over_loopback() {
-    let (server, _node, _events) = node_server().await;
+    let (server, node, _events) = node_server().await;
     let client = remote(client_config(&server.addr));
-    stages_and_reads_back(&client).await;
+    stages_and_reads_back(&client, &node).await;
     client.close().await;
     server.stop().await;
 }
@@ -69,13 +70,13 @@ async fn cells_of_any_length_come_back_through_a_narrow_pipe() {
             world: world.clone(),
             ..Setup::real()
         };
-        let (server, _node, _events) = node_server_with(setup).await;
+        let (server, node, _events) = node_server_with(setup).await;
         let client = RemoteNode::new(RpcClient::new(world, client_config("memory")));
         if buffer == 1 {
             let staged = client.call(call(stage(1, body(1000)))).await;
             assert_eq!(staged, Ok(DriveReply::Done));
         } else {
-            stages_and_reads_back(&client).await;
+            stages_and_reads_back(&client, &node).await;
         }
         client.close().await;
         server.stop().await;

@@ -130,7 +130,7 @@ pub(crate) fn zero(files: &Files, address: u64, len: u64) -> Result<(), DriveErr
     let mut slices: Vec<&[u8]> = Vec::new();
     let mut left = len;
     while left > 0 {
-        let zeros = zero_pages(left.min(STEP_LEN) as usize);
+        let zeros = zero_pages(left as usize);
         slices.push(zeros);
         left -= zeros.len() as u64;
     }

@@ -24,7 +24,7 @@ use super::apply::{apply_entry, apply_move, decide, granted, refusal};
 use super::compact::Compaction;
 use super::grow::{Purpose, grow};
 use super::house::zero;
-use super::part;
+use super::part::{self, Part};
 use super::purged::Purged;
 use super::request::{Crowd, Done, Dropped, Gathered, Item, Reply, Request};
 use super::stage::places;
@@ -389,14 +389,13 @@ fn write_spill(shared: &Shared, seal: &SealEntry, tail: &[Bytes]) -> Result<(), 
     if seal.spill.is_empty() {
         return Ok(());
     }
-    let bytes: Vec<u8> = tail.iter().flatten().copied().collect();
-    let mut rest = bytes.as_slice();
-    for (address, len) in places(&seal.spill, 0, bytes.len() as u64) {
-        let (head, after) = rest.split_at((len as usize).min(rest.len()));
-        shared.files.write(address, &[head])?;
-        rest = after;
-    }
-    Ok(())
+    let head: Vec<u8> = tail.iter().flatten().copied().collect();
+    let part = Part {
+        places: places(&seal.spill, 0, head.len() as u64),
+        head,
+        ..Part::default()
+    };
+    part::write(&shared.files, [&part])
 }
 
 fn push_purge(items: &mut Vec<Item>, writes: &Dropped, reply: Reply) {
