@@ -6,14 +6,17 @@ directory is deleted or overwritten while the gateway is stopped, `holdfast inde
 """
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
+from botocore.exceptions import BotoCoreError
 
 from conftest import new_bucket
 from harness import s3 as h
 from harness.commands import run
 from harness.corpus import Corpus
 from harness.server import Cluster, Embedded, binary
+from harness.wait import until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -117,6 +120,43 @@ def test_rebuild_refuses_a_running_gateway_and_a_wrong_or_missing_secret(filled)
     assert tree(cluster.data / "index") == before
     cluster.start_gateway()
     assert_everything(client, corpus)
+    cluster.admin.assert_index_clean()
+
+
+@pytest.mark.cluster
+def test_gateway_that_a_forced_rebuild_left_in_doubt_starts_itself_again(own_server):
+    """Three of seven drives are away: unknown keys answer 503 until they are back, then the
+    gateway claims the drives anew in the same process and knows."""
+    cluster = own_server(Cluster, nodes=7, env={"HOLDFAST_DOWN_AFTER": "3s"})
+    client = cluster.client()
+    corpus = Corpus(client, new_bucket(client), copies=1)
+    client.put_object(Bucket=corpus.bucket, Key="gone", Body=b"small")
+    client.delete_object(Bucket=corpus.bucket, Key="gone")
+    cluster.admin.wait_healed(180)
+    assert cluster.gateway.terminate() == 0
+    for node in (1, 3, 5):
+        cluster.kill_node(node)
+    shutil.rmtree(cluster.data / "index")
+    done = rebuild(cluster, "--wait", "4s", check=False)
+    assert done.code == 4 and "--force" in done.err, done
+    done = rebuild(cluster, "--wait", "4s", "--force", check=False)
+    assert done.code == 3 and "IN DOUBT" in done.out, done
+    cluster.start_gateway()
+    pid = cluster.gateway.pid
+    for key in ("gone", "never"):
+        assert h.status_of(client, corpus.bucket, key) == 503
+    for node in (1, 3, 5):
+        cluster.start_node(node)
+    until(lambda: h.status_of(client, corpus.bucket, "gone") == 404, 180, "the doubt is over",
+          pause=1, ignore=(BotoCoreError,))
+    assert cluster.gateway.running() and cluster.gateway.pid == pid
+    assert "to start again and claim the drives anew" in cluster.gateway.output()
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    assert command[0].decode() == str(binary())
+    assert h.status_of(client, corpus.bucket, "never") == 404
+    corpus.check(client)
+    corpus.check_listing(client)
+    cluster.admin.wait_healed(180)
     cluster.admin.assert_index_clean()
 
 

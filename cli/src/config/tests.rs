@@ -163,6 +163,23 @@ fn a_secret_comes_from_a_file_too_and_is_never_shown() {
 }
 
 #[test]
+fn a_drive_is_not_out_before_it_is_down() {
+    for (down, out, fits) in [
+        ("2s", "30m", false),
+        ("10m", "5m", false),
+        ("3s", "3s", true),
+    ] {
+        let flags = [("down_after", down), ("out_after", out)];
+        let resolved = layers(None, &[], &flags).resolve(Role::Server).unwrap();
+        let workers = GatewayConfig::read(&resolved).unwrap().workers();
+        assert_eq!(workers.is_ok(), fits, "{down} {out}");
+        if let Err(error) = workers {
+            assert!(error.to_string().contains("--down-after"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_bad_value_names_its_source_and_what_would_be_right() {
     let variable = [("HOLDFAST_PREWRITE_BYTES", "many")];
     let resolved = layers(None, &variable, &[]).resolve(Role::Server).unwrap();

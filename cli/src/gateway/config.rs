@@ -8,8 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use holdfast_protocol::Geometry;
+use holdfast_workers::WorkersConfig;
 
 use crate::config::{Address, Secret, Size, settings};
+use crate::error::CliError;
+
+/// Drives are asked every second, and may be late once.
+const DOWN_AFTER_MIN: Duration = Duration::from_secs(3);
 
 settings! {
     /// A gateway, also the one inside `holdfast server`.
@@ -64,6 +69,11 @@ settings! {
         /// Bytes that healing may write per second; 0 means no limit. It gives way to clients all
         /// the same, but for objects that cannot lose another shard.
         heal_bytes_per_second: Size = "0",
+        /// A drive that has not answered for so long is down: it counts as gone until it returns.
+        down_after: Duration = "1m",
+        /// A drive that has not answered for so long is out: what it holds is healed onto other
+        /// drives, if there are spare ones.
+        out_after: Duration = "30m",
         /// How often the inventory of every drive is compared with the index, both ways.
         compare_interval: Duration = "1d",
         /// A multipart upload to which nothing was added for so long is aborted, and its parts are
@@ -75,6 +85,34 @@ settings! {
         header_timeout: Duration = "10s",
         /// Connections at once, of all clients.
         connections_max: usize = "1024",
+    }
+}
+
+impl GatewayConfig {
+    /// How drives are watched, healed and compared.
+    ///
+    /// # Errors
+    /// `Usage` if times contradict each other.
+    pub fn workers(&self) -> Result<WorkersConfig, CliError> {
+        let defaults = WorkersConfig::default();
+        let (down, out) = (self.down_after, self.out_after);
+        if down < DOWN_AFTER_MIN || out < down {
+            return Err(CliError::Usage(format!(
+                "--down-after {down:?}, --out-after {out:?}: a drive is down after \
+                 {DOWN_AFTER_MIN:?} at the earliest, and not out before it is down"
+            )));
+        }
+        Ok(WorkersConfig {
+            drive_deadline: self.drive_deadline,
+            suspect_after: defaults.suspect_after.min(down),
+            down_after: down,
+            out_after: out,
+            scrub_period: self.scrub_period,
+            scrub_bytes_per_second: self.scrub_bytes_per_second.get(),
+            heal_bytes_per_second: self.heal_bytes_per_second.get(),
+            compare_interval: self.compare_interval,
+            ..defaults
+        })
     }
 }
 

@@ -245,11 +245,12 @@ impl Core {
     /// # Errors
     /// `Failed`, naming the step.
     pub async fn start(parts: Parts) -> Result<Self, CliError> {
+        let watched = parts.config.workers()?;
         let begun = Begun::merge(&parts).await?;
-        Self::serve(parts, begun).await
+        Self::serve(parts, begun, watched).await
     }
 
-    async fn serve(parts: Parts, begun: Begun) -> Result<Self, CliError> {
+    async fn serve(parts: Parts, begun: Begun, watched: WorkersConfig) -> Result<Self, CliError> {
         let Begun {
             store,
             ids,
@@ -273,14 +274,7 @@ impl Core {
             on_fatal: Arc::new(move |why| on_fatal.fail(why)),
             on_reclaim: Arc::new(move |why| on_reclaim.again(why)),
             metrics: parts.metrics.workers.clone(),
-            config: WorkersConfig {
-                drive_deadline: parts.config.drive_deadline,
-                scrub_period: parts.config.scrub_period,
-                scrub_bytes_per_second: parts.config.scrub_bytes_per_second.get(),
-                heal_bytes_per_second: parts.config.heal_bytes_per_second.get(),
-                compare_interval: parts.config.compare_interval,
-                ..WorkersConfig::default()
-            },
+            config: watched,
         })
         .await
         .map_err(failed("start the workers"))?;
