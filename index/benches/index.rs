@@ -36,6 +36,7 @@ fn version(key: &str, counter: u64, order: Order) -> VersionRow {
             counter,
         },
         order,
+        version: order,
         map_version: MapVersion::new(1),
         created_ms: 1_700_000_000_000,
         len: 10 << 20,
@@ -55,6 +56,7 @@ fn version(key: &str, counter: u64, order: Order) -> VersionRow {
             missing: 0,
             touched: Vec::new(),
         },
+        changed: None,
     }
 }
 

@@ -40,11 +40,16 @@ pub enum Table {
     System = 10,
     /// How far each drive's log was seen; kept through [`Batch::seen`].
     Seen = 11,
+    /// The metadata record of each version that has one.
+    Metadata = 12,
+    /// Which version of a key is its noncurrent null version, as the order of the row, which has
+    /// no value; kept with [`Table::Noncurrent`].
+    Null = 13,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Meta,
         Self::Bucket,
         Self::Current,
@@ -56,6 +61,8 @@ impl Table {
         Self::Usage,
         Self::System,
         Self::Seen,
+        Self::Metadata,
+        Self::Null,
     ];
 
     /// The number that names the table in stored keys.

@@ -30,11 +30,21 @@ pub fn current_key(stored: &[u8]) -> Option<&[u8]> {
     stored.get(8..)
 }
 
-/// [`crate::Table::Noncurrent`]: bucket, key, then the newest order first.
-pub fn noncurrent(bucket: BucketId, key: &str, order: Order) -> Bytes {
+/// [`crate::Table::Noncurrent`]: bucket, key, then the newest version first.
+pub fn noncurrent(bucket: BucketId, key: &str, version: Order) -> Bytes {
     let mut out = escaped(b"", bucket, key, 12);
-    out.extend(order.to_key().map(|byte| !byte));
+    out.extend(version.to_key().map(|byte| !byte));
     out.freeze()
+}
+
+/// [`crate::Table::Metadata`]: bucket, key, version, as in [`noncurrent`].
+pub fn metadata(bucket: BucketId, key: &str, version: Order) -> Bytes {
+    noncurrent(bucket, key, version)
+}
+
+/// [`crate::Table::Null`]: bucket, key.
+pub fn null(bucket: BucketId, key: &str) -> Bytes {
+    noncurrent_prefix(bucket, key)
 }
 
 /// What all keys of [`noncurrent`] of one S3 key begin with.
@@ -134,11 +144,11 @@ pub fn after_prefix(prefix: &[u8]) -> Option<Bytes> {
     Some(out.freeze())
 }
 
-/// Splits a key of [`noncurrent`] into bucket, key bytes and order.
+/// Splits a key of [`noncurrent`] or [`metadata`] into bucket, key bytes and version.
 pub fn parse_noncurrent(stored: &[u8]) -> Option<(BucketId, Vec<u8>, Order)> {
     let (bucket, key, rest) = parse_escaped(stored)?;
-    let order: [u8; 12] = rest.try_into().ok()?;
-    Some((bucket, key, Order::from_key(order.map(|byte| !byte))))
+    let version: [u8; 12] = rest.try_into().ok()?;
+    Some((bucket, key, Order::from_key(version.map(|byte| !byte))))
 }
 
 /// Splits a key of [`upload`] into bucket, key bytes and upload; `None` for one of

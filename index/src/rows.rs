@@ -12,7 +12,8 @@ use holdfast_protocol::codec::FormatError;
 use holdfast_protocol::row::{RowName, SeenRow, Usage};
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
-    BucketId, BucketRow, DriveId, Order, PartRow, PurgeRow, UploadRow, VersionRow, WriteId,
+    BucketId, BucketRow, DriveId, Manifest, ManifestKind, MetadataRow, Order, PartRow, PurgeRow,
+    UploadRow, VersionName, VersionRow, WriteId,
 };
 
 use crate::{IndexError, Read, Result, Row, ScanLimit, Table, keys};
@@ -33,6 +34,17 @@ pub enum VersionPlace {
     Current,
     /// [`Table::Noncurrent`].
     Noncurrent,
+}
+
+/// A version as clients name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The current one.
+    Current,
+    /// The null version.
+    Null,
+    /// The version of a versioned bucket with this [`Manifest::version`].
+    Id(Order),
 }
 
 /// An entry of the heal queue.
@@ -74,7 +86,7 @@ fn parsed<T>(table: Table, key: &[u8], parsed: Option<T>) -> Result<T> {
 }
 
 async fn one<T>(
-    mut reader: impl Read,
+    reader: &mut impl Read,
     table: Table,
     key: Bytes,
     form: impl FnOnce(&[u8]) -> std::result::Result<T, FormatError>,
@@ -114,8 +126,14 @@ async fn page<T>(
 ///
 /// # Errors
 /// `Read`, `Damaged`.
-pub async fn get_bucket(reader: impl Read, name: &str) -> Result<Option<BucketRow>> {
-    one(reader, Table::Bucket, keys::bucket(name), BucketRow::decode).await
+pub async fn get_bucket(mut reader: impl Read, name: &str) -> Result<Option<BucketRow>> {
+    one(
+        &mut reader,
+        Table::Bucket,
+        keys::bucket(name),
+        BucketRow::decode,
+    )
+    .await
 }
 
 /// Buckets by name: those that begin with `prefix`, after the name `after`.
@@ -145,26 +163,89 @@ pub async fn list_buckets(
 /// # Errors
 /// `Read`, `Damaged`.
 pub async fn get_current(
-    reader: impl Read,
+    mut reader: impl Read,
     bucket: BucketId,
     key: &str,
 ) -> Result<Option<VersionRow>> {
     let stored = keys::current(bucket, key);
-    one(reader, Table::Current, stored, VersionRow::decode).await
+    one(&mut reader, Table::Current, stored, VersionRow::decode).await
 }
 
-/// The noncurrent version of that order.
+/// The noncurrent version of that name.
 ///
 /// # Errors
 /// `Read`, `Damaged`.
 pub async fn get_noncurrent(
-    reader: impl Read,
+    mut reader: impl Read,
     bucket: BucketId,
     key: &str,
-    order: Order,
+    version: Order,
 ) -> Result<Option<VersionRow>> {
-    let stored = keys::noncurrent(bucket, key, order);
-    one(reader, Table::Noncurrent, stored, VersionRow::decode).await
+    let stored = keys::noncurrent(bucket, key, version);
+    one(&mut reader, Table::Noncurrent, stored, VersionRow::decode).await
+}
+
+/// Which noncurrent version of a key is its null version, if one is.
+///
+/// # Errors
+/// `Read`.
+pub async fn get_null(mut reader: impl Read, bucket: BucketId, key: &str) -> Result<Option<Order>> {
+    let found = reader.read(Table::Null, &keys::null(bucket, key)).await?;
+    Ok(found.map(|row| row.order))
+}
+
+/// The metadata record of a version, if it has one.
+///
+/// # Errors
+/// `Read`, `Damaged`.
+pub async fn get_metadata(
+    mut reader: impl Read,
+    bucket: BucketId,
+    key: &str,
+    version: Order,
+) -> Result<Option<MetadataRow>> {
+    let stored = keys::metadata(bucket, key, version);
+    one(&mut reader, Table::Metadata, stored, MetadataRow::decode).await
+}
+
+/// A version as clients name it, and where it is.
+///
+/// # Errors
+/// `Read`, `Damaged`.
+pub async fn get_version(
+    mut reader: impl Read,
+    bucket: BucketId,
+    key: &str,
+    which: Which,
+) -> Result<Option<(VersionPlace, VersionRow)>> {
+    let is_wanted = |manifest: &Manifest| match which {
+        Which::Current => true,
+        Which::Null => manifest.kind == ManifestKind::Version(VersionName::Null),
+        Which::Id(version) => {
+            manifest.kind == ManifestKind::Version(VersionName::Ordered)
+                && manifest.version == version
+        }
+    };
+    let stored = keys::current(bucket, key);
+    let current = one(&mut reader, Table::Current, stored, VersionRow::decode).await?;
+    if let Some(row) = current.filter(|row| is_wanted(&row.manifest)) {
+        return Ok(Some((VersionPlace::Current, row)));
+    }
+    let version = match which {
+        Which::Current => None,
+        Which::Null => {
+            let found = reader.read(Table::Null, &keys::null(bucket, key)).await?;
+            found.map(|row| row.order)
+        }
+        Which::Id(version) => Some(version),
+    };
+    let Some(version) = version else {
+        return Ok(None);
+    };
+    let stored = keys::noncurrent(bucket, key, version);
+    let found = one(&mut reader, Table::Noncurrent, stored, VersionRow::decode).await?;
+    let found = found.filter(|row| is_wanted(&row.manifest));
+    Ok(found.map(|row| (VersionPlace::Noncurrent, row)))
 }
 
 /// The noncurrent versions of a key, newest first, those older than `before`.
@@ -179,7 +260,7 @@ pub async fn list_noncurrent(
     limit: usize,
 ) -> Result<Page<VersionRow>> {
     let prefix = keys::noncurrent_prefix(bucket, key);
-    let after = before.map(|order| keys::noncurrent(bucket, key, order));
+    let after = before.map(|version| keys::noncurrent(bucket, key, version));
     let table = Table::Noncurrent;
     page(
         reader,
@@ -192,7 +273,7 @@ pub async fn list_noncurrent(
     .await
 }
 
-/// The version that a write made, wherever it is.
+/// The version that a write made or stored anew, wherever it is.
 ///
 /// # Errors
 /// `Read`, `Damaged`.
@@ -200,34 +281,19 @@ pub async fn find_version(
     mut reader: impl Read,
     bucket: BucketId,
     key: &str,
+    version: Order,
     write: WriteId,
 ) -> Result<Option<(VersionPlace, VersionRow)>> {
+    let is_it = |row: &VersionRow| row.manifest.write == write;
     let stored = keys::current(bucket, key);
-    if let Some(row) = reader.read(Table::Current, &stored).await? {
-        let row = decode(Table::Current, &stored, VersionRow::decode(&row.value))?;
-        if row.manifest.write == write {
-            return Ok(Some((VersionPlace::Current, row)));
-        }
+    let current = one(&mut reader, Table::Current, stored, VersionRow::decode).await?;
+    if let Some(row) = current.filter(is_it) {
+        return Ok(Some((VersionPlace::Current, row)));
     }
-    let table = Table::Noncurrent;
-    let prefix = keys::noncurrent_prefix(bucket, key);
-    let end = keys::after_prefix(&prefix);
-    let to = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut from = Bound::Included(prefix.clone());
-    loop {
-        let bound = from.as_ref().map(Bytes::as_ref);
-        let scan = reader.range(table, bound, to, ScanLimit::rows(32)).await?;
-        for (stored, row) in &scan.rows {
-            let row = decode(table, stored, VersionRow::decode(&row.value))?;
-            if row.manifest.write == write {
-                return Ok(Some((VersionPlace::Noncurrent, row)));
-            }
-        }
-        match scan.rows.last() {
-            Some((last, _)) if scan.more => from = Bound::Excluded(last.clone()),
-            _ => return Ok(None),
-        }
-    }
+    let stored = keys::noncurrent(bucket, key, version);
+    let found = one(&mut reader, Table::Noncurrent, stored, VersionRow::decode).await?;
+    let found = found.filter(is_it);
+    Ok(found.map(|row| (VersionPlace::Noncurrent, row)))
 }
 
 /// An upload of a key, open or completed lately.
@@ -235,13 +301,13 @@ pub async fn find_version(
 /// # Errors
 /// `Read`, `Damaged`.
 pub async fn get_upload(
-    reader: impl Read,
+    mut reader: impl Read,
     bucket: BucketId,
     key: &str,
     upload: WriteId,
 ) -> Result<Option<UploadRow>> {
     let stored = keys::upload(bucket, key, upload);
-    one(reader, Table::Upload, stored, UploadRow::decode).await
+    one(&mut reader, Table::Upload, stored, UploadRow::decode).await
 }
 
 /// An upload of which only the id is known.
@@ -258,16 +324,20 @@ pub async fn find_upload(mut reader: impl Read, upload: WriteId) -> Result<Optio
         return parsed(Table::Upload, &stored, None);
     };
     let stored = keys::upload(bucket, &key, write);
-    one(reader, Table::Upload, stored, UploadRow::decode).await
+    one(&mut reader, Table::Upload, stored, UploadRow::decode).await
 }
 
 /// A part of an upload.
 ///
 /// # Errors
 /// `Read`, `Damaged`.
-pub async fn get_part(reader: impl Read, upload: WriteId, number: u16) -> Result<Option<PartRow>> {
+pub async fn get_part(
+    mut reader: impl Read,
+    upload: WriteId,
+    number: u16,
+) -> Result<Option<PartRow>> {
     let stored = keys::part(upload, number);
-    one(reader, Table::Part, stored, PartRow::decode).await
+    one(&mut reader, Table::Part, stored, PartRow::decode).await
 }
 
 /// Parts of an upload by number, those above `after`.
@@ -343,8 +413,14 @@ pub async fn purge_queue(
 ///
 /// # Errors
 /// `Read`, `Damaged`.
-pub async fn get_usage(reader: impl Read, bucket: BucketId) -> Result<Usage> {
-    let usage = one(reader, Table::Usage, keys::usage(bucket), Usage::decode).await?;
+pub async fn get_usage(mut reader: impl Read, bucket: BucketId) -> Result<Usage> {
+    let usage = one(
+        &mut reader,
+        Table::Usage,
+        keys::usage(bucket),
+        Usage::decode,
+    )
+    .await?;
     Ok(usage.unwrap_or_default())
 }
 
@@ -352,9 +428,9 @@ pub async fn get_usage(reader: impl Read, bucket: BucketId) -> Result<Usage> {
 ///
 /// # Errors
 /// `Read`, `Damaged`.
-pub async fn get_seen(reader: impl Read, drive: DriveId) -> Result<Option<LogPosition>> {
+pub async fn get_seen(mut reader: impl Read, drive: DriveId) -> Result<Option<LogPosition>> {
     let decode = |bytes: &[u8]| SeenRow::decode(bytes).map(|row| row.end);
-    one(reader, Table::Seen, keys::seen(drive), decode).await
+    one(&mut reader, Table::Seen, keys::seen(drive), decode).await
 }
 
 /// The newest system record of a kind and name: its order and value, which is empty when deleted.

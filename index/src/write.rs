@@ -2,18 +2,31 @@
 //!
 //! Owns: which typed row goes under which key, with which order and guard.
 //! Leaves to others: reading ([`crate::rows`]), which changes belong together (gateway, workers).
-//! Always: a row's order is that of its manifest or bucket.
+//! Always: a row's order is that of its manifest or bucket; a noncurrent null version has what
+//! finds it without its order.
 
 use holdfast_protocol::row::RowName;
 use holdfast_protocol::{
-    BucketId, BucketRow, Manifest, ManifestKind, Order, PartRow, PurgeRow, UploadRow, VersionRow,
-    WriteId,
+    BucketId, BucketRow, Manifest, ManifestKind, MetadataRow, Order, PartRow, PurgeRow, UploadRow,
+    VersionName, VersionRow, WriteId,
 };
 
 use crate::{Batch, Row, Table, keys};
 
 fn version_row(row: &VersionRow) -> Row {
     Row::new(row.manifest.order, row.encode())
+}
+
+fn noncurrent_key(manifest: &Manifest) -> bytes::Bytes {
+    keys::noncurrent(manifest.bucket, &manifest.key, manifest.version)
+}
+
+fn metadata_key(manifest: &Manifest) -> bytes::Bytes {
+    keys::metadata(manifest.bucket, &manifest.key, manifest.version)
+}
+
+fn is_null(manifest: &Manifest) -> bool {
+    manifest.kind == ManifestKind::Version(VersionName::Null)
 }
 
 fn upload_key(manifest: &Manifest) -> bytes::Bytes {
@@ -49,17 +62,56 @@ impl Batch {
         self.delete_exactly(Table::Current, keys::current(bucket, key), present)
     }
 
-    /// Writes a noncurrent version, whatever is there under its order.
+    /// Writes a noncurrent version, whatever is there of it. In a batch that also removes a null
+    /// version of the key from among them, the removal comes first.
     pub fn put_noncurrent(&mut self, row: &VersionRow) -> &mut Self {
         let manifest = &row.manifest;
-        let key = keys::noncurrent(manifest.bucket, &manifest.key, manifest.order);
-        self.set(Table::Noncurrent, key, version_row(row))
+        if is_null(manifest) {
+            let at = keys::null(manifest.bucket, &manifest.key);
+            let version = Row::new(manifest.version, bytes::Bytes::new());
+            self.set(Table::Null, at, version);
+        }
+        self.set(
+            Table::Noncurrent,
+            noncurrent_key(manifest),
+            version_row(row),
+        )
     }
 
-    /// Removes the noncurrent version of that order, which must be there.
-    pub fn delete_noncurrent(&mut self, bucket: BucketId, key: &str, order: Order) -> &mut Self {
-        let stored = keys::noncurrent(bucket, key, order);
-        self.delete_exactly(Table::Noncurrent, stored, order)
+    /// Changes a noncurrent version, which has the order `present`: placement, metadata or how it
+    /// is stored.
+    pub fn replace_noncurrent(&mut self, row: &VersionRow, present: Order) -> &mut Self {
+        let key = noncurrent_key(&row.manifest);
+        self.replace(Table::Noncurrent, key, version_row(row), present)
+    }
+
+    /// Removes the noncurrent version of this manifest, which must be there.
+    pub fn delete_noncurrent(&mut self, manifest: &Manifest) -> &mut Self {
+        if is_null(manifest) {
+            self.delete(Table::Null, keys::null(manifest.bucket, &manifest.key));
+        }
+        let key = noncurrent_key(manifest);
+        self.delete_exactly(Table::Noncurrent, key, manifest.order)
+    }
+
+    /// Writes the metadata record of a version, in place of one of lower order.
+    pub fn put_metadata(&mut self, row: &MetadataRow) -> &mut Self {
+        self.put(
+            Table::Metadata,
+            metadata_key(&row.manifest),
+            version_row(row),
+        )
+    }
+
+    /// Changes the metadata record of a version, which has the order `present`: its placement.
+    pub fn replace_metadata(&mut self, row: &MetadataRow, present: Order) -> &mut Self {
+        let key = metadata_key(&row.manifest);
+        self.replace(Table::Metadata, key, version_row(row), present)
+    }
+
+    /// Removes the metadata record of this manifest, which must be there.
+    pub fn delete_metadata(&mut self, manifest: &Manifest) -> &mut Self {
+        self.delete_exactly(Table::Metadata, metadata_key(manifest), manifest.order)
     }
 
     /// Writes a new upload, with what finds it by its id.

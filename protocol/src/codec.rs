@@ -184,6 +184,22 @@ impl<'a> Reader<'a> {
         Ok((version, Self::new(fields)))
     }
 
+    /// As [`Reader::format`], of one version only.
+    ///
+    /// # Errors
+    /// As [`Reader::format`].
+    pub fn only(
+        bytes: &'a [u8],
+        magic: [u8; 4],
+        only: u8,
+        what: &'static str,
+    ) -> Result<Self, FormatError> {
+        match Self::format(bytes, magic, only, what)? {
+            (version, reader) if version == only => Ok(reader),
+            (version, _) => Err(FormatError::Version { what, version }),
+        }
+    }
+
     /// The next `len` bytes.
     ///
     /// # Errors

@@ -31,4 +31,6 @@ pub use manifest::{
 };
 pub use map::{ClusterMap, DriveUse, MapDrive};
 pub use record::{EncodedRecord, Record, RecordHead, RecordKind, TombstoneTarget};
-pub use row::{BucketRow, PartRow, Placement, PurgeKind, PurgeRow, UploadRow, VersionRow};
+pub use row::{
+    BucketRow, MetadataRow, PartRow, Placement, PurgeKind, PurgeRow, UploadRow, VersionRow,
+};

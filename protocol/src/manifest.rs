@@ -15,8 +15,8 @@ use crate::layout::Geometry;
 
 /// First bytes of a manifest.
 pub const MAGIC: [u8; 4] = *b"HFMN";
-/// Newest version this release writes.
-pub const VERSION: u8 = 1;
+/// The version that this release writes; none before it was released.
+pub const VERSION: u8 = 2;
 /// Longest object key, in bytes.
 pub const KEY_LEN_MAX: usize = 1024;
 /// Most parts of one version.
@@ -40,6 +40,13 @@ pub enum ManifestKind {
     },
     /// An open upload; its metadata waits for Complete. The upload's id is the write id.
     Upload,
+    /// New metadata of a version: replaces all that it had, never its shards. Without a body.
+    Metadata {
+        /// How S3 calls the version.
+        name: VersionName,
+        /// The write whose metadata it replaces.
+        target: WriteId,
+    },
 }
 
 /// How S3 calls the version.
@@ -47,7 +54,7 @@ pub enum ManifestKind {
 pub enum VersionName {
     /// The null version: a bucket without versioning, or with versioning suspended.
     Null,
-    /// A version of a versioned bucket, named by its order.
+    /// A version of a versioned bucket, named by [`Manifest::version`].
     Ordered,
 }
 
@@ -168,6 +175,7 @@ pub struct ObjectChecksum {
 ///
 /// Names are lower-case: HTTP's own (`content-type`, `cache-control`, …), `x-amz-meta-*`,
 /// `x-amz-storage-class`, `x-amz-website-redirect-location`, `x-amz-tagging`, and others to come.
+/// Names that begin with `@` are ours: no header can have one, and no client is shown one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata(pub Vec<(String, String)>);
 
@@ -225,6 +233,10 @@ pub struct Manifest {
     pub write: WriteId,
     /// Its place among all changes.
     pub order: Order,
+    /// Which version this write is of: what its id in S3 says and what sorts it among the key's
+    /// versions. The order of the version's first write; a later one, re-encoded, keeps it, and so
+    /// does metadata. [`Order::ZERO`] for parts and uploads.
+    pub version: Order,
     /// The cluster map it was placed by.
     pub map_version: MapVersion,
     /// Wall clock at the commit, for people only (milliseconds since 1970).
@@ -252,6 +264,7 @@ impl Manifest {
         out.str(&self.key);
         self.write.encode(&mut out);
         self.order.encode(&mut out);
+        self.version.encode(&mut out);
         self.map_version.encode(&mut out);
         out.u64(self.created_ms);
         out.u64(self.len);
@@ -269,13 +282,14 @@ impl Manifest {
     /// # Errors
     /// A [`FormatError`] that names the first field that is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let (_, mut input) = Reader::format(bytes, MAGIC, VERSION, "manifest")?;
+        let mut input = Reader::only(bytes, MAGIC, VERSION, "manifest")?;
         let input = &mut input;
         let kind = decode_kind(input)?;
         let bucket = BucketId::decode(input)?;
         let key = input.str("key", KEY_LEN_MAX)?.to_owned();
         let write = WriteId::decode(input)?;
         let order = Order::decode(input)?;
+        let version = Order::decode(input)?;
         let map_version = MapVersion::decode(input)?;
         let (created_ms, len) = (input.u64()?, input.u64()?);
         let etag = ETag {
@@ -293,6 +307,7 @@ impl Manifest {
             key,
             write,
             order,
+            version,
             map_version,
             created_ms,
             len,
@@ -315,6 +330,14 @@ fn encode_kind(kind: &ManifestKind, out: &mut Writer) {
             out.u16(*number);
         }
         ManifestKind::Upload => out.u8(4),
+        ManifestKind::Metadata { name, target } => {
+            out.u8(5);
+            out.u8(match name {
+                VersionName::Null => 1,
+                VersionName::Ordered => 2,
+            });
+            target.encode(out);
+        }
     }
 }
 
@@ -327,6 +350,18 @@ fn decode_kind(input: &mut Reader<'_>) -> Result<ManifestKind, FormatError> {
             number: input.u16()?,
         },
         4 => ManifestKind::Upload,
+        5 => ManifestKind::Metadata {
+            name: match input.u8()? {
+                1 => VersionName::Null,
+                2 => VersionName::Ordered,
+                _ => {
+                    return Err(FormatError::Invalid {
+                        what: "version name",
+                    });
+                }
+            },
+            target: WriteId::decode(input)?,
+        },
         _ => {
             return Err(FormatError::Invalid {
                 what: "manifest kind",
@@ -389,7 +424,7 @@ fn decode_body(input: &mut Reader<'_>, geometry: Geometry) -> Result<Body, Forma
     })
 }
 
-fn encode_checksum(checksum: Option<&ObjectChecksum>, out: &mut Writer) {
+pub(crate) fn encode_checksum(checksum: Option<&ObjectChecksum>, out: &mut Writer) {
     let Some(checksum) = checksum else {
         out.u8(0);
         return;
@@ -408,7 +443,9 @@ fn encode_checksum(checksum: Option<&ObjectChecksum>, out: &mut Writer) {
     out.bytes(&checksum.digest);
 }
 
-fn decode_checksum(input: &mut Reader<'_>) -> Result<Option<ObjectChecksum>, FormatError> {
+pub(crate) fn decode_checksum(
+    input: &mut Reader<'_>,
+) -> Result<Option<ObjectChecksum>, FormatError> {
     let kind = match input.u8()? {
         0 => return Ok(None),
         tag @ 1..=5 => ChecksumKind::ALL[usize::from(tag) - 1],

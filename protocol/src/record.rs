@@ -10,12 +10,12 @@ use bytes::Bytes;
 use crate::checksum::{BlockIdentity, block_checksum};
 use crate::codec::{FormatError, Reader, Writer};
 use crate::ids::{BucketId, ClusterId, Order, WriteId};
-use crate::manifest::{KEY_LEN_MAX, Manifest, Metadata};
+use crate::manifest::{KEY_LEN_MAX, Manifest};
 
 /// First bytes of a record.
 pub const MAGIC: [u8; 4] = *b"HFRC";
-/// Newest version this release writes.
-pub const VERSION: u8 = 1;
+/// The version that this release writes; none before it was released.
+pub const VERSION: u8 = 2;
 /// Longest record head, in bytes: 10,000 parts and full metadata fit.
 pub const HEAD_LEN_MAX: usize = 16 << 20;
 /// Longest inline body, in bytes; what a gateway inlines is configured below it.
@@ -28,8 +28,13 @@ pub const SYSTEM_VALUE_MAX: usize = 8 << 20;
 pub enum TombstoneTarget {
     /// Every lower order of the key's null version, also writes never shown.
     Null,
-    /// The version made by this write.
-    Version(WriteId),
+    /// Every lower order of this version of a key, also writes never shown.
+    Version {
+        /// Which ([`Manifest::version`]).
+        version: Order,
+        /// The write that was shown when it was deleted.
+        write: WriteId,
+    },
     /// The upload made by this write, and its parts (Abort).
     Upload(WriteId),
 }
@@ -37,27 +42,12 @@ pub enum TombstoneTarget {
 /// A record, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A version, part or upload, with its body when small.
+    /// A version, part, upload or new metadata of a version, with its body when small.
     Commit {
         /// Its description.
         manifest: Manifest,
         /// The body of [`crate::Body::Inline`]; empty otherwise.
         body: Bytes,
-    },
-    /// Replaces the metadata of a version, never its shards.
-    Metadata {
-        /// The record's own write.
-        write: WriteId,
-        /// Its place among all changes.
-        order: Order,
-        /// The bucket.
-        bucket: BucketId,
-        /// The key.
-        key: String,
-        /// The write of the version.
-        target: WriteId,
-        /// What the version has from now on.
-        metadata: Metadata,
     },
     /// Deletes.
     Tombstone {
@@ -103,8 +93,6 @@ pub enum Record {
 pub enum RecordKind {
     /// [`Record::Commit`].
     Commit = 1,
-    /// [`Record::Metadata`].
-    Metadata = 2,
     /// [`Record::Tombstone`].
     Tombstone = 3,
     /// [`Record::Void`].
@@ -121,7 +109,6 @@ impl RecordKind {
     pub fn from_u8(tag: u8) -> Result<Self, FormatError> {
         Ok(match tag {
             1 => Self::Commit,
-            2 => Self::Metadata,
             3 => Self::Tombstone,
             4 => Self::Void,
             5 => Self::System,
@@ -218,7 +205,6 @@ impl Record {
     pub fn kind(&self) -> RecordKind {
         match self {
             Self::Commit { .. } => RecordKind::Commit,
-            Self::Metadata { .. } => RecordKind::Metadata,
             Self::Tombstone { .. } => RecordKind::Tombstone,
             Self::Void { .. } => RecordKind::Void,
             Self::System { .. } => RecordKind::System,
@@ -229,8 +215,7 @@ impl Record {
     pub fn write(&self) -> WriteId {
         match self {
             Self::Commit { manifest, .. } => manifest.write,
-            Self::Metadata { write, .. }
-            | Self::Tombstone { write, .. }
+            Self::Tombstone { write, .. }
             | Self::Void { write, .. }
             | Self::System { write, .. } => *write,
         }
@@ -240,8 +225,7 @@ impl Record {
     pub fn order(&self) -> Order {
         match self {
             Self::Commit { manifest, .. } => manifest.order,
-            Self::Metadata { order, .. }
-            | Self::Tombstone { order, .. }
+            Self::Tombstone { order, .. }
             | Self::Void { order, .. }
             | Self::System { order, .. } => *order,
         }
@@ -261,18 +245,6 @@ impl Record {
         out.u64(body_checksum(cluster, self.write(), &body));
         match self {
             Self::Commit { manifest, .. } => out.bytes(&manifest.encode()),
-            Self::Metadata {
-                bucket,
-                key,
-                target,
-                metadata,
-                ..
-            } => {
-                bucket.encode(&mut out);
-                out.str(key);
-                target.encode(&mut out);
-                metadata.encode(&mut out);
-            }
             Self::Tombstone {
                 bucket,
                 key,
@@ -319,14 +291,6 @@ impl Record {
                     body: encoded.body.clone(),
                 }
             }
-            RecordKind::Metadata => Self::Metadata {
-                write,
-                order,
-                bucket: BucketId::decode(input)?,
-                key: input.str("key", KEY_LEN_MAX)?.to_owned(),
-                target: WriteId::decode(input)?,
-                metadata: Metadata::decode(input)?,
-            },
             RecordKind::Tombstone => Self::Tombstone {
                 write,
                 order,
@@ -353,7 +317,7 @@ impl Record {
 }
 
 fn split_head(bytes: &[u8]) -> Result<(RecordHead, Reader<'_>), FormatError> {
-    let (_, mut input) = Reader::format(bytes, MAGIC, VERSION, "record")?;
+    let mut input = Reader::only(bytes, MAGIC, VERSION, "record")?;
     let head = RecordHead {
         kind: RecordKind::from_u8(input.u8()?)?,
         write: WriteId::decode(&mut input)?,
@@ -367,8 +331,9 @@ fn split_head(bytes: &[u8]) -> Result<(RecordHead, Reader<'_>), FormatError> {
 fn encode_target(target: TombstoneTarget, out: &mut Writer) {
     match target {
         TombstoneTarget::Null => out.u8(1),
-        TombstoneTarget::Version(write) => {
+        TombstoneTarget::Version { version, write } => {
             out.u8(2);
+            version.encode(out);
             write.encode(out);
         }
         TombstoneTarget::Upload(write) => {
@@ -381,7 +346,10 @@ fn encode_target(target: TombstoneTarget, out: &mut Writer) {
 fn decode_target(input: &mut Reader<'_>) -> Result<TombstoneTarget, FormatError> {
     Ok(match input.u8()? {
         1 => TombstoneTarget::Null,
-        2 => TombstoneTarget::Version(WriteId::decode(input)?),
+        2 => TombstoneTarget::Version {
+            version: Order::decode(input)?,
+            write: WriteId::decode(input)?,
+        },
         3 => TombstoneTarget::Upload(WriteId::decode(input)?),
         _ => {
             return Err(FormatError::Invalid {

@@ -6,21 +6,23 @@
 //! record.
 
 mod marks;
+mod name;
 mod scrub;
 
 use bytes::Bytes;
 
 use crate::codec::{FormatError, Reader, Writer};
 use crate::ids::{BucketId, DriveId, Order, WriteId};
-use crate::manifest::{ETag, KEY_LEN_MAX, Manifest};
+use crate::manifest::{ETag, Manifest, ObjectChecksum, decode_checksum, encode_checksum};
 
 pub use marks::{IdentityRow, SeenRow};
+pub use name::RowName;
 pub use scrub::ScrubRow;
 
 /// First bytes of a row.
 pub const MAGIC: [u8; 4] = *b"HFRW";
-/// Newest version this release writes.
-pub const VERSION: u8 = 1;
+/// The version that this release writes; none before it was released.
+pub const VERSION: u8 = 2;
 const MANIFEST_LEN_MAX: usize = 16 << 20;
 const HOLDERS_MAX: usize = 1024;
 const WRITES_MAX: usize = 32 << 10;
@@ -67,17 +69,23 @@ impl Placement {
     }
 }
 
-/// A visible version, or a part that waits under its upload.
+/// A visible version, a part that waits under its upload, or the metadata record of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRow {
-    /// The description, as in the record.
+    /// The description: as in the record, but for the metadata of a version that `changed`.
     pub manifest: Manifest,
     /// Where it is now.
     pub placement: Placement,
+    /// The order of the metadata record that says what metadata the version has, if there is one:
+    /// then it has a row of its own.
+    pub changed: Option<Order>,
 }
 
 /// Parts are kept like versions.
 pub type PartRow = VersionRow;
+
+/// Metadata records are kept like versions.
+pub type MetadataRow = VersionRow;
 
 impl VersionRow {
     /// The byte form.
@@ -85,6 +93,13 @@ impl VersionRow {
         let mut out = start(1);
         out.bytes(&self.manifest.encode());
         self.placement.encode(&mut out);
+        match self.changed {
+            None => out.u8(0),
+            Some(order) => {
+                out.u8(1);
+                order.encode(&mut out);
+            }
+        }
         out.finish()
     }
     /// Reads the byte form.
@@ -97,6 +112,10 @@ impl VersionRow {
         let row = Self {
             manifest,
             placement: Placement::decode(&mut input)?,
+            changed: match input.bool("changed")? {
+                false => None,
+                true => Some(Order::decode(&mut input)?),
+            },
         };
         input.end()?;
         Ok(row)
@@ -115,7 +134,7 @@ pub struct UploadRow {
 }
 
 /// The outcome of a Complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completed {
     /// The version's write.
     pub write: WriteId,
@@ -123,6 +142,8 @@ pub struct Completed {
     pub order: Order,
     /// Its entity tag.
     pub etag: ETag,
+    /// Its checksum, if it has one.
+    pub checksum: Option<ObjectChecksum>,
     /// CRC-64 of the part list the client sent: a repeat must name the same parts.
     pub request_digest: u64,
     /// When (milliseconds since 1970); the row lives a day longer.
@@ -143,6 +164,7 @@ impl UploadRow {
                 done.order.encode(&mut out);
                 out.raw(&done.etag.md5);
                 out.u16(done.etag.parts);
+                encode_checksum(done.checksum.as_ref(), &mut out);
                 out.u64(done.request_digest);
                 out.u64(done.at_ms);
             }
@@ -166,6 +188,7 @@ impl UploadRow {
                     md5: input.array()?,
                     parts: input.u16()?,
                 },
+                checksum: decode_checksum(&mut input)?,
                 request_digest: input.u64()?,
                 at_ms: input.u64()?,
             }),
@@ -323,102 +346,6 @@ impl PurgeRow {
     }
 }
 
-/// Names a row whose shards or copies are incomplete, wherever it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RowName {
-    /// A version.
-    Version {
-        /// Its bucket.
-        bucket: BucketId,
-        /// Its key.
-        key: String,
-        /// Its write.
-        write: WriteId,
-    },
-    /// A part, also of a completed upload.
-    Part {
-        /// The upload.
-        upload: WriteId,
-        /// The part's number.
-        number: u16,
-        /// The part's write.
-        write: WriteId,
-    },
-    /// An upload's own record.
-    Upload {
-        /// Its bucket.
-        bucket: BucketId,
-        /// Its key.
-        key: String,
-        /// Its write.
-        write: WriteId,
-    },
-}
-
-impl RowName {
-    /// The write of the row.
-    pub fn write(&self) -> WriteId {
-        match self {
-            Self::Version { write, .. } | Self::Part { write, .. } | Self::Upload { write, .. } => {
-                *write
-            }
-        }
-    }
-    /// The byte form.
-    pub fn encode(&self) -> Bytes {
-        let mut out = start(5);
-        match self {
-            Self::Version { bucket, key, write } | Self::Upload { bucket, key, write } => {
-                out.u8(if matches!(self, Self::Version { .. }) {
-                    1
-                } else {
-                    3
-                });
-                bucket.encode(&mut out);
-                out.str(key);
-                write.encode(&mut out);
-            }
-            Self::Part {
-                upload,
-                number,
-                write,
-            } => {
-                out.u8(2);
-                upload.encode(&mut out);
-                out.u16(*number);
-                write.encode(&mut out);
-            }
-        }
-        out.finish()
-    }
-    /// Reads the byte form.
-    ///
-    /// # Errors
-    /// A [`FormatError`] that names the first field that is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut input = open(bytes, 5)?;
-        let name = match input.u8()? {
-            2 => Self::Part {
-                upload: WriteId::decode(&mut input)?,
-                number: input.u16()?,
-                write: WriteId::decode(&mut input)?,
-            },
-            tag @ (1 | 3) => {
-                let bucket = BucketId::decode(&mut input)?;
-                let key = input.str("key", KEY_LEN_MAX)?.to_owned();
-                let write = WriteId::decode(&mut input)?;
-                match tag {
-                    1 => Self::Version { bucket, key, write },
-                    _ => Self::Upload { bucket, key, write },
-                }
-            }
-            _ => return Err(FormatError::Invalid { what: "row name" }),
-        };
-        input.end()?;
-        Ok(name)
-    }
-}
-
 /// What a bucket holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -462,7 +389,7 @@ fn start(kind: u8) -> Writer {
 }
 
 fn open(bytes: &[u8], kind: u8) -> Result<Reader<'_>, FormatError> {
-    let (_, mut input) = Reader::format(bytes, MAGIC, VERSION, "row")?;
+    let mut input = Reader::only(bytes, MAGIC, VERSION, "row")?;
     match input.u8()? == kind {
         true => Ok(input),
         false => Err(FormatError::Invalid { what: "row kind" }),

@@ -281,6 +281,13 @@ pub fn row_name(manifest: &Manifest) -> RowName {
         ManifestKind::Version(_) => RowName::Version {
             bucket: manifest.bucket,
             key: manifest.key.clone(),
+            version: manifest.version,
+            write,
+        },
+        ManifestKind::Metadata { .. } => RowName::Metadata {
+            bucket: manifest.bucket,
+            key: manifest.key.clone(),
+            version: manifest.version,
             write,
         },
         ManifestKind::Part { upload, number } => RowName::Part {

@@ -194,6 +194,7 @@ impl Check<'_> {
             RowName::Version { .. } => self.counts.versions += 1,
             RowName::Part { .. } => self.counts.parts += 1,
             RowName::Upload { .. } => self.counts.uploads += 1,
+            RowName::Metadata { .. } => {}
         }
         add_usage(self.usage.entry(manifest.bucket).or_default(), placed);
     }
@@ -356,7 +357,8 @@ impl Check<'_> {
 fn add_usage(usage: &mut Usage, placed: &PlacedRow) {
     let manifest: &Manifest = &placed.row.manifest;
     match (&placed.name, &manifest.body) {
-        (RowName::Version { .. }, Body::DeleteMarker) | (RowName::Part { .. }, _) => {}
+        (RowName::Version { .. }, Body::DeleteMarker)
+        | (RowName::Part { .. } | RowName::Metadata { .. }, _) => {}
         (RowName::Version { .. }, _) => {
             usage.objects += 1;
             usage.bytes += manifest.len;

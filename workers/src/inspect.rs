@@ -85,7 +85,7 @@ async fn older(
     let mut before = None;
     loop {
         let page = rows::list_noncurrent(&*ctx.index, bucket, key, before, 256).await?;
-        before = page.items.last().map(|row| row.manifest.order);
+        before = page.items.last().map(|row| row.manifest.version);
         let more = page.more;
         if let Some(found) = page.items.into_iter().find(is_it) {
             return Ok(Some(found));

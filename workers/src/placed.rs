@@ -40,14 +40,25 @@ pub(crate) async fn find(
     name: &RowName,
 ) -> std::result::Result<Option<Placed>, IndexError> {
     let (table, key) = match name {
-        RowName::Version { bucket, key, write } => {
-            let found = rows::find_version(reader, *bucket, key, *write).await?;
+        RowName::Version {
+            bucket,
+            key,
+            version: of,
+            write,
+        } => {
+            let found = rows::find_version(reader, *bucket, key, *of, *write).await?;
             return Ok(found.map(|(place, row)| version(name, place, row)));
         }
         RowName::Part { upload, number, .. } => (Table::Part, keys::part(*upload, *number)),
         RowName::Upload { bucket, key, write } => {
             (Table::Upload, keys::upload(*bucket, key, *write))
         }
+        RowName::Metadata {
+            bucket,
+            key,
+            version,
+            ..
+        } => (Table::Metadata, keys::metadata(*bucket, key, *version)),
     };
     let Some(stored) = reader.read(table, &key).await? else {
         return Ok(None);
@@ -69,6 +80,7 @@ pub(crate) async fn find(
                 VersionRow {
                     manifest,
                     placement,
+                    changed: None,
                 },
                 completed,
             )
@@ -91,7 +103,7 @@ fn version(name: &RowName, place: VersionPlace, row: VersionRow) -> Placed {
     let (table, key) = match place {
         VersionPlace::Current => (Table::Current, keys::current(bucket, &row.manifest.key)),
         VersionPlace::Noncurrent => {
-            let key = keys::noncurrent(bucket, &row.manifest.key, order);
+            let key = keys::noncurrent(bucket, &row.manifest.key, row.manifest.version);
             (Table::Noncurrent, key)
         }
     };
@@ -117,12 +129,16 @@ impl Placed {
     }
 
     /// How an upload was completed, if it was.
-    pub(crate) fn completed(&self) -> Option<Completed> {
-        self.completed
+    pub(crate) fn completed(&self) -> Option<&Completed> {
+        self.completed.as_ref()
     }
 
     /// Removes the row.
     pub(crate) fn remove(&self, batch: &mut Batch) {
+        if self.is_noncurrent() {
+            batch.delete_noncurrent(&self.row.manifest);
+            return;
+        }
         batch.delete_exactly(self.table, self.key.clone(), self.order);
         if self.table == Table::Upload {
             batch.delete(Table::Upload, keys::upload_by_id(self.row.manifest.write));
@@ -138,7 +154,9 @@ impl Placed {
         let manifest = &self.row.manifest;
         let locks = Locks::none().bucket(manifest.bucket, Mode::Shared);
         match manifest.kind {
-            ManifestKind::Version(_) => locks.key(manifest.bucket, manifest.key.as_str()),
+            ManifestKind::Version(_) | ManifestKind::Metadata { .. } => {
+                locks.key(manifest.bucket, manifest.key.as_str())
+            }
             ManifestKind::Part { upload, .. } => locks
                 .upload(upload, Mode::Exclusive)
                 .key(manifest.bucket, manifest.key.as_str()),
@@ -153,7 +171,7 @@ impl Placed {
             Table::Upload => UploadRow {
                 manifest: self.row.manifest.clone(),
                 placement: self.row.placement.clone(),
-                completed: self.completed,
+                completed: self.completed.clone(),
             }
             .encode(),
             _ => self.row.encode(),
@@ -173,6 +191,7 @@ pub(crate) const fn kind(name: &RowName) -> &'static str {
         RowName::Version { .. } => "version",
         RowName::Part { .. } => "part",
         RowName::Upload { .. } => "upload",
+        RowName::Metadata { .. } => "metadata",
     }
 }
 

@@ -251,7 +251,7 @@ async fn judge(index: &dyn Index, drive: DriveId, record: &Record) -> Result<Loo
             Some(_) => Look::Known,
             None => Look::Unknown,
         },
-        Record::Metadata { .. } | Record::Tombstone { .. } => Look::Unknown,
+        Record::Tombstone { .. } => Look::Unknown,
         Record::Void {
             write,
             order,

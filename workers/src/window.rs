@@ -226,6 +226,7 @@ impl<'a> RowScan<'a> {
             Table::Noncurrent,
             Table::Part,
             Table::Upload,
+            Table::Metadata,
         ];
         Self {
             index,
@@ -304,6 +305,7 @@ fn decode(table: Table, value: &[u8]) -> std::result::Result<PlacedRow, FormatEr
                 VersionRow {
                     manifest,
                     placement,
+                    changed: None,
                 },
                 completed.is_some(),
             )

@@ -159,6 +159,7 @@ mod tests {
                 generation: Generation::new(1),
                 sequence: 1,
             },
+            version: Order::ZERO,
             map_version: MapVersion::new(1),
             created_ms,
             len: 0,
@@ -179,6 +180,7 @@ mod tests {
         let part = |created_ms: &u64| PartRow {
             manifest: manifest(*created_ms),
             placement: Placement::default(),
+            changed: None,
         };
         let parts: Vec<PartRow> = parts.iter().map(part).collect();
         Abandoned {

@@ -56,7 +56,7 @@ impl Service {
         let request_digest = digest_request(&done.parts);
         let old = rows::get_current(&mut *txn, bucket.id, key).await?;
         if let Some(completed) = &row.completed {
-            return self.repeat(completed, request_digest, old.as_ref(), &done);
+            return self.repeat(completed, request_digest, &done);
         }
         let stored = self.parts(upload).await?;
         let (named, unnamed) = choose(&done.parts, stored)?;
@@ -73,6 +73,7 @@ impl Service {
         let new = VersionRow {
             manifest,
             placement: sealed.placement,
+            changed: None,
         };
         let mut batch = Batch::new();
         self.replace_current(&mut batch, old.as_ref(), &new).await?;
@@ -81,6 +82,7 @@ impl Service {
             write: new.manifest.write,
             order,
             etag: new.manifest.etag,
+            checksum: new.manifest.checksum.clone(),
             request_digest,
             at_ms: new.manifest.created_ms,
         });
@@ -153,7 +155,6 @@ impl Service {
         &self,
         completed: &Completed,
         request_digest: u64,
-        current: Option<&VersionRow>,
         done: &CompleteUpload,
     ) -> Result<CompletedObject, GatewayError> {
         let now = self.store.world().clock.unix_ms();
@@ -161,12 +162,9 @@ impl Service {
         if !fresh || completed.request_digest != request_digest {
             return Err(no_such_upload(&done.upload));
         }
-        let checksum = current
-            .filter(|row| row.manifest.write == completed.write)
-            .and_then(|row| row.manifest.checksum.clone());
         Ok(CompletedObject {
             etag: completed.etag,
-            checksum,
+            checksum: completed.checksum.clone(),
         })
     }
 }

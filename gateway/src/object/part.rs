@@ -106,6 +106,7 @@ impl Service {
         let row = PartRow {
             manifest,
             placement: sealed.placement,
+            changed: None,
         };
         let mut batch = Batch::new();
         if let Some(old) = &old {

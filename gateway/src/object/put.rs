@@ -155,6 +155,7 @@ impl Service {
         let row = VersionRow {
             manifest,
             placement: sealed.placement,
+            changed: None,
         };
         let mut batch = Batch::new();
         self.replace_current(&mut batch, old.as_ref(), &row).await?;

@@ -188,12 +188,17 @@ impl Service {
         order: Order,
     ) -> Manifest {
         let map = self.store.map();
+        let version = match kind {
+            ManifestKind::Version(_) => order,
+            _ => Order::ZERO,
+        };
         Manifest {
             kind,
             bucket,
             key: key.to_owned(),
             write,
             order,
+            version,
             map_version: map.version,
             created_ms: self.store.world().clock.unix_ms(),
             len: 0,

@@ -26,6 +26,7 @@ pub fn manifest(bucket: BucketId, key: &str, write: WriteId, order: Order) -> Ma
         key: key.to_owned(),
         write,
         order,
+        version: order,
         map_version: MapVersion::new(1),
         created_ms: 1_700_000_000_000,
         len: 5,
@@ -51,6 +52,7 @@ pub fn version(bucket: BucketId, key: &str, write: WriteId, order: Order) -> Ver
     VersionRow {
         manifest: manifest(bucket, key, write, order),
         placement: placement(),
+        changed: None,
     }
 }
 
@@ -70,6 +72,7 @@ pub fn part(upload: &UploadRow, number: u16, write: WriteId, order: Order) -> Ve
         upload: manifest.write,
         number,
     };
+    row.manifest.version = Order::ZERO;
     row
 }
 
@@ -77,6 +80,7 @@ pub fn part(upload: &UploadRow, number: u16, write: WriteId, order: Order) -> Ve
 pub fn upload(bucket: BucketId, key: &str, write: WriteId, order: Order) -> UploadRow {
     let mut manifest = manifest(bucket, key, write, order);
     manifest.kind = ManifestKind::Upload;
+    manifest.version = Order::ZERO;
     manifest.body = Body::Empty;
     manifest.len = 0;
     UploadRow {

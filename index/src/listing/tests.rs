@@ -318,6 +318,7 @@ async fn uploads_are_listed_by_key_and_id_and_continue_within_a_key() {
         write: samples::write_id(10),
         order: order(10),
         etag: ETag::default(),
+        checksum: None,
         request_digest: 0,
         at_ms: 0,
     });

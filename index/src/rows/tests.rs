@@ -76,7 +76,7 @@ async fn versions_are_found_in_both_places() {
     let old = get_noncurrent(&index, BUCKET, "k", order(3)).await.unwrap();
     assert_eq!(old, Some(version(3)));
     let find = async |n| {
-        find_version(&index, BUCKET, "k", samples::write_id(n))
+        find_version(&index, BUCKET, "k", order(n), samples::write_id(n))
             .await
             .unwrap()
     };
@@ -94,7 +94,7 @@ async fn versions_are_found_in_both_places() {
     assert_eq!((page.items.len(), page.more), (99, false));
     let mut batch = Batch::new();
     batch.delete_current(BUCKET, "k", order(100));
-    batch.delete_noncurrent(BUCKET, "k", order(99));
+    batch.delete_noncurrent(&version(99).manifest);
     commit(&index, batch).await.unwrap();
     assert_eq!(find(100).await, None);
     assert_eq!(find(99).await, None);
@@ -159,6 +159,7 @@ async fn the_heal_queue_has_the_least_margin_first_and_the_purge_queue_the_oldes
     let name = |n: u64| RowName::Version {
         bucket: BUCKET,
         key: "k".to_owned(),
+        version: order(n),
         write: samples::write_id(n),
     };
     let purge = |n: u64| PurgeRow {

@@ -132,10 +132,14 @@ impl Dice {
     pub fn manifest(&mut self) -> Manifest {
         let mut manifest = self.pick(&manifests());
         let (data, parity) = (self.below(32) as u8 + 1, self.below(32) as u8 + 1);
-        manifest.kind = match self.below(4) {
+        manifest.kind = match self.below(5) {
             0 => ManifestKind::Version(VersionName::Null),
             1 => ManifestKind::Version(VersionName::Ordered),
             2 => ManifestKind::Upload,
+            3 => ManifestKind::Metadata {
+                name: self.pick(&[VersionName::Null, VersionName::Ordered]),
+                target: self.write(),
+            },
             _ => ManifestKind::Part {
                 upload: self.write(),
                 number: self.u16(),
@@ -147,6 +151,7 @@ impl Dice {
         manifest.key = self.text(1024);
         manifest.write = self.write();
         manifest.order = self.order();
+        manifest.version = self.order();
         manifest.map_version = MapVersion::new(self.u64());
         (manifest.created_ms, manifest.len) = (self.u64(), self.u64());
         manifest.etag.parts = self.u16();
@@ -157,31 +162,26 @@ impl Dice {
     pub fn record(&mut self) -> Record {
         let (write, order) = (self.write(), self.order());
         let (bucket, key) = (BucketId::new(self.u64()), self.text(1024));
-        match self.below(5) {
+        match self.below(4) {
             0 => Record::Commit {
                 manifest: self.manifest(),
                 body: self.bytes(300),
             },
-            1 => Record::Metadata {
-                write,
-                order,
-                bucket,
-                key,
-                target: self.write(),
-                metadata: self.metadata(),
-            },
-            2 => Record::Tombstone {
+            1 => Record::Tombstone {
                 write,
                 order,
                 bucket,
                 key,
                 target: match self.below(3) {
                     0 => TombstoneTarget::Null,
-                    1 => TombstoneTarget::Version(self.write()),
+                    1 => TombstoneTarget::Version {
+                        version: self.order(),
+                        write: self.write(),
+                    },
                     _ => TombstoneTarget::Upload(self.write()),
                 },
             },
-            3 => Record::Void {
+            2 => Record::Void {
                 write,
                 order,
                 target: self.write(),
@@ -203,6 +203,7 @@ impl Dice {
                 missing: self.u64(),
                 touched: self.drives(10),
             },
+            changed: self.maybe(Self::order),
         }
     }
     fn encoded(&mut self) -> EncodedRecord {
@@ -225,7 +226,12 @@ impl Dice {
         }
     }
     fn kind(&mut self) -> RecordKind {
-        RecordKind::from_u8(self.below(5) as u8 + 1).unwrap()
+        self.pick(&[
+            RecordKind::Commit,
+            RecordKind::Tombstone,
+            RecordKind::Void,
+            RecordKind::System,
+        ])
     }
     fn span(&mut self) -> BlockSpan {
         BlockSpan {

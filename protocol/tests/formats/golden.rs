@@ -104,9 +104,9 @@ fn split(bytes: &[u8]) -> (Bytes, Bytes) {
 }
 
 #[test]
-fn manifests_v1_round_trip() {
+fn manifests_v2_round_trip() {
     same(
-        "manifest-v1.bin",
+        "manifest-v2.bin",
         "manifest",
         manifests(),
         |manifest| manifest.encode().to_vec(),
@@ -115,9 +115,9 @@ fn manifests_v1_round_trip() {
 }
 
 #[test]
-fn records_v1_round_trip() {
+fn records_v2_round_trip() {
     same(
-        "record-v1.bin",
+        "record-v2.bin",
         "record",
         records(),
         |record| {
@@ -135,9 +135,9 @@ fn records_v1_round_trip() {
 }
 
 #[test]
-fn rows_v1_round_trip() {
+fn rows_v2_round_trip() {
     same(
-        "row-v1.bin",
+        "row-v2.bin",
         "row",
         rows(),
         |row| row.encode().to_vec(),
@@ -146,9 +146,9 @@ fn rows_v1_round_trip() {
 }
 
 #[test]
-fn scrub_rows_v1_round_trip() {
+fn scrub_rows_v2_round_trip() {
     same(
-        "row-v1-scrub.bin",
+        "row-v2-scrub.bin",
         "row",
         scrub_rows(),
         |row| row.encode().to_vec(),

@@ -45,6 +45,7 @@ fn manifest(kind: ManifestKind, body: Body, len: u64) -> Manifest {
         key: "photos/2026/ä b+c%.jpg".to_owned(),
         write: write(9),
         order: order(0x1_0000_0001),
+        version: order(0x1_0000_0001),
         map_version: MapVersion::new(3),
         created_ms: 1_790_000_000_123,
         len,
@@ -70,6 +71,8 @@ fn checksum(kind: ChecksumKind, covers: ChecksumType, len: usize) -> Option<Obje
 pub fn manifests() -> Vec<Manifest> {
     let null = ManifestKind::Version(VersionName::Null);
     let ordered = ManifestKind::Version(VersionName::Ordered);
+    let target = write(12);
+    let of_version = |name| ManifestKind::Metadata { name, target };
     let upload = write(1);
     let coded = Body::Coded {
         drives: (1..=6).map(DriveId::new).collect(),
@@ -92,7 +95,12 @@ pub fn manifests() -> Vec<Manifest> {
         manifest(ordered, parts, (5 << 20) + 1),
         manifest(ManifestKind::Part { upload, number: 7 }, coded, 1 << 30),
         manifest(ManifestKind::Upload, Body::Empty, 0),
+        manifest(of_version(VersionName::Null), Body::Empty, 0),
+        manifest(of_version(VersionName::Ordered), Body::Empty, 0),
     ];
+    (all[1].version, all[7].version) = (order(7), order(8));
+    all[4].version = Order::ZERO;
+    all[5].version = Order::ZERO;
     all[0].checksum = checksum(ChecksumKind::Crc64Nvme, ChecksumType::FullObject, 8);
     all[1].checksum = checksum(ChecksumKind::Sha256, ChecksumType::FullObject, 32);
     all[2].metadata = Metadata::default();
@@ -121,16 +129,15 @@ pub fn records() -> Vec<Record> {
             manifest: manifests()[0].clone(),
             body: Bytes::new(),
         },
-        Record::Metadata {
-            write: write(18),
-            order: order(19),
-            bucket,
-            key: key.clone(),
-            target: write(9),
-            metadata: metadata(),
+        Record::Commit {
+            manifest: manifests()[7].clone(),
+            body: Bytes::new(),
         },
         tombstone(TombstoneTarget::Null),
-        tombstone(TombstoneTarget::Version(write(9))),
+        tombstone(TombstoneTarget::Version {
+            version: order(7),
+            write: write(9),
+        }),
         tombstone(TombstoneTarget::Upload(write(1))),
         Record::Void {
             write: write(22),
@@ -213,6 +220,7 @@ pub fn rows() -> Vec<Row> {
             md5: [7; 16],
             parts: 2,
         },
+        checksum: checksum(ChecksumKind::Crc32c, ChecksumType::Composite, 4),
         request_digest: 0xfeed,
         at_ms: 1_790_000_000_456,
     };
@@ -227,6 +235,12 @@ pub fn rows() -> Vec<Row> {
         Row::Version(VersionRow {
             manifest: manifests()[0].clone(),
             placement: placement(),
+            changed: None,
+        }),
+        Row::Version(VersionRow {
+            manifest: manifests()[1].clone(),
+            placement: placement(),
+            changed: Some(order(44)),
         }),
         Row::Upload(upload(None)),
         Row::Upload(upload(Some(completed))),
@@ -243,6 +257,13 @@ pub fn rows() -> Vec<Row> {
         Row::Name(RowName::Version {
             bucket,
             key: key.clone(),
+            version: order(7),
+            write: id,
+        }),
+        Row::Name(RowName::Metadata {
+            bucket,
+            key: key.clone(),
+            version: order(7),
             write: id,
         }),
         Row::Name(RowName::Part {

@@ -56,6 +56,7 @@ fn manifest(write: WriteId, len: u64, body: Body) -> Manifest {
         key: format!("key-{}", write.counter),
         write,
         order: order(write.counter),
+        version: order(write.counter),
         map_version: MapVersion::new(1),
         created_ms: 0,
         len,

@@ -162,6 +162,7 @@ impl Cluster {
         Ok(VersionRow {
             manifest,
             placement: sealed.placement,
+            changed: None,
         })
     }
 
@@ -179,15 +180,17 @@ impl Cluster {
     }
 
     fn manifest(&self, write: WriteId, len: u64) -> Manifest {
+        let order = Order {
+            generation: Generation::new(1),
+            sequence: write.counter,
+        };
         Manifest {
             kind: ManifestKind::Version(VersionName::Null),
             bucket: BucketId::new(1),
             key: format!("key-{}", write.counter),
             write,
-            order: Order {
-                generation: Generation::new(1),
-                sequence: write.counter,
-            },
+            order,
+            version: order,
             map_version: MapVersion::new(1),
             created_ms: 0,
             len,

@@ -85,9 +85,11 @@ impl Applying<'_> {
                     self.replace_metadata(&mut manifest, metadata).await?;
                 }
                 let placement = self.records.placement(found);
+                let changed = metadata.and_then(|write| self.records.found.get(&write));
                 let row = VersionRow {
                     manifest,
                     placement,
+                    changed: changed.map(|found| found.order),
                 };
                 match is_current {
                     true => batch.put_current(&row),
@@ -103,6 +105,7 @@ impl Applying<'_> {
                 let row = VersionRow {
                     manifest,
                     placement: self.records.placement(found),
+                    changed: None,
                 };
                 batch.put_part(&row);
                 self.queue_heal(&row.manifest, &row.placement, batch);
@@ -152,7 +155,7 @@ impl Applying<'_> {
             return Ok(());
         };
         match self.record(found).await {
-            Some(Record::Metadata { metadata, .. }) => manifest.metadata = metadata,
+            Some(Record::Commit { manifest: new, .. }) => manifest.metadata = new.metadata,
             _ => {
                 return Err(WorkersError::Damaged {
                     what: format!("metadata record of write {write}"),
@@ -185,6 +188,7 @@ impl Applying<'_> {
             write: version,
             order: manifest.order,
             etag: manifest.etag,
+            checksum: manifest.checksum.clone(),
             request_digest: crc64(named.join(",").as_bytes()),
             at_ms: manifest.created_ms,
         }))

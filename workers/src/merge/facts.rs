@@ -49,6 +49,8 @@ pub enum Fact {
         key: String,
         /// How S3 calls it.
         name: VersionName,
+        /// Which of the key's versions.
+        version: Order,
         /// How it is coded.
         geometry: Geometry,
         /// Where its bytes are.
@@ -84,8 +86,14 @@ pub enum Fact {
         bucket: BucketId,
         /// The key.
         key: String,
+        /// How S3 calls the version.
+        name: VersionName,
+        /// Which of the key's versions.
+        version: Order,
         /// The version's write.
         target: WriteId,
+        /// Tells how many copies its record has.
+        geometry: Geometry,
     },
     /// A deletion.
     Tombstone {
@@ -119,16 +127,6 @@ impl Fact {
     pub fn of(record: &Record) -> Self {
         match record {
             Record::Commit { manifest, .. } => Self::of_manifest(manifest),
-            Record::Metadata {
-                bucket,
-                key,
-                target,
-                ..
-            } => Self::Metadata {
-                bucket: *bucket,
-                key: key.clone(),
-                target: *target,
-            },
             Record::Tombstone {
                 bucket,
                 key,
@@ -177,8 +175,17 @@ impl Fact {
                 bucket,
                 key,
                 name,
+                version: manifest.version,
                 geometry,
                 body,
+            },
+            ManifestKind::Metadata { name, target } => Self::Metadata {
+                bucket,
+                key,
+                name,
+                version: manifest.version,
+                target,
+                geometry,
             },
             ManifestKind::Part { upload, number } => Self::Part {
                 bucket,
@@ -211,9 +218,26 @@ impl Fact {
     /// The row that the record of this write has in an index, if it can have one.
     pub(crate) fn row_name(&self, write: WriteId) -> Option<RowName> {
         match self {
-            Self::Version { bucket, key, .. } => Some(RowName::Version {
+            Self::Version {
+                bucket,
+                key,
+                version,
+                ..
+            } => Some(RowName::Version {
                 bucket: *bucket,
                 key: key.clone(),
+                version: *version,
+                write,
+            }),
+            Self::Metadata {
+                bucket,
+                key,
+                version,
+                ..
+            } => Some(RowName::Metadata {
+                bucket: *bucket,
+                key: key.clone(),
+                version: *version,
                 write,
             }),
             Self::Part { upload, number, .. } => Some(RowName::Part {
@@ -387,7 +411,8 @@ impl Records {
             Some(
                 Fact::Version { geometry, .. }
                 | Fact::Part { geometry, .. }
-                | Fact::Upload { geometry, .. },
+                | Fact::Upload { geometry, .. }
+                | Fact::Metadata { geometry, .. },
             ) => *geometry,
             _ => self.geometry,
         }

@@ -282,7 +282,7 @@ impl Asking<'_> {
         let mut before = None;
         loop {
             let page = rows::list_noncurrent(self.index, bucket, key, before, 512).await?;
-            before = page.items.last().map(|row| row.manifest.order);
+            before = page.items.last().map(|row| row.manifest.version);
             all.extend(page.items);
             if !page.more {
                 break;
@@ -309,11 +309,15 @@ impl Asking<'_> {
         let row: Option<UploadRow> = rows::find_upload(self.index, upload).await?;
         let Some(row) = row else { return Ok(()) };
         self.know_row(gathered, &row_name(&row.manifest)).await?;
-        if let Some(done) = row.completed {
+        if let Some(done) = &row.completed {
             let (bucket, key) = (row.manifest.bucket, row.manifest.key.clone());
-            let write = done.write;
-            self.know_row(gathered, &RowName::Version { bucket, key, write })
-                .await?;
+            let name = RowName::Version {
+                bucket,
+                key,
+                version: done.order,
+                write: done.write,
+            };
+            self.know_row(gathered, &name).await?;
         }
         let mut after = None;
         loop {

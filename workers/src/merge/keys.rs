@@ -47,7 +47,7 @@ impl<'a> Deciding<'a> {
                     ..
                 }) => match target {
                     TombstoneTarget::Upload(_) => continue,
-                    TombstoneTarget::Null | TombstoneTarget::Version(_) => (bucket, key),
+                    TombstoneTarget::Null | TombstoneTarget::Version { .. } => (bucket, key),
                 },
                 _ => continue,
             };
@@ -116,7 +116,7 @@ impl<'a> Deciding<'a> {
         let mut deleted_by = None;
         for &found in list {
             let Some(Fact::Tombstone {
-                target: TombstoneTarget::Version(target),
+                target: TombstoneTarget::Version { write: target, .. },
                 ..
             }) = found.fact
             else {

@@ -79,6 +79,7 @@ impl Case {
             bucket,
             key,
             name,
+            version: o(at),
             geometry: geometry(),
             body,
         };
@@ -156,9 +157,12 @@ impl Case {
         let fact = Fact::Metadata {
             bucket: BUCKET,
             key: "k".to_owned(),
+            name: VersionName::Null,
+            version: o(target),
             target: w(target),
+            geometry: geometry(),
         };
-        self.put(at, RecordKind::Metadata, fact, Self::plain(&[1, 2]))
+        self.put(at, RecordKind::Commit, fact, Self::plain(&[1, 2]))
     }
     fn tombstone(self, at: u64, target: TombstoneTarget) -> Self {
         let fact = Fact::Tombstone {
@@ -170,6 +174,11 @@ impl Case {
     }
     fn delete(self, at: u64) -> Self {
         self.tombstone(at, TombstoneTarget::Null)
+    }
+    /// Of a version of a versioned bucket.
+    fn delete_version(self, at: u64, of: u64) -> Self {
+        let (version, write) = (o(of), w(of));
+        self.tombstone(at, TombstoneTarget::Version { version, write })
     }
     fn abort(self, at: u64, upload: u64) -> Self {
         self.tombstone(at, TombstoneTarget::Upload(w(upload)))

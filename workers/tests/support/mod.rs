@@ -278,6 +278,7 @@ impl Running {
             key: key.to_owned(),
             write: (self.next_write)(),
             order,
+            version: order,
             map_version: self.store.map().version,
             created_ms: 1,
             len,
@@ -333,6 +334,7 @@ impl Running {
         let row = VersionRow {
             manifest,
             placement: sealed.placement,
+            changed: None,
         };
         if commit {
             self.commit(txn, &row, sealed.seen).await;

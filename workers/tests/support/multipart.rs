@@ -5,7 +5,7 @@ use holdfast_index::{Batch, Index, Locks, Row, Table, Transaction, UsageDelta, k
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::row::Completed;
 use holdfast_protocol::{
-    Body, DriveId, ManifestKind, PartRef, PartRow, PurgeKind, PurgeRow, Record, UploadRow,
+    Body, DriveId, ManifestKind, Order, PartRef, PartRow, PurgeKind, PurgeRow, Record, UploadRow,
     VersionRow, WriteId,
 };
 use holdfast_store::placement::group_of;
@@ -19,6 +19,7 @@ impl Running {
         let order = txn.take_order();
         let mut manifest = self.manifest(key, order, 0, Body::Empty);
         manifest.kind = ManifestKind::Upload;
+        manifest.version = Order::ZERO;
         let record = Record::Commit {
             manifest: manifest.clone(),
             body: Bytes::new(),
@@ -73,6 +74,7 @@ impl Running {
         let mut manifest = self.manifest(&key, txn.take_order(), bytes.len() as u64, Body::Empty);
         manifest.write = write;
         manifest.etag.md5 = staged.digests.md5;
+        manifest.version = Order::ZERO;
         manifest.kind = ManifestKind::Part {
             upload: upload.manifest.write,
             number,
@@ -88,6 +90,7 @@ impl Running {
         let row = PartRow {
             manifest,
             placement: sealed.placement,
+            changed: None,
         };
         if commit {
             let mut batch = Batch::new();
@@ -136,6 +139,7 @@ impl Running {
         let row = VersionRow {
             manifest,
             placement: sealed.placement,
+            changed: None,
         };
         if commit {
             self.commit_complete(txn, upload, parts, &row).await;
@@ -160,6 +164,7 @@ impl Running {
                 write: manifest.write,
                 order,
                 etag: manifest.etag,
+                checksum: manifest.checksum.clone(),
                 request_digest: crc64(request.join(",").as_bytes()),
                 at_ms: manifest.created_ms,
             }),

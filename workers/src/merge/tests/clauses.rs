@@ -117,7 +117,6 @@ fn metadata_proves_that_what_lies_between_was_never_committed() {
 
 #[test]
 fn versions_of_a_versioned_bucket_stand_for_themselves() {
-    let target = TombstoneTarget::Version(w(3));
     let case = Case::new()
         .ordered(2, &[1])
         .ordered(3, &[1])
@@ -130,7 +129,7 @@ fn versions_of_a_versioned_bucket_stand_for_themselves() {
         (case.fate(2), case.fate(3), case.fate(4)),
         (old, old, SHOWN)
     );
-    let case = case.tombstone(5, target);
+    let case = case.delete_version(5, 3);
     assert_eq!(
         (case.fate(2), case.fate(3), case.fate(4)),
         (old, by(5), SHOWN)
@@ -363,6 +362,7 @@ fn what_the_index_shows_exists_and_covers() {
         bucket,
         key,
         name: VersionName::Null,
+        version: o(3),
         geometry: geometry(),
         body,
     };

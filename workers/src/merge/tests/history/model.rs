@@ -241,6 +241,7 @@ impl World {
                 bucket,
                 key,
                 name,
+                version: o(self.at),
                 geometry,
                 body,
             },

@@ -49,7 +49,7 @@ fn case_of(set: &[Piece], absent: &[u64]) -> Case {
                 case.version(at, VersionName::Ordered, Case::coded_body(), copies)
             }
             Piece::Delete => case.delete(at),
-            Piece::DeleteVersion(of) => case.tombstone(at, TombstoneTarget::Version(w(of))),
+            Piece::DeleteVersion(of) => case.delete_version(at, of),
             Piece::Metadata(of) => case.metadata(at, of),
             Piece::Void(of) => case.void(at, of),
         };
