@@ -151,6 +151,12 @@ pub fn parse_noncurrent(stored: &[u8]) -> Option<(BucketId, Vec<u8>, Order)> {
     Some((bucket, key, Order::from_key(version.map(|byte| !byte))))
 }
 
+/// Splits a key of [`null`] into bucket and key bytes.
+pub fn parse_null(stored: &[u8]) -> Option<(BucketId, Vec<u8>)> {
+    let (bucket, key, rest) = parse_escaped(stored)?;
+    rest.is_empty().then_some((bucket, key))
+}
+
 /// Splits a key of [`upload`] into bucket, key bytes and upload; `None` for one of
 /// [`upload_by_id`].
 pub fn parse_upload(stored: &[u8]) -> Option<(BucketId, Vec<u8>, WriteId)> {

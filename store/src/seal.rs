@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest, LogPosition, SealShard};
 use holdfast_protocol::{
-    DriveId, EncodedRecord, GroupId, Manifest, MovedWrite, Order, Placement, Record, RecordKind,
-    WriteId,
+    Body, DriveId, EncodedRecord, GroupId, Manifest, ManifestKind, MovedWrite, Order, Placement,
+    Record, RecordKind, WriteId,
 };
 use holdfast_seam::Monotonic;
 use holdfast_seam::planted;
@@ -115,7 +115,7 @@ impl Store {
     /// `WriteQuorum` with `sent`: it may still come to light and must be voided; `Fenced`.
     pub async fn seal_small(&self, record: &Record, group: GroupId) -> Result<Sealed, StoreError> {
         let encoded = record.encode(self.cluster());
-        let with_data = !encoded.body.is_empty() || record.kind() == RecordKind::Commit;
+        let with_data = is_bulk(record);
         let _client = self.foreground().enter(&*self.world().clock);
         let copies = match weakened(record) {
             Some(copies) => copies,
@@ -407,11 +407,22 @@ impl<'a> Round<'a> {
     }
 }
 
+/// Whether a full drive is not asked to take it: deleting and changing metadata goes on.
+fn is_bulk(record: &Record) -> bool {
+    match record {
+        Record::Commit { manifest, .. } => {
+            !matches!(manifest.kind, ManifestKind::Metadata { .. })
+                && manifest.body != Body::DeleteMarker
+        }
+        _ => false,
+    }
+}
+
 /// How many copies a planted fault leaves of a record.
 fn weakened(record: &Record) -> Option<usize> {
     let is_complete = match record {
         Record::Commit { manifest, .. } => {
-            matches!(manifest.body, holdfast_protocol::Body::Parts { .. })
+            matches!(manifest.body, Body::Parts { .. })
         }
         _ => false,
     };

@@ -1,12 +1,14 @@
 //! Checks an index against its drives, both ways, while they serve.
 //!
-//! Owns: finding what does not agree, and looking again before it is said ([`objects`]).
+//! Owns: finding what does not agree, and looking again before it is said ([`objects`],
+//! [`versions`]).
 //! Leaves to others: mending it ([`crate::heal`], [`crate::compare`]), to which findings are handed
 //! when that is asked for.
 //! Always: no object is changed; what is on its way, waits to be healed or waits to be purged is no
 //! problem.
 
 mod objects;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +72,7 @@ pub(crate) async fn check(
         check.window(window, is_first, progress).await?;
         is_first = false;
     }
+    check.pointers().await?;
     check.usages().await?;
     check.systems(&asked).await?;
     let handed = check.hand_over().await?;
@@ -167,6 +170,7 @@ impl Check<'_> {
                     Ok(row) => {
                         if is_first {
                             self.count(&row);
+                            self.related(&row).await?;
                         }
                         let is_deep = self.request.deep && window.holds(row.row.manifest.write);
                         if self.differs(&row, &mut window) || is_deep {

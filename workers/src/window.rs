@@ -210,6 +210,8 @@ pub(crate) struct PlacedRow {
     pub(crate) row: VersionRow,
     /// Whether it is an upload that was completed.
     pub(crate) is_completed: bool,
+    /// Whether it is a version that is not its key's current one.
+    pub(crate) is_noncurrent: bool,
 }
 
 /// Pages through all rows that have a placement.
@@ -316,5 +318,6 @@ fn decode(table: Table, value: &[u8]) -> std::result::Result<PlacedRow, FormatEr
         name: row_name(&row.manifest),
         row,
         is_completed,
+        is_noncurrent: table == Table::Noncurrent,
     })
 }

@@ -293,8 +293,8 @@ impl Service {
         Ok(outcome?)
     }
 
-    /// Adds what a version stands for: its own write and, when made by Complete, upload and parts,
-    /// whose rows go with it.
+    /// Adds what a version stands for: its own write, its metadata record and, when made by
+    /// Complete, upload and parts, whose rows go with it.
     pub(super) async fn retire_version(
         &self,
         row: &VersionRow,
@@ -303,13 +303,21 @@ impl Service {
     ) -> Result<(), GatewayError> {
         retired.add(row.manifest.write, &row.placement);
         drop_heal(&row.manifest, &row.placement, batch);
+        let (bucket, key) = (row.manifest.bucket, &row.manifest.key);
+        if row.changed.is_some() {
+            let version = row.manifest.version;
+            let changed = rows::get_metadata(&*self.index, bucket, key, version).await?;
+            if let Some(changed) = changed {
+                retired.add(changed.manifest.write, &changed.placement);
+                batch.delete_metadata(&changed.manifest);
+            }
+        }
         let Body::Parts { upload, .. } = &row.manifest.body else {
             return Ok(());
         };
         for part in self.parts(*upload).await? {
             self.retire_part(*upload, &part, retired, batch);
         }
-        let (bucket, key) = (row.manifest.bucket, &row.manifest.key);
         if let Some(found) = rows::get_upload(&*self.index, bucket, key, *upload).await? {
             retired.add(*upload, &found.placement);
             batch.delete(Table::Upload, keys::upload(bucket, key, *upload));

@@ -69,6 +69,8 @@ proptest! {
         prop_assert_eq!(parse_noncurrent(&stored), Some((a.0, a.1.clone().into_bytes(), a.2)));
         let same = (a.0, &a.1) == (b.0, &b.1);
         prop_assert_eq!(stored.starts_with(&noncurrent_prefix(b.0, &b.1)), same);
+        prop_assert_eq!(parse_null(&null(a.0, &a.1)), Some((a.0, a.1.clone().into_bytes())));
+        prop_assert_eq!(parse_null(&stored), None);
     }
 
     #[test]

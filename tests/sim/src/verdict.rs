@@ -223,6 +223,8 @@ async fn rebuild(director: &mut Director) -> Done<()> {
         Table::Noncurrent,
         Table::Upload,
         Table::Part,
+        Table::Metadata,
+        Table::Null,
         Table::Usage,
     ] {
         let (old, new) = (dump(&old, table).await?, dump(&new, table).await?);
@@ -253,9 +255,10 @@ async fn dump(index: &MemoryIndex, table: Table) -> Done<Vec<String>> {
         shown.push(match table {
             Table::Current | Table::Noncurrent => {
                 let row = VersionRow::decode(&row.value).map_err(damaged)?;
-                placed(&row.manifest, &row.placement)
+                let changed = row.changed;
+                format!("{} {changed:?}", placed(&row.manifest, &row.placement))
             }
-            Table::Part => {
+            Table::Part | Table::Metadata => {
                 let row = PartRow::decode(&row.value).map_err(damaged)?;
                 placed(&row.manifest, &row.placement)
             }
@@ -266,6 +269,7 @@ async fn dump(index: &MemoryIndex, table: Table) -> Done<Vec<String>> {
                 }
                 Err(_) => format!("{key} {:?}", row.value),
             },
+            Table::Null => format!("{key} {}", row.order),
             _ => format!("{key} {:?}", row.value),
         });
     }

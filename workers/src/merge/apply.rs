@@ -78,19 +78,17 @@ impl Applying<'_> {
                 metadata,
                 is_current,
             } => {
-                let Some(mut manifest) = self.manifest(found).await? else {
+                let Some(manifest) = self.manifest(found).await? else {
                     return Ok(());
                 };
-                if let Some(metadata) = metadata {
-                    self.replace_metadata(&mut manifest, metadata).await?;
-                }
-                let placement = self.records.placement(found);
-                let changed = metadata.and_then(|write| self.records.found.get(&write));
-                let row = VersionRow {
+                let mut row = VersionRow {
                     manifest,
-                    placement,
-                    changed: changed.map(|found| found.order),
+                    placement: self.records.placement(found),
+                    changed: None,
                 };
+                if let Some(metadata) = metadata {
+                    self.replace_metadata(&mut row, metadata).await?;
+                }
                 match is_current {
                     true => batch.put_current(&row),
                     false => batch.put_noncurrent(&row),
@@ -98,7 +96,7 @@ impl Applying<'_> {
                 batch.usage(row.manifest.bucket, usage(&row.manifest, 1));
                 self.queue_heal(&row.manifest, &row.placement, batch);
             }
-            Fate::Part => {
+            Fate::Part | Fate::Metadata => {
                 let Some(manifest) = self.manifest(found).await? else {
                     return Ok(());
                 };
@@ -107,7 +105,10 @@ impl Applying<'_> {
                     placement: self.records.placement(found),
                     changed: None,
                 };
-                batch.put_part(&row);
+                match fate {
+                    Fate::Part => batch.put_part(&row),
+                    _ => batch.put_metadata(&row),
+                };
                 self.queue_heal(&row.manifest, &row.placement, batch);
             }
             Fate::Upload { completed } => {
@@ -150,19 +151,20 @@ impl Applying<'_> {
         }
     }
 
-    async fn replace_metadata(&self, manifest: &mut Manifest, write: WriteId) -> Result<()> {
-        let Some(found) = self.records.found.get(&write) else {
-            return Ok(());
+    /// Gives a version the metadata of a metadata record.
+    pub(crate) async fn replace_metadata(
+        &self,
+        row: &mut VersionRow,
+        write: WriteId,
+    ) -> Result<()> {
+        let new = match (self.rows.get(&write), self.records.found.get(&write)) {
+            (Some(placed), _) => Some(placed.manifest().clone()),
+            (None, Some(found)) => self.manifest(found).await?,
+            (None, None) => None,
         };
-        match self.record(found).await {
-            Some(Record::Commit { manifest: new, .. }) => manifest.metadata = new.metadata,
-            _ => {
-                return Err(WorkersError::Damaged {
-                    what: format!("metadata record of write {write}"),
-                    why: "no copy of it can be read any more".to_owned(),
-                });
-            }
-        }
+        let new = new.ok_or_else(|| unreadable_now(write))?;
+        row.manifest.metadata = new.metadata;
+        row.changed = Some(new.order);
         Ok(())
     }
 

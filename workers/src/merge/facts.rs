@@ -141,14 +141,11 @@ impl Fact {
             Record::System {
                 kind, name, value, ..
             } => {
-                let bucket = match kind == BUCKET_KIND {
-                    true => BucketRow::decode(value).ok().map(|row| row.id),
-                    false => None,
-                };
+                let row = (kind == BUCKET_KIND).then(|| BucketRow::decode(value).ok());
                 Self::System {
                     kind: kind.clone(),
                     name: name.clone(),
-                    bucket,
+                    bucket: row.flatten().map(|row| row.id),
                     is_deleted: value.is_empty(),
                 }
             }

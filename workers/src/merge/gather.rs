@@ -45,6 +45,8 @@ pub(crate) struct Gathered {
     pub(crate) queued: BTreeSet<WriteId>,
     /// Uploads whose rows were all looked up.
     uploads: BTreeSet<WriteId>,
+    /// Keys whose rows were all looked up.
+    keys: BTreeSet<(BucketId, String)>,
 }
 
 impl Asking<'_> {
@@ -184,6 +186,7 @@ impl Asking<'_> {
             rows: BTreeMap::new(),
             queued,
             uploads: BTreeSet::new(),
+            keys: BTreeSet::new(),
         };
         let found: Vec<(WriteId, Order, Fact)> = gathered
             .records
@@ -275,8 +278,11 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// All versions of a key.
+    /// All versions of a key, with their metadata records.
     async fn know_key(&self, gathered: &mut Gathered, bucket: BucketId, key: &str) -> Result<()> {
+        if !gathered.keys.insert((bucket, key.to_owned())) {
+            return Ok(());
+        }
         let mut all: Vec<VersionRow> = Vec::new();
         all.extend(rows::get_current(self.index, bucket, key).await?);
         let mut before = None;
@@ -294,6 +300,14 @@ impl Asking<'_> {
                 _ => None,
             };
             self.know_row(gathered, &row_name(&row.manifest)).await?;
+            if row.changed.is_some() {
+                let version = row.manifest.version;
+                let metadata = rows::get_metadata(self.index, bucket, key, version).await?;
+                if let Some(metadata) = metadata {
+                    self.know_row(gathered, &row_name(&metadata.manifest))
+                        .await?;
+                }
+            }
             if let Some(upload) = parts_of {
                 self.know_upload(gathered, upload).await?;
             }

@@ -2,11 +2,12 @@
 //!
 //! Owns: which versions of each key exist, and which is current.
 //! Leaves to others: parts and uploads behind a version ([`super::uploads`]).
-//! Always: a key in doubt shows and purges nothing.
+//! Always: a key in doubt shows and purges nothing; of the writes of one version at most one
+//! exists.
 
 use std::collections::BTreeMap;
 
-use holdfast_protocol::{BucketId, TombstoneTarget, VersionName, WriteId};
+use holdfast_protocol::{BucketId, Order, TombstoneTarget, VersionName, WriteId};
 
 use super::decide::{Deciding, Doubt, Fate, Verdict};
 use super::facts::{Fact, Found};
@@ -14,128 +15,165 @@ use super::facts::{Fact, Found};
 /// The key is in doubt.
 struct InDoubt;
 
-/// The null version's chain, walked from the newest record to the oldest.
+/// What replaces and deletes each other within a key, and nothing else of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Slot {
+    /// The null version: whatever is written to it is another version.
+    Null,
+    /// A version of a versioned bucket: what is written to it later is the same, stored anew.
+    Ordered(Order),
+}
+
+impl Slot {
+    const fn new(name: VersionName, version: Order) -> Self {
+        match name {
+            VersionName::Null => Self::Null,
+            VersionName::Ordered => Self::Ordered(version),
+        }
+    }
+
+    /// Where a record belongs that is about a version; with the key.
+    fn of(fact: &Fact) -> Option<((BucketId, &str), Self)> {
+        let (bucket, key, slot) = match fact {
+            Fact::Version {
+                bucket,
+                key,
+                name,
+                version,
+                ..
+            }
+            | Fact::Metadata {
+                bucket,
+                key,
+                name,
+                version,
+                ..
+            } => (bucket, key, Self::new(*name, *version)),
+            Fact::Tombstone {
+                bucket,
+                key,
+                target,
+            } => {
+                let slot = match target {
+                    TombstoneTarget::Null => Self::Null,
+                    TombstoneTarget::Version { version, .. } => Self::Ordered(*version),
+                    TombstoneTarget::Upload(_) => return None,
+                };
+                (bucket, key, slot)
+            }
+            Fact::Part { .. } | Fact::Upload { .. } | Fact::Void { .. } | Fact::System { .. } => {
+                return None;
+            }
+        };
+        Some(((*bucket, key), slot))
+    }
+}
+
+/// The records of a slot, walked from the newest to the oldest.
 #[derive(Default)]
 struct Chain {
     /// What retires everything that is still to come.
     covering: Option<WriteId>,
-    /// A metadata record says that this version was current when it was written: nothing between
-    /// the two was ever committed.
+    /// A metadata record says that this write was in force when it was written: nothing between the
+    /// two was ever committed.
     must_be: Option<(WriteId, WriteId)>,
-    /// The version that exists.
+    /// The write that exists.
     version: Option<WriteId>,
 }
 
 impl<'a> Deciding<'a> {
     /// Decides the versions, tombstones and metadata of every key.
     pub(super) fn keys(&mut self) {
-        let mut named: BTreeMap<(BucketId, &str), Vec<&'a Found>> = BTreeMap::new();
-        for found in self
-            .records
-            .found
-            .values()
-            .filter(|found| !self.is_voided(found))
-        {
-            let (bucket, key) = match &found.fact {
-                Some(Fact::Version { bucket, key, .. } | Fact::Metadata { bucket, key, .. }) => {
-                    (bucket, key)
-                }
-                Some(Fact::Tombstone {
-                    bucket,
-                    key,
-                    target,
-                    ..
-                }) => match target {
-                    TombstoneTarget::Upload(_) => continue,
-                    TombstoneTarget::Null | TombstoneTarget::Version { .. } => (bucket, key),
-                },
-                _ => continue,
-            };
-            named.entry((*bucket, key)).or_default().push(found);
+        type Slots<'a> = BTreeMap<Slot, Vec<&'a Found>>;
+        let mut named: BTreeMap<(BucketId, &str), Slots<'a>> = BTreeMap::new();
+        for found in self.records.found.values() {
+            if !self.is_voided(found)
+                && let Some((key, slot)) = found.fact.as_ref().and_then(Slot::of)
+            {
+                let slots = named.entry(key).or_default();
+                slots.entry(slot).or_default().push(found);
+            }
         }
-        for ((bucket, key), mut list) in named {
+        for ((bucket, key), mut slots) in named {
             if !self.live.contains(&bucket) {
-                self.without_bucket(&list);
+                slots.values().for_each(|list| self.without_bucket(list));
                 continue;
             }
-            Self::descending(&mut list);
-            if let Err(InDoubt) = self.key(&list) {
-                self.set_unvoided(&list, Fate::Doubt);
+            slots.values_mut().for_each(|list| Self::descending(list));
+            if let Err(InDoubt) = self.key(&slots) {
+                for list in slots.values() {
+                    self.set_unvoided(list, Fate::Doubt);
+                }
                 let key = key.to_owned();
                 self.merged.doubts.insert(Doubt::Key { bucket, key });
             }
         }
     }
 
-    fn key(&mut self, list: &[&'a Found]) -> Result<(), InDoubt> {
-        let ordered = self.ordered(list)?;
-        let null = self.null(list)?;
-        let current = ordered
-            .into_iter()
-            .chain(null)
-            .max_by_key(|found| found.order);
-        if let Some(current) = current
-            && let Some(Fate::Version { is_current, .. }) =
-                self.merged.fates.get_mut(&current.write)
+    /// Clause 12: of the versions that exist the one that was made last is current.
+    fn key(&mut self, slots: &BTreeMap<Slot, Vec<&'a Found>>) -> Result<(), InDoubt> {
+        let mut current: Option<(Order, WriteId)> = None;
+        for list in slots.values() {
+            let found = self.slot(list)?;
+            if let Some(Fact::Version { version, .. }) = found.and_then(|it| it.fact.as_ref())
+                && current.is_none_or(|(newest, _)| newest <= *version)
+            {
+                current = found.map(|found| (*version, found.write));
+            }
+        }
+        if let Some((_, current)) = current
+            && let Some(Fate::Version { is_current, .. }) = self.merged.fates.get_mut(&current)
         {
             *is_current = true;
         }
         Ok(())
     }
 
-    /// Versions of versioned buckets: each exists for itself.
-    fn ordered(&mut self, list: &[&'a Found]) -> Result<Vec<&'a Found>, InDoubt> {
-        let mut exist = Vec::new();
+    /// At most one write of a slot exists. Clauses 3, 4, 5, 7, 10 and 11.
+    fn slot(&mut self, list: &[&'a Found]) -> Result<Option<&'a Found>, InDoubt> {
+        let mut chain = Chain::default();
         for &found in list {
-            let Some(Fact::Version {
-                name: VersionName::Ordered,
-                ..
-            }) = found.fact
-            else {
-                continue;
-            };
-            let metadata = metadata_of(list, found.write);
-            if let Some(by) = self.tombstone_of(list, found.write) {
-                self.set(found, Fate::Retired { by });
-                self.set_unvoided(&metadata, Fate::Retired { by });
-                continue;
+            match &found.fact {
+                Some(Fact::Version { .. }) => self.version(list, found, &mut chain)?,
+                Some(Fact::Tombstone { .. }) => self.tombstone(found, &mut chain),
+                Some(Fact::Metadata { target, .. }) => {
+                    self.metadata(list, found, *target, &mut chain)?;
+                }
+                _ => {}
             }
-            if !self.exists(found, !metadata.is_empty())? {
-                continue;
-            }
-            self.show(found, &metadata);
-            exist.push(found);
         }
-        Ok(exist)
+        Ok(chain
+            .version
+            .and_then(|write| self.records.found.get(&write)))
     }
 
-    /// The tombstone that deletes this version, unless metadata of higher order disproves it
-    /// (clause 5). Decides all tombstones of the version.
-    fn tombstone_of(&mut self, list: &[&'a Found], version: WriteId) -> Option<WriteId> {
-        let newest_metadata = metadata_of(list, version).first().map(|found| found.order);
-        let mut deleted_by = None;
-        for &found in list {
-            let Some(Fact::Tombstone {
-                target: TombstoneTarget::Version { write: target, .. },
-                ..
-            }) = found.fact
-            else {
-                continue;
-            };
-            if target != version {
-                continue;
-            }
-            let fate = match deleted_by {
-                Some(by) => Fate::Retired { by },
-                None if newest_metadata > Some(found.order) => Fate::Void,
-                None => {
-                    deleted_by = Some(found.write);
-                    Fate::Guard
-                }
-            };
-            self.set(found, fate);
+    fn version(
+        &mut self,
+        list: &[&'a Found],
+        found: &'a Found,
+        chain: &mut Chain,
+    ) -> Result<(), InDoubt> {
+        if self.completes.get(&found.write) == Some(&Verdict::Never) {
+            return Ok(());
         }
-        deleted_by
+        if let Some(by) = chain.covering {
+            self.set(found, Fate::Retired { by });
+            return Ok(());
+        }
+        let is_proven = match chain.must_be {
+            Some((version, _)) if version != found.write => {
+                self.set(found, Fate::Void);
+                return Ok(());
+            }
+            must_be => must_be.is_some(),
+        };
+        if !self.exists(found, is_proven)? {
+            return Ok(());
+        }
+        self.show(found, &metadata_of(list, found.write));
+        chain.covering = Some(found.write);
+        chain.version = Some(found.write);
+        Ok(())
     }
 
     /// Whether a version that nothing deletes exists (clauses 2, 6 and 7). One that cannot is
@@ -157,7 +195,7 @@ impl<'a> Deciding<'a> {
         Ok(false)
     }
 
-    /// Clause 8: the newest metadata counts.
+    /// Clauses 8 and 11: of what was said of this write, the newest counts.
     fn show(&mut self, found: &Found, metadata: &[&Found]) {
         let newest = metadata.first().map(|found| found.write);
         self.set(
@@ -176,74 +214,7 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    /// The null version: at most one exists. Clauses 3, 4, 5 and 7.
-    fn null(&mut self, list: &[&'a Found]) -> Result<Option<&'a Found>, InDoubt> {
-        let mut chain = Chain::default();
-        for &found in list {
-            match &found.fact {
-                Some(Fact::Version {
-                    name: VersionName::Null,
-                    ..
-                }) => {
-                    self.null_version(list, found, &mut chain)?;
-                }
-                Some(Fact::Tombstone {
-                    target: TombstoneTarget::Null,
-                    ..
-                }) => {
-                    self.null_tombstone(found, &mut chain);
-                }
-                Some(Fact::Metadata { target, .. }) => {
-                    self.null_metadata(found, *target, &mut chain)?;
-                }
-                // Of a version that nobody has any more: it goes on guarding.
-                Some(Fact::Tombstone { .. }) if self.fate(found.write).is_none() => {
-                    self.set(found, Fate::Guard);
-                }
-                _ => {}
-            }
-        }
-        Ok(chain
-            .version
-            .and_then(|write| self.records.found.get(&write)))
-    }
-
-    fn null_version(
-        &mut self,
-        list: &[&'a Found],
-        found: &'a Found,
-        chain: &mut Chain,
-    ) -> Result<(), InDoubt> {
-        if self.completes.get(&found.write) == Some(&Verdict::Never) {
-            return Ok(());
-        }
-        let deleted_by = self.tombstone_of(list, found.write);
-        if let Some(by) = chain.covering {
-            self.set(found, Fate::Retired { by });
-            return Ok(());
-        }
-        let is_proven = match chain.must_be {
-            Some((version, _)) if version != found.write => {
-                self.set(found, Fate::Void);
-                return Ok(());
-            }
-            must_be => must_be.is_some(),
-        };
-        if let Some(by) = deleted_by {
-            self.set(found, Fate::Retired { by });
-            chain.covering = Some(by);
-            return Ok(());
-        }
-        if !self.exists(found, is_proven)? {
-            return Ok(());
-        }
-        self.show(found, &metadata_of(list, found.write));
-        chain.covering = Some(found.write);
-        chain.version = Some(found.write);
-        Ok(())
-    }
-
-    fn null_tombstone(&mut self, found: &Found, chain: &mut Chain) {
+    fn tombstone(&mut self, found: &Found, chain: &mut Chain) {
         if chain.covering.is_none() && chain.must_be.is_some() {
             self.set(found, Fate::Void);
             return;
@@ -252,32 +223,24 @@ impl<'a> Deciding<'a> {
         chain.covering = Some(found.write);
     }
 
-    fn null_metadata(
+    fn metadata(
         &mut self,
+        list: &[&'a Found],
         found: &Found,
         target: WriteId,
         chain: &mut Chain,
     ) -> Result<(), InDoubt> {
-        let version = self.records.found.get(&target);
-        let name = version.and_then(|version| match version.fact {
-            Some(Fact::Version { name, .. }) => Some(name),
-            _ => None,
-        });
-        if name == Some(VersionName::Ordered) {
-            // Decided with its version; that of a version that never was goes with it.
-            if self.fate(found.write).is_none() {
-                self.set(found, Fate::Void);
-            }
-            return Ok(());
-        }
         if let Some(by) = chain.covering {
             if self.fate(found.write).is_none() {
                 self.set(found, Fate::Retired { by });
             }
             return Ok(());
         }
-        let is_there = version.is_some_and(|version| !self.is_voided(version)) && name.is_some();
-        if !is_there && version.is_none() && self.records.may_be_hidden() {
+        let is_version = |other: &&Found| {
+            other.write == target && matches!(other.fact, Some(Fact::Version { .. }))
+        };
+        let is_there = list.iter().any(is_version);
+        if !is_there && !self.records.found.contains_key(&target) && self.records.may_be_hidden() {
             return Err(InDoubt);
         }
         match chain.must_be {
@@ -294,11 +257,11 @@ impl<'a> Deciding<'a> {
     }
 }
 
-/// Metadata records of a version, newest first.
-fn metadata_of<'a>(list: &[&'a Found], version: WriteId) -> Vec<&'a Found> {
-    let of_version = |found: &&&Found| match found.fact {
-        Some(Fact::Metadata { target, .. }) => target == version,
+/// Metadata records of a write of a version, newest first.
+fn metadata_of<'a>(list: &[&'a Found], write: WriteId) -> Vec<&'a Found> {
+    let of_write = |found: &&&Found| match found.fact {
+        Some(Fact::Metadata { target, .. }) => target == write,
         _ => false,
     };
-    list.iter().filter(of_version).copied().collect()
+    list.iter().filter(of_write).copied().collect()
 }

@@ -23,6 +23,13 @@
 //!    it is shown or purged; if it cannot have, it is voided: [`Records::may_be_acknowledged`].
 //! 8. Metadata by highest order: `keys`.
 //! 9. Where shards are is learnt from inventories: [`Records::placement`].
+//! 10. A write of a version covers lower orders of the same version once it exists, as one of the
+//!     null version does; a tombstone of a version covers every lower order of it: `keys`.
+//! 11. Metadata is that of the write which it names; a later write of the version brings its own:
+//!     `keys`.
+//! 12. Of the versions of a key that exist, the one that was made last is current, whenever it was
+//!     stored anew: `keys`.
+//! 13. Metadata that comes to light beside an index changes the row of its version: `run`.
 
 mod apply;
 mod decide;

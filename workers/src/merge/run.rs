@@ -145,13 +145,15 @@ impl Merging<'_> {
             queued: &gathered.queued,
             report: MergeReport::default(),
         };
-        let mut batch = Batch::new();
+        // What goes and what comes may meet under one key.
+        let (mut batch, mut coming) = (Batch::new(), Batch::new());
         for (write, placed) in &gathered.rows {
             if let Some(&fate) = merged.fates.get(write) {
-                self.change_known(&mut applying, placed, fate, &mut batch)
+                self.change_known(&mut applying, placed, fate, &mut batch, &mut coming)
                     .await?;
             }
         }
+        batch.ops.append(&mut coming.ops);
         for (&write, &fate) in &merged.fates {
             let Some(found) = gathered.records.found.get(&write) else {
                 continue;
@@ -172,19 +174,35 @@ impl Merging<'_> {
         placed: &Placed,
         fate: Fate,
         batch: &mut Batch,
+        coming: &mut Batch,
     ) -> Result<()> {
         let manifest = placed.manifest();
         match (&placed.name, fate) {
-            (RowName::Version { .. }, Fate::Version { is_current, .. }) => {
-                if is_current == placed.is_noncurrent() {
-                    placed.remove(batch);
-                    match is_current {
-                        true => batch.put_current(&placed.row),
-                        false => batch.put_noncurrent(&placed.row),
-                    };
+            (
+                RowName::Version { .. },
+                Fate::Version {
+                    metadata,
+                    is_current,
+                },
+            ) => {
+                // Clause 13.
+                let unknown = metadata.filter(|write| !applying.rows.contains_key(write));
+                if unknown.is_none() && is_current != placed.is_noncurrent() {
+                    return Ok(());
                 }
+                let mut row = placed.row.clone();
+                if let Some(metadata) = unknown {
+                    applying.replace_metadata(&mut row, metadata).await?;
+                }
+                placed.remove(batch);
+                match is_current {
+                    true => coming.put_current(&row),
+                    false => coming.put_noncurrent(&row),
+                };
             }
-            (RowName::Part { .. }, Fate::Part) | (_, Fate::Doubt) => {}
+            (RowName::Part { .. }, Fate::Part)
+            | (RowName::Metadata { .. }, Fate::Metadata)
+            | (_, Fate::Doubt) => {}
             (RowName::Upload { .. }, Fate::Upload { completed }) => {
                 let Some(write) = completed.filter(|_| placed.completed().is_none()) else {
                     return Ok(());
@@ -195,7 +213,7 @@ impl Merging<'_> {
                     completed: applying.completed(write).await?,
                 };
                 placed.remove(batch);
-                super::apply::put_upload(&row, batch);
+                super::apply::put_upload(&row, coming);
                 batch.usage(manifest.bucket, uploads(-1));
             }
             _ => {

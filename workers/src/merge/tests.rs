@@ -74,12 +74,16 @@ impl Case {
         self.put(at, RecordKind::System, fact, Self::plain(drives))
     }
     fn version(self, at: u64, name: VersionName, body: BodyFact, copies: Vec<Kept>) -> Self {
+        self.rewrite(at, (name, at), body, copies)
+    }
+    /// A write of the version that was made at `of.1`.
+    fn rewrite(self, at: u64, of: (VersionName, u64), body: BodyFact, copies: Vec<Kept>) -> Self {
         let (bucket, key) = (BUCKET, "k".to_owned());
         let fact = Fact::Version {
             bucket,
             key,
-            name,
-            version: o(at),
+            name: of.0,
+            version: o(of.1),
             geometry: geometry(),
             body,
         };
@@ -153,12 +157,17 @@ impl Case {
         };
         self.put(at, RecordKind::Commit, fact, Self::shards(shards))
     }
+    /// New metadata of a write of the null version.
     fn metadata(self, at: u64, target: u64) -> Self {
+        self.metadata_of(at, target, (VersionName::Null, target))
+    }
+    /// New metadata of a write of the version that was made at `of.1`.
+    fn metadata_of(self, at: u64, target: u64, of: (VersionName, u64)) -> Self {
         let fact = Fact::Metadata {
             bucket: BUCKET,
             key: "k".to_owned(),
-            name: VersionName::Null,
-            version: o(target),
+            name: of.0,
+            version: o(of.1),
             target: w(target),
             geometry: geometry(),
         };

@@ -6,6 +6,7 @@ pub mod drive;
 pub mod multipart;
 pub mod replace;
 pub mod unmerged;
+pub mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

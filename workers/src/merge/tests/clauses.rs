@@ -134,12 +134,76 @@ fn versions_of_a_versioned_bucket_stand_for_themselves() {
         (case.fate(2), case.fate(3), case.fate(4)),
         (old, by(5), SHOWN)
     );
-    let case = case.metadata(6, 3);
+    let case = case.metadata_of(6, 3, (VersionName::Ordered, 3));
     let kept = Fate::Version {
         metadata: Some(w(6)),
         is_current: false,
     };
     assert_eq!((case.fate(3), case.fate(5)), (kept, Fate::Void));
+}
+
+/// A small write of the version that was made at `of`.
+fn rewritten(case: Case, at: u64, of: (VersionName, u64)) -> Case {
+    case.rewrite(at, of, BodyFact::Small, Case::plain(&[1, 2]))
+}
+
+#[test]
+fn a_later_write_of_a_version_takes_the_place_of_the_first() {
+    let of = (VersionName::Ordered, 2);
+    let case = Case::new().ordered(2, &[1]).ordered(3, &[1]);
+    let case = rewritten(case, 4, of);
+    let stored_anew = Fate::Version {
+        metadata: None,
+        is_current: false,
+    };
+    assert_eq!(
+        (case.fate(2), case.fate(3), case.fate(4)),
+        (by(4), SHOWN, stored_anew),
+        "and is no newer than it"
+    );
+    let case = case.delete_version(5, 2);
+    assert_eq!((case.fate(2), case.fate(4)), (by(5), by(5)));
+    assert_eq!(case.fate(3), SHOWN);
+    let first_only = Case::new().ordered(2, &[1]).delete_version(5, 2);
+    assert_eq!(first_only.fate(2), by(5), "also what was never seen again");
+}
+
+#[test]
+fn a_later_write_of_a_version_brings_its_own_metadata() {
+    let of = (VersionName::Ordered, 2);
+    let case = Case::new().ordered(2, &[1]).metadata_of(3, 2, of);
+    let case = rewritten(case, 4, of);
+    assert_eq!(
+        (case.fate(2), case.fate(3), case.fate(4)),
+        (by(4), by(4), SHOWN)
+    );
+    let case = case.metadata_of(5, 4, of);
+    let changed = Fate::Version {
+        metadata: Some(w(5)),
+        is_current: true,
+    };
+    assert_eq!((case.fate(4), case.fate(5)), (changed, Fate::Metadata));
+    let case = Case::new().ordered(2, &[1]);
+    let case = rewritten(case, 3, of).metadata_of(4, 2, of);
+    assert_eq!(case.fate(3), Fate::Void, "the first was there at 4");
+    assert_eq!(case.fate(4), Fate::Metadata);
+}
+
+#[test]
+fn the_null_version_and_others_have_no_say_about_each_other() {
+    let case = Case::new().small(2, &[1]).ordered(3, &[1]).delete(4);
+    assert_eq!((case.fate(2), case.fate(3)), (by(4), SHOWN));
+    let case = Case::new().ordered(2, &[1]).small(3, &[1]).small(4, &[1]);
+    let old = Fate::Version {
+        metadata: None,
+        is_current: false,
+    };
+    assert_eq!(
+        (case.fate(2), case.fate(3), case.fate(4)),
+        (old, by(4), SHOWN)
+    );
+    let case = case.ordered(5, &[1]);
+    assert_eq!((case.fate(4), case.fate(5)), (old, SHOWN));
 }
 
 #[test]

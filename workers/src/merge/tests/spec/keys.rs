@@ -16,8 +16,15 @@ enum Piece {
     Ordered,
     /// A coded one.
     OrderedCoded(u8),
+    /// A small write of the null version that was made there.
+    Rewrite(u64),
+    /// A small write of the version of a versioned bucket that was made there.
+    OrderedRewrite(u64),
+    /// A coded one, of which one shard was found.
+    OrderedRewriteCoded(u64),
     Delete,
     DeleteVersion(u64),
+    /// Of the write there.
     Metadata(u64),
     Void(u64),
 }
@@ -28,10 +35,41 @@ fn pieces(at: u64, end: u64) -> Vec<Piece> {
     let mut all = vec![Piece::None, Piece::Small, Piece::Ordered, Piece::Delete];
     all.extend((1..8).map(Piece::Coded));
     all.extend([0b001, 0b101].map(Piece::OrderedCoded));
+    all.extend((FIRST..at).map(Piece::Rewrite));
+    all.extend((FIRST..at).map(Piece::OrderedRewrite));
+    all.extend((FIRST..at).map(Piece::OrderedRewriteCoded));
     all.extend((FIRST..at).map(Piece::Metadata));
     all.extend((FIRST..at).map(Piece::DeleteVersion));
     all.extend((FIRST..end).filter(|to| *to != at).map(Piece::Void));
     all
+}
+
+/// Which version a piece is a write of: its name, and where it was made.
+fn version_of(at: u64, piece: Piece) -> Option<(VersionName, u64)> {
+    match piece {
+        Piece::Small | Piece::Coded(_) => Some((VersionName::Null, at)),
+        Piece::Ordered | Piece::OrderedCoded(_) => Some((VersionName::Ordered, at)),
+        Piece::Rewrite(of) => Some((VersionName::Null, of)),
+        Piece::OrderedRewrite(of) | Piece::OrderedRewriteCoded(of) => {
+            Some((VersionName::Ordered, of))
+        }
+        _ => None,
+    }
+}
+
+/// The version whose metadata names the write at `of`. Where nothing was found, half of the writes
+/// were of the null version.
+fn version_named(set: &[Piece], of: u64) -> (VersionName, u64) {
+    let unknown = match of % 2 {
+        0 => (VersionName::Null, of),
+        _ => (VersionName::Ordered, of),
+    };
+    version_of(of, set[(of - FIRST) as usize]).unwrap_or(unknown)
+}
+
+/// What one version replaces: any null version, or only itself.
+fn slot(of: (VersionName, u64)) -> Option<u64> {
+    (of.0 == VersionName::Ordered).then_some(of.1)
 }
 
 fn case_of(set: &[Piece], absent: &[u64]) -> Case {
@@ -48,9 +86,21 @@ fn case_of(set: &[Piece], absent: &[u64]) -> Case {
                 let copies = Case::shards(&shards(bits));
                 case.version(at, VersionName::Ordered, Case::coded_body(), copies)
             }
+            Piece::Rewrite(of) => {
+                let of = (VersionName::Null, of);
+                case.rewrite(at, of, BodyFact::Small, Case::plain(&[1]))
+            }
+            Piece::OrderedRewrite(of) => {
+                let of = (VersionName::Ordered, of);
+                case.rewrite(at, of, BodyFact::Small, Case::plain(&[1]))
+            }
+            Piece::OrderedRewriteCoded(of) => {
+                let of = (VersionName::Ordered, of);
+                case.rewrite(at, of, Case::coded_body(), Case::shards(&[1]))
+            }
             Piece::Delete => case.delete(at),
             Piece::DeleteVersion(of) => case.delete_version(at, of),
-            Piece::Metadata(of) => case.metadata(at, of),
+            Piece::Metadata(of) => case.metadata_of(at, of, version_named(set, of)),
             Piece::Void(of) => case.void(at, of),
         };
     }
@@ -90,6 +140,7 @@ impl World<'_> {
     fn bytes(&self, piece: Piece) -> Bytes {
         match piece {
             Piece::Coded(bits) | Piece::OrderedCoded(bits) => coded(bits, self.absent),
+            Piece::OrderedRewriteCoded(_) => coded(0b010, self.absent),
             _ => Bytes::Readable,
         }
     }
@@ -100,80 +151,69 @@ impl World<'_> {
             let is_voided = self.set.contains(&Piece::Void(at)) && !matches!(piece, Piece::Void(_));
             let is_fine = match piece {
                 Piece::None => false,
-                Piece::Void(_) | Piece::Small | Piece::Ordered | Piece::Delete => true,
-                Piece::DeleteVersion(_) => true,
-                Piece::Coded(_) | Piece::OrderedCoded(_) => {
-                    self.bytes(piece) != Bytes::Never || self.is_named(at)
-                }
                 Piece::Metadata(of) => self.could_change(of, at),
+                _ => self.bytes(piece) != Bytes::Never || self.is_changed(at),
             };
             !is_voided && is_fine
         })
     }
 
-    /// Whether a committed record depends on the version.
-    fn is_named(&self, version: u64) -> bool {
-        self.committed().any(|(_, piece)| match piece {
-            Piece::Metadata(of) | Piece::DeleteVersion(of) => of == version,
-            _ => false,
-        })
+    /// Whether committed metadata depends on the write.
+    fn is_changed(&self, write: u64) -> bool {
+        self.committed()
+            .any(|(_, piece)| piece == Piece::Metadata(write))
     }
 
-    /// Whether the version was there for a metadata record of this order.
-    fn could_change(&self, version: u64, order: u64) -> bool {
-        let between = || {
-            self.committed()
-                .filter(|(at, _)| (version + 1..order).contains(at))
-        };
-        let is_deleted = between().any(|(_, piece)| piece == Piece::DeleteVersion(version));
-        let is_null = match self.piece(version) {
-            Piece::Small | Piece::Coded(_) => true,
-            Piece::Ordered | Piece::OrderedCoded(_) => false,
-            _ => return false,
-        };
-        let ends_null = |piece| matches!(piece, Piece::Small | Piece::Coded(_) | Piece::Delete);
-        let is_replaced = is_null && between().any(|(_, piece)| ends_null(piece));
-        self.has(version) && !is_deleted && !is_replaced
+    /// The version that a piece writes or deletes.
+    fn ends(at: u64, piece: Piece) -> Option<Option<u64>> {
+        match piece {
+            Piece::Delete => Some(None),
+            Piece::DeleteVersion(of) => Some(Some(of)),
+            _ => version_of(at, piece).map(slot),
+        }
     }
 
-    /// Whether a committed tombstone deletes the version.
-    fn is_deleted(&self, version: u64) -> bool {
-        self.committed().any(|(at, piece)| {
-            let changed = |later| self.has(later) && self.piece(later) == Piece::Metadata(version);
-            let is_disproved = (at + 1..FIRST + self.set.len() as u64).any(changed);
-            piece == Piece::DeleteVersion(version) && !is_disproved
-        })
+    /// Whether the write was in force for a metadata record of this order.
+    fn could_change(&self, write: u64, order: u64) -> bool {
+        let Some(of) = version_of(write, self.piece(write)) else {
+            return false;
+        };
+        let ends = |at, piece| Self::ends(at, piece) == Some(slot(of));
+        let is_between = |at: &u64| (write + 1..order).contains(at);
+        let mut between = self.committed().filter(|(at, _)| is_between(at));
+        self.has(write) && !between.any(|(at, piece)| ends(at, piece))
     }
 
     /// What this world shows; `None` when something is in doubt.
     fn shown(&self) -> Option<Shown> {
-        let is_null = |piece| matches!(piece, Piece::Small | Piece::Coded(_));
-        // The last that happened to the null version decides about it.
-        let last = self
-            .committed()
-            .rfind(|(_, piece)| is_null(*piece) || *piece == Piece::Delete);
-        let null = last.filter(|(_, piece)| *piece != Piece::Delete);
-        let ordered = self
-            .committed()
-            .filter(|(_, piece)| matches!(piece, Piece::Ordered | Piece::OrderedCoded(_)));
-        let mut shown = Shown::default();
-        for (version, piece) in ordered.chain(null) {
-            if self.is_deleted(version) {
-                continue;
+        // The last that happened to a version, or to the null version, decides about it.
+        let mut last: BTreeMap<Option<u64>, (u64, Piece)> = BTreeMap::new();
+        for (at, piece) in self.committed() {
+            if let Some(slot) = Self::ends(at, piece) {
+                last.insert(slot, (at, piece));
             }
+        }
+        let mut shown = Shown::default();
+        let mut newest = None;
+        for (slot, &(write, piece)) in &last {
+            let Some((_, made)) = version_of(write, piece) else {
+                continue;
+            };
             if self.bytes(piece) != Bytes::Readable {
                 return None;
             }
-            let of_it = |found: &(u64, Piece)| found.1 == Piece::Metadata(version);
+            let of_it = |found: &(u64, Piece)| found.1 == Piece::Metadata(write);
             let metadata = self.committed().rfind(of_it).map(|(at, _)| at);
-            shown.versions.insert(version, metadata);
+            shown.versions.insert(write, metadata);
+            newest = newest.max(Some((made, *slot, write)));
         }
-        shown.current = shown.versions.keys().max().copied();
-        // Metadata of a version that nobody saw: it may be there, or have been deleted since.
-        let covered = last.map_or(0, |(at, _)| at);
+        shown.current = newest.map(|(_, _, write)| write);
+        // Metadata of a write that nobody saw: it may be there, or have been replaced since.
         let is_orphan = |(at, piece): (u64, Piece)| match piece {
             Piece::Metadata(of) => {
                 let is_voided = self.set.contains(&Piece::Void(at));
+                let slot = slot(version_named(self.set, of));
+                let covered = last.get(&slot).map_or(0, |(at, _)| *at);
                 at > covered && !is_voided && self.piece(of) == Piece::None
             }
             _ => false,
