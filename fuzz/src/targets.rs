@@ -10,7 +10,7 @@ use bytes::Bytes;
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::{BatchHeader, Checkpoint, EntryHead, Superblock};
 use holdfast_protocol::map::ClusterMap;
-use holdfast_protocol::row::{IdentityRow, RowName, ScrubRow, SeenRow, Usage};
+use holdfast_protocol::row::{IdentityRow, ListedVersion, RowName, ScrubRow, SeenRow, Usage};
 use holdfast_protocol::rpc::control::{
     decode_control, decode_control_reply, encode_control, encode_control_reply,
 };
@@ -22,7 +22,8 @@ use holdfast_protocol::rpc::wire::{
     Message, decode_answer, decode_call, encode_answer, encode_call,
 };
 use holdfast_protocol::{
-    BucketRow, ClusterId, EncodedRecord, Manifest, NodeId, PurgeRow, Record, UploadRow, VersionRow,
+    BucketRow, ClusterId, EncodedRecord, Manifest, ManifestKind, NodeId, PurgeRow, Record,
+    UploadRow, VersionRow,
 };
 
 /// One input for one decoder.
@@ -160,6 +161,11 @@ fn row_of(data: &[u8]) -> bool {
     check(SeenRow::decode(data).ok().map(|row| row.encode()));
     check(IdentityRow::decode(data).ok().map(|row| row.encode()));
     check(ScrubRow::decode(data).ok().map(|row| row.encode()));
+    let listed = ListedVersion::decode(data).is_ok();
+    let is_version = |row: VersionRow| matches!(row.manifest.kind, ManifestKind::Version(_));
+    if VersionRow::decode(data).is_ok_and(is_version) {
+        assert!(listed);
+    }
     assert!(taken <= 1);
     taken == 1
 }

@@ -10,7 +10,8 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use holdfast_protocol::codec::FormatError;
-use holdfast_protocol::{Body, BucketId, UploadRow, VersionRow, WriteId};
+use holdfast_protocol::row::ListedVersion;
+use holdfast_protocol::{BucketId, UploadRow, WriteId};
 
 use crate::{IndexError, Read, Result, Row, Scan, ScanLimit, Table, keys};
 
@@ -49,7 +50,7 @@ pub struct ListEntry {
     /// Its key.
     pub key: String,
     /// The version, never a delete marker.
-    pub row: VersionRow,
+    pub version: ListedVersion,
 }
 
 /// An open upload in a listing.
@@ -83,10 +84,12 @@ pub async fn list_current(reader: impl Read, query: ListQuery<'_>) -> Result<Lis
             Some(key.to_owned())
         },
         entry: |key: &str, row: &Row| {
-            let row = VersionRow::decode(&row.value)?;
-            let shown = row.manifest.body != Body::DeleteMarker;
-            let key = key.to_owned();
-            Ok(shown.then_some(ListEntry { key, row }))
+            let version = ListedVersion::decode(&row.value)?;
+            let is_shown = !version.is_delete_marker;
+            Ok(is_shown.then(|| ListEntry {
+                key: key.to_owned(),
+                version,
+            }))
         },
     };
     source.list(reader, query).await

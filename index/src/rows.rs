@@ -12,8 +12,8 @@ use holdfast_protocol::codec::FormatError;
 use holdfast_protocol::row::{RowName, SeenRow, Usage};
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
-    BucketId, BucketRow, DriveId, Manifest, ManifestKind, MetadataRow, Order, PartRow, PurgeRow,
-    UploadRow, VersionName, VersionRow, WriteId,
+    BucketId, BucketRow, DriveId, ManifestKind, MetadataRow, Order, PartRow, PurgeRow, UploadRow,
+    VersionName, VersionRow, WriteId,
 };
 
 use crate::{IndexError, Read, Result, Row, ScanLimit, Table, keys};
@@ -213,39 +213,65 @@ pub async fn get_metadata(
 /// # Errors
 /// `Read`, `Damaged`.
 pub async fn get_version(
-    mut reader: impl Read,
+    reader: impl Read,
     bucket: BucketId,
     key: &str,
     which: Which,
 ) -> Result<Option<(VersionPlace, VersionRow)>> {
-    let is_wanted = |manifest: &Manifest| match which {
+    let is_it = |row: &VersionRow| match which {
         Which::Current => true,
-        Which::Null => manifest.kind == ManifestKind::Version(VersionName::Null),
+        Which::Null => row.manifest.kind == ManifestKind::Version(VersionName::Null),
         Which::Id(version) => {
-            manifest.kind == ManifestKind::Version(VersionName::Ordered)
-                && manifest.version == version
+            row.manifest.kind == ManifestKind::Version(VersionName::Ordered)
+                && row.manifest.version == version
         }
     };
+    locate(reader, bucket, key, which, is_it).await
+}
+
+/// The version that is it, found among the noncurrent ones as `which` says.
+///
+/// A version may become current, or cease to be, between two reads: then it was in neither place.
+/// A noncurrent version becomes current only when the row that is current goes for good: if that is
+/// still the same afterwards, nothing moved between the reads.
+async fn locate(
+    mut reader: impl Read,
+    bucket: BucketId,
+    key: &str,
+    which: Which,
+    is_it: impl Fn(&VersionRow) -> bool,
+) -> Result<Option<(VersionPlace, VersionRow)>> {
     let stored = keys::current(bucket, key);
-    let current = one(&mut reader, Table::Current, stored, VersionRow::decode).await?;
-    if let Some(row) = current.filter(|row| is_wanted(&row.manifest)) {
-        return Ok(Some((VersionPlace::Current, row)));
-    }
-    let version = match which {
-        Which::Current => None,
-        Which::Null => {
-            let found = reader.read(Table::Null, &keys::null(bucket, key)).await?;
-            found.map(|row| row.order)
+    let mut current = reader.read(Table::Current, &stored).await?;
+    loop {
+        if let Some(row) = &current {
+            let row = decode(Table::Current, &stored, VersionRow::decode(&row.value))?;
+            if is_it(&row) {
+                return Ok(Some((VersionPlace::Current, row)));
+            }
         }
-        Which::Id(version) => Some(version),
-    };
-    let Some(version) = version else {
-        return Ok(None);
-    };
-    let stored = keys::noncurrent(bucket, key, version);
-    let found = one(&mut reader, Table::Noncurrent, stored, VersionRow::decode).await?;
-    let found = found.filter(|row| is_wanted(&row.manifest));
-    Ok(found.map(|row| (VersionPlace::Noncurrent, row)))
+        let version = match which {
+            Which::Current => None,
+            Which::Id(version) => Some(version),
+            Which::Null => {
+                let null = reader.read(Table::Null, &keys::null(bucket, key)).await?;
+                null.map(|row| row.order)
+            }
+        };
+        if let Some(version) = version {
+            let at = keys::noncurrent(bucket, key, version);
+            let row = one(&mut reader, Table::Noncurrent, at, VersionRow::decode).await?;
+            if let Some(row) = row.filter(&is_it) {
+                return Ok(Some((VersionPlace::Noncurrent, row)));
+            }
+        }
+        let again = reader.read(Table::Current, &stored).await?;
+        let order = |row: &Option<Row>| row.as_ref().map(|row| row.order);
+        if order(&again) == order(&current) {
+            return Ok(None);
+        }
+        current = again;
+    }
 }
 
 /// The noncurrent versions of a key, newest first, those older than `before`.
@@ -278,22 +304,14 @@ pub async fn list_noncurrent(
 /// # Errors
 /// `Read`, `Damaged`.
 pub async fn find_version(
-    mut reader: impl Read,
+    reader: impl Read,
     bucket: BucketId,
     key: &str,
     version: Order,
     write: WriteId,
 ) -> Result<Option<(VersionPlace, VersionRow)>> {
     let is_it = |row: &VersionRow| row.manifest.write == write;
-    let stored = keys::current(bucket, key);
-    let current = one(&mut reader, Table::Current, stored, VersionRow::decode).await?;
-    if let Some(row) = current.filter(is_it) {
-        return Ok(Some((VersionPlace::Current, row)));
-    }
-    let stored = keys::noncurrent(bucket, key, version);
-    let found = one(&mut reader, Table::Noncurrent, stored, VersionRow::decode).await?;
-    let found = found.filter(is_it);
-    Ok(found.map(|row| (VersionPlace::Noncurrent, row)))
+    locate(reader, bucket, key, Which::Id(version), is_it).await
 }
 
 /// An upload of a key, open or completed lately.

@@ -5,6 +5,8 @@
 //! (row).
 //! Always: a manifest alone is enough to read the object from the drives it names.
 
+mod metadata;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -12,6 +14,9 @@ use bytes::Bytes;
 use crate::codec::{FormatError, Reader, Writer};
 use crate::ids::{BucketId, DriveId, MapVersion, Order, WriteId};
 use crate::layout::Geometry;
+
+pub(crate) use metadata::{METADATA_COUNT_MAX, METADATA_NAME_MAX, METADATA_VALUE_MAX};
+pub use metadata::{Metadata, OWNER, STORAGE_CLASS};
 
 /// First bytes of a manifest.
 pub const MAGIC: [u8; 4] = *b"HFMN";
@@ -21,9 +26,6 @@ pub const VERSION: u8 = 2;
 pub const KEY_LEN_MAX: usize = 1024;
 /// Most parts of one version.
 pub const PARTS_MAX: usize = 10_000;
-const METADATA_COUNT_MAX: usize = 512;
-const METADATA_NAME_MAX: usize = 1024;
-const METADATA_VALUE_MAX: usize = 16 << 10;
 const CHECKSUM_LEN_MAX: usize = 64;
 
 /// What the manifest describes.
@@ -171,55 +173,6 @@ pub struct ObjectChecksum {
     pub digest: Vec<u8>,
 }
 
-/// Names and values kept with the object, in order.
-///
-/// Names are lower-case: HTTP's own (`content-type`, `cache-control`, …), `x-amz-meta-*`,
-/// `x-amz-storage-class`, `x-amz-website-redirect-location`, `x-amz-tagging`, and others to come.
-/// Names that begin with `@` are ours: no header can have one, and no client is shown one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata(pub Vec<(String, String)>);
-
-impl Metadata {
-    /// The value of `name`.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
-    }
-    /// Sets `name`, replacing what it had.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        let value = value.into();
-        match self.0.iter_mut().find(|(n, _)| n == name) {
-            Some(entry) => entry.1 = value,
-            None => self.0.push((name.to_owned(), value)),
-        }
-    }
-    /// Appends the byte form.
-    pub fn encode(&self, out: &mut Writer) {
-        out.u32(self.0.len() as u32);
-        for (name, value) in &self.0 {
-            out.str(name);
-            out.str(value);
-        }
-    }
-    /// Reads the byte form.
-    ///
-    /// # Errors
-    /// `TooLong`, `Truncated` or `Invalid`.
-    pub fn decode(input: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let count = input.count("metadata entries", METADATA_COUNT_MAX)?;
-        (0..count)
-            .map(|_| {
-                let name = input.str("metadata name", METADATA_NAME_MAX)?;
-                let value = input.str("metadata value", METADATA_VALUE_MAX)?;
-                Ok((name.to_owned(), value.to_owned()))
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-}
-
 /// The self-contained description of one object version, part or upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -341,7 +294,7 @@ fn encode_kind(kind: &ManifestKind, out: &mut Writer) {
     }
 }
 
-fn decode_kind(input: &mut Reader<'_>) -> Result<ManifestKind, FormatError> {
+pub(crate) fn decode_kind(input: &mut Reader<'_>) -> Result<ManifestKind, FormatError> {
     Ok(match input.u8()? {
         1 => ManifestKind::Version(VersionName::Null),
         2 => ManifestKind::Version(VersionName::Ordered),
@@ -446,6 +399,29 @@ pub(crate) fn encode_checksum(checksum: Option<&ObjectChecksum>, out: &mut Write
 pub(crate) fn decode_checksum(
     input: &mut Reader<'_>,
 ) -> Result<Option<ObjectChecksum>, FormatError> {
+    let Some((kind, covers, digest)) = decode_parts_of_checksum(input)? else {
+        return Ok(None);
+    };
+    Ok(Some(ObjectChecksum {
+        kind,
+        covers,
+        digest: digest.to_vec(),
+    }))
+}
+
+/// Kind and type of a checksum, past its digest.
+pub(crate) fn decode_checksum_type(
+    input: &mut Reader<'_>,
+) -> Result<Option<(ChecksumKind, ChecksumType)>, FormatError> {
+    let checksum = decode_parts_of_checksum(input)?;
+    Ok(checksum.map(|(kind, covers, _)| (kind, covers)))
+}
+
+type ChecksumParts<'a> = (ChecksumKind, ChecksumType, &'a [u8]);
+
+fn decode_parts_of_checksum<'a>(
+    input: &mut Reader<'a>,
+) -> Result<Option<ChecksumParts<'a>>, FormatError> {
     let kind = match input.u8()? {
         0 => return Ok(None),
         tag @ 1..=5 => ChecksumKind::ALL[usize::from(tag) - 1],
@@ -464,15 +440,11 @@ pub(crate) fn decode_checksum(
             });
         }
     };
-    let digest = input.bytes("checksum", CHECKSUM_LEN_MAX)?.to_vec();
+    let digest = input.bytes("checksum", CHECKSUM_LEN_MAX)?;
     if !digest.is_empty() && digest.len() != kind.len() {
         return Err(FormatError::Invalid {
             what: "checksum length",
         });
     }
-    Ok(Some(ObjectChecksum {
-        kind,
-        covers,
-        digest,
-    }))
+    Ok(Some((kind, covers, digest)))
 }

@@ -5,6 +5,7 @@
 //! Always: a row carries the placement as it really is; the manifest inside is the one in the
 //! record.
 
+mod listed;
 mod marks;
 mod name;
 mod scrub;
@@ -15,6 +16,7 @@ use crate::codec::{FormatError, Reader, Writer};
 use crate::ids::{BucketId, DriveId, Order, WriteId};
 use crate::manifest::{ETag, Manifest, ObjectChecksum, decode_checksum, encode_checksum};
 
+pub use listed::ListedVersion;
 pub use marks::{IdentityRow, SeenRow};
 pub use name::RowName;
 pub use scrub::ScrubRow;

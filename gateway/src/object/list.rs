@@ -6,6 +6,8 @@
 
 use holdfast_index::listing::{self, ListQuery};
 use holdfast_index::rows;
+use holdfast_protocol::manifest::STORAGE_CLASS;
+use holdfast_protocol::row::ListedVersion;
 use holdfast_protocol::{Manifest, Metadata};
 
 use super::part::part_info;
@@ -35,7 +37,7 @@ impl Service {
             objects: page
                 .entries
                 .into_iter()
-                .map(|e| listed(e.key, &e.row.manifest))
+                .map(|e| listed(e.key, e.version))
                 .collect(),
             prefixes: page.common_prefixes,
             next: page.next,
@@ -110,14 +112,14 @@ impl Service {
     }
 }
 
-fn listed(key: String, manifest: &Manifest) -> ListedObject {
+fn listed(key: String, version: ListedVersion) -> ListedObject {
     ListedObject {
         key,
-        len: manifest.len,
-        etag: manifest.etag,
-        modified_ms: manifest.created_ms,
-        storage_class: storage_class(&manifest.metadata),
-        checksum: announced(manifest),
+        len: version.len,
+        etag: version.etag,
+        modified_ms: version.created_ms,
+        storage_class: version.storage_class.unwrap_or_else(|| STANDARD.to_owned()),
+        checksum: version.checksum,
     }
 }
 
@@ -134,8 +136,5 @@ fn announced(
 }
 
 fn storage_class(metadata: &Metadata) -> String {
-    metadata
-        .get("x-amz-storage-class")
-        .unwrap_or(STANDARD)
-        .to_owned()
+    metadata.get(STORAGE_CLASS).unwrap_or(STANDARD).to_owned()
 }

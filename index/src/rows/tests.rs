@@ -239,3 +239,181 @@ async fn a_damaged_row_is_named() {
     assert!(key.ends_with('k'), "{key}");
     assert!(matches!(source, FormatError::Checksum { .. }), "{source}");
 }
+
+fn null_version(n: u64) -> VersionRow {
+    samples::version(BUCKET, "k", samples::write_id(n), order(n))
+}
+
+fn ordered_version(n: u64) -> VersionRow {
+    let mut row = null_version(n);
+    row.manifest.kind = ManifestKind::Version(VersionName::Ordered);
+    row
+}
+
+#[tokio::test]
+async fn versions_are_found_by_the_name_that_clients_know() {
+    let index = new_index().await;
+    let get = async |which| {
+        let found = get_version(&index, BUCKET, "k", which).await.unwrap();
+        found.map(|(place, row)| (place, row.manifest.order))
+    };
+    for which in [Which::Current, Which::Null, Which::Id(order(1))] {
+        assert_eq!(get(which).await, None);
+    }
+    let mut batch = Batch::new();
+    batch.put_current(&null_version(1));
+    commit(&index, batch).await.unwrap();
+    let current = Some((VersionPlace::Current, order(1)));
+    assert_eq!(get(Which::Current).await, current);
+    assert_eq!(get(Which::Null).await, current);
+    assert_eq!(get(Which::Id(order(1))).await, None, "it has no id");
+    let mut batch = Batch::new();
+    batch.delete_current(BUCKET, "k", order(1));
+    batch.put_noncurrent(&null_version(1));
+    batch.put_noncurrent(&ordered_version(2));
+    batch.put_current(&ordered_version(3));
+    commit(&index, batch).await.unwrap();
+    assert_eq!(
+        get(Which::Current).await,
+        Some((VersionPlace::Current, order(3)))
+    );
+    assert_eq!(
+        get(Which::Id(order(3))).await,
+        Some((VersionPlace::Current, order(3)))
+    );
+    assert_eq!(
+        get(Which::Id(order(2))).await,
+        Some((VersionPlace::Noncurrent, order(2)))
+    );
+    assert_eq!(
+        get(Which::Null).await,
+        Some((VersionPlace::Noncurrent, order(1)))
+    );
+    assert_eq!(get(Which::Id(order(1))).await, None, "it has no id");
+    let found = get_null(&index, BUCKET, "k").await.unwrap();
+    assert_eq!(found, Some(order(1)));
+    let mut batch = Batch::new();
+    batch.delete_noncurrent(&ordered_version(2).manifest);
+    batch.delete_noncurrent(&null_version(1).manifest);
+    commit(&index, batch).await.unwrap();
+    assert_eq!(get_null(&index, BUCKET, "k").await.unwrap(), None);
+    assert_eq!(get(Which::Null).await, None);
+}
+
+#[tokio::test]
+async fn a_version_that_is_stored_anew_keeps_its_place_and_its_name() {
+    let index = new_index().await;
+    let mut batch = Batch::new();
+    for number in 1..4 {
+        batch.put_noncurrent(&ordered_version(number));
+    }
+    batch.put_current(&ordered_version(4));
+    commit(&index, batch).await.unwrap();
+    let mut again = ordered_version(2);
+    again.manifest.write = samples::write_id(9);
+    again.manifest.order = order(9);
+    let mut batch = Batch::new();
+    batch.replace_noncurrent(&again, order(2));
+    commit(&index, batch).await.unwrap();
+    let page = list_noncurrent(&index, BUCKET, "k", None, 9).await.unwrap();
+    let listed: Vec<Order> = page.items.iter().map(|row| row.manifest.version).collect();
+    assert_eq!(listed, [order(3), order(2), order(1)]);
+    let found = get_version(&index, BUCKET, "k", Which::Id(order(2))).await;
+    assert_eq!(
+        found.unwrap(),
+        Some((VersionPlace::Noncurrent, again.clone()))
+    );
+    let find = async |write| {
+        find_version(&index, BUCKET, "k", order(2), samples::write_id(write))
+            .await
+            .unwrap()
+    };
+    assert_eq!(find(9).await, Some((VersionPlace::Noncurrent, again)));
+    assert_eq!(find(2).await, None, "the first write of it is gone");
+}
+
+#[tokio::test]
+async fn a_version_has_one_metadata_record_the_newest() {
+    let index = new_index().await;
+    let metadata = |n: u64| {
+        let mut row = null_version(n);
+        row.manifest.kind = ManifestKind::Metadata {
+            name: VersionName::Ordered,
+            target: samples::write_id(1),
+        };
+        row.manifest.version = order(1);
+        row
+    };
+    let get = async || get_metadata(&index, BUCKET, "k", order(1)).await.unwrap();
+    assert_eq!(get().await, None);
+    for number in [5, 7] {
+        let mut batch = Batch::new();
+        batch.put_metadata(&metadata(number));
+        commit(&index, batch).await.unwrap();
+        assert_eq!(get().await, Some(metadata(number)));
+    }
+    let mut batch = Batch::new();
+    batch.put_metadata(&metadata(6));
+    assert!(
+        commit(&index, batch).await.is_err(),
+        "older than what is there"
+    );
+    let mut batch = Batch::new();
+    batch.delete_metadata(&metadata(5).manifest);
+    assert!(commit(&index, batch).await.is_err(), "another one is there");
+    let mut batch = Batch::new();
+    batch.delete_metadata(&metadata(7).manifest);
+    commit(&index, batch).await.unwrap();
+    assert_eq!(get().await, None);
+}
+
+/// Deletes the current version after the first read, as somebody else would.
+struct Promoting<'a> {
+    index: &'a MemoryIndex,
+    is_done: bool,
+}
+
+#[async_trait::async_trait]
+impl Read for Promoting<'_> {
+    async fn read(&mut self, table: Table, key: &[u8]) -> Result<Option<Row>> {
+        let found = self.index.get(table, key).await;
+        if !std::mem::replace(&mut self.is_done, true) {
+            let mut batch = Batch::new();
+            batch.delete_current(BUCKET, "k", order(2));
+            batch.delete_noncurrent(&null_version(1).manifest);
+            batch.put_current(&null_version(1));
+            commit(self.index, batch).await.unwrap();
+        }
+        found
+    }
+    async fn range(
+        &mut self,
+        table: Table,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        limit: ScanLimit,
+    ) -> Result<crate::Scan> {
+        self.index.scan(table, from, to, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_found_that_becomes_current_between_two_reads() {
+    for by_write in [true, false] {
+        let index = new_index().await;
+        let mut batch = Batch::new();
+        batch.put_noncurrent(&null_version(1));
+        batch.put_current(&ordered_version(2));
+        commit(&index, batch).await.unwrap();
+        let reader = Promoting {
+            index: &index,
+            is_done: false,
+        };
+        let found = match by_write {
+            true => find_version(reader, BUCKET, "k", order(1), samples::write_id(1)).await,
+            false => get_version(reader, BUCKET, "k", Which::Null).await,
+        };
+        let expected = Some((VersionPlace::Current, null_version(1)));
+        assert_eq!(found.unwrap(), expected);
+    }
+}

@@ -1,6 +1,8 @@
 //! Laws: what was encoded decodes to itself; what was damaged does not decode; bounds hold.
 
 use bytes::Bytes;
+use holdfast_protocol::manifest::{OWNER, STORAGE_CLASS};
+use holdfast_protocol::row::ListedVersion;
 use holdfast_protocol::rpc::control::{
     decode_control, decode_control_reply, encode_control, encode_control_reply,
 };
@@ -15,12 +17,35 @@ use holdfast_protocol::rpc::wire::{
     encode_call,
 };
 use holdfast_protocol::rpc::{BlockSpan, DriveError, DriveRequest};
-use holdfast_protocol::{FormatError, GatewayId, Manifest, NodeId, Record, VersionRow};
+use holdfast_protocol::{
+    Body, FormatError, GatewayId, Manifest, ManifestKind, NodeId, Record, VersionRow,
+};
 use proptest::prelude::*;
 
 use crate::dice::Dice;
 use crate::rpc_samples::{answers, calls};
 use crate::samples::{CLUSTER, manifests, rows, scrub_rows, write};
+
+/// What a listing is to show of a row; `None` if it is not a version.
+fn listed(row: &VersionRow) -> Option<ListedVersion> {
+    let manifest = &row.manifest;
+    let ManifestKind::Version(name) = manifest.kind else {
+        return None;
+    };
+    let checksum = manifest.checksum.as_ref();
+    let metadata = |name| manifest.metadata.get(name).map(str::to_owned);
+    Some(ListedVersion {
+        name,
+        version: manifest.version,
+        is_delete_marker: manifest.body == Body::DeleteMarker,
+        created_ms: manifest.created_ms,
+        len: manifest.len,
+        etag: manifest.etag,
+        checksum: checksum.map(|checksum| (checksum.kind, checksum.covers)),
+        storage_class: metadata(STORAGE_CLASS),
+        owner: metadata(OWNER),
+    })
+}
 
 fn parts(message: &Message) -> (Bytes, Bytes) {
     (message.header.clone(), message.joined_payload())
@@ -38,6 +63,17 @@ proptest! {
         prop_assert_eq!(Record::decode(&encoded).unwrap(), record);
         let row = dice.version_row();
         prop_assert_eq!(VersionRow::decode(&row.encode()).unwrap(), row);
+    }
+
+    #[test]
+    fn a_listing_shows_of_a_row_what_the_whole_row_says(seed: u64) {
+        let mut dice = Dice::new(seed);
+        let mut row = dice.version_row();
+        if seed % 3 == 0 {
+            row.manifest.metadata.set(STORAGE_CLASS, "COLD");
+            row.manifest.metadata.set(OWNER, "somebody");
+        }
+        prop_assert_eq!(ListedVersion::decode(&row.encode()).ok(), listed(&row));
     }
 
     #[test]
