@@ -2,8 +2,10 @@
 //!
 //! Owns: the order of a run; injecting the plan's faults and ending them; restarting what must be.
 //! Leaves to others: drawing them ([`crate::plan`]), judging ([`crate::verdict`]).
-//! Always: no bytes are destroyed on a second drive before the cluster is whole again.
+//! Always: no bytes are destroyed on a second drive before the cluster is whole again, nor on a
+//! drive without which a version cannot be read.
 
+mod brink;
 mod faults;
 mod rest;
 
@@ -179,7 +181,10 @@ impl Director {
         let now = self.exec.now();
         while let Some(at) = self.endings.iter().position(|(at, _)| *at <= now) {
             let (_, ending) = self.endings.swap_remove(at);
-            self.end(ending);
+            match ending {
+                Ending::Rot(drive, _) if self.is_last(drive).await? => {}
+                ending => self.end(ending),
+            }
         }
         self.ticks += 1;
         if self.ticks.is_multiple_of(LOOK_TICKS)
@@ -267,6 +272,13 @@ impl Director {
                         .note(|| format!("drive {drive} cannot be used: {why}"));
                     cluster.kill(node);
                     cluster.replace(node, place);
+                    cluster.start(node);
+                }
+                // It was made to fail while it opened, and says so: it is started again.
+                Some(place) if drives[place].disk.has_failed() => {
+                    self.exec
+                        .note(|| format!("drive {drive} did not open: {why}"));
+                    cluster.kill(node);
                     cluster.start(node);
                 }
                 _ => return Err(failure("drive", format!("{drive} does not open: {why}"))),
@@ -362,7 +374,10 @@ impl Director {
     /// Ends all faults now.
     async fn end_all(&mut self) -> Done<()> {
         while let Some((_, ending)) = self.endings.pop() {
-            self.end(ending);
+            match ending {
+                Ending::Rot(drive, _) if self.is_last(drive).await? => {}
+                ending => self.end(ending),
+            }
             self.tick().await?;
         }
         for node in 0..self.plan.nodes {
