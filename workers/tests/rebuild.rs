@@ -171,3 +171,64 @@ async fn a_drive_that_obeys_an_index_that_was_given_up_is_taken_back() {
     assert_eq!(running.get("a").await.unwrap(), body(1, 90_000));
     running.workers.stop().await;
 }
+
+/// A sync of its medium failed, so that it could not be claimed; its process is started again so
+/// soon that it is not seen to be gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_could_not_grant_a_rebuild_is_away_until_it_can() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    running.workers.stop().await;
+    cluster.drives[3].set_out_of_service(true);
+    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
+    let (_, _, report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
+    assert!(report.doubts.is_empty(), "{report:?}");
+    let index = Arc::clone(&cluster.index);
+    cluster.index = Arc::new(index.reopen());
+    let running = cluster.start().await;
+    let id = cluster.drives[3].id;
+    running
+        .until("it counts as away", || async {
+            !running.store.drives().is_reachable(id)
+        })
+        .await;
+    running.put("b", &body(2, 100_000), true).await.unwrap();
+    assert!(running.workers.heal_status().backlog_objects > 0);
+    cluster.drives[3].set_out_of_service(false);
+    running.until_quiet().await;
+    assert_eq!(cluster.drives[3].generation(), running.claimed.generation);
+    assert_eq!(running.get("a").await.unwrap(), body(1, 100_000));
+    running.workers.stop().await;
+}
+
+/// As above, but the index is the one that it obeys: it goes on serving what it holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_could_not_grant_a_claim_serves_and_is_asked_again() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    cluster.kill(running).await;
+    let before = cluster.drives[3].generation();
+    cluster.drives[3].set_out_of_service(true);
+    let running = cluster.start().await;
+    let id = cluster.drives[3].id;
+    running
+        .until("it was asked how it does", || async {
+            let drives = running.workers.drives();
+            drives.get(&id).is_some_and(|entry| entry.status.is_some())
+        })
+        .await;
+    assert!(running.store.drives().is_reachable(id));
+    assert_eq!(cluster.drives[3].generation(), before);
+    cluster.drives[3].set_out_of_service(false);
+    running
+        .until("it obeys", || async {
+            cluster.drives[3].generation() == running.claimed.generation
+        })
+        .await;
+    running.until_quiet().await;
+    running.workers.stop().await;
+}
