@@ -16,6 +16,7 @@ use s3s::{S3Error, S3ErrorCode as Code};
 use tracing::{error, warn};
 
 use super::values::http_date;
+use crate::auth::Operation;
 use crate::error::{BodyError, GatewayError};
 use crate::http::Refusal;
 
@@ -264,6 +265,13 @@ pub(super) fn code_and_message(error: GatewayError) -> (String, String) {
     let error = S3Error::from(error);
     let text = error.message().unwrap_or(INTERNAL).to_owned();
     (error.code().as_str().to_owned(), text)
+}
+
+/// S3 has the operation, and the caller may do it, but it is not done here.
+pub(super) fn not_served(operation: Operation) -> S3Error {
+    S3Error::from(GatewayError::NotImplemented {
+        what: operation.name().to_owned(),
+    })
 }
 
 /// Access was denied, without saying why.

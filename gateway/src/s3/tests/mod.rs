@@ -14,6 +14,7 @@ mod matrix;
 mod memory;
 mod multipart;
 mod objects;
+mod operations;
 mod reply;
 mod wire;
 
