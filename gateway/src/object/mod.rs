@@ -20,9 +20,11 @@ mod service;
 pub mod types;
 mod upload;
 
-pub use bucket::BUCKET_KIND;
+pub use bucket::{BUCKET_KIND, Bucket, Edit};
 pub use put::checksum_header;
 pub use service::{Notices, Service, WriteIds};
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_protocol::row::BucketRow;
@@ -48,7 +50,9 @@ pub trait Objects: Send + Sync + 'static {
     /// Deletes an empty bucket; `BucketNotEmpty` while it has versions or open uploads.
     async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError>;
     /// The bucket, or `NoSuchBucket`.
-    async fn bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError>;
+    async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, GatewayError>;
+    /// Changes what is configured of a bucket.
+    async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError>;
     /// All buckets in the order of their names.
     async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError>;
 
@@ -109,8 +113,11 @@ impl Objects for Service {
     async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError> {
         self.told(self.drop_bucket(name).await)
     }
-    async fn bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError> {
+    async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, GatewayError> {
         self.told(self.live_bucket(name).await)
+    }
+    async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError> {
+        self.told(self.change_bucket(name, edit).await)
     }
     async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError> {
         self.told(self.all_buckets().await)

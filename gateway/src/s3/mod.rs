@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod bucket;
 mod claims;
+mod cross;
 mod documents;
 mod error;
 #[cfg(any(test, feature = "fuzz"))]
@@ -65,7 +66,7 @@ pub fn service(
 ) -> Service {
     let domains = Domains::new(config.domains);
     let gateway = Gateway {
-        objects,
+        objects: Arc::clone(&objects),
         region: config.region.clone(),
     };
     let mut second = S3ServiceBuilder::new(gateway);
@@ -83,6 +84,7 @@ pub fn service(
     });
     Service(Arc::new(service::Layers {
         first: first.build(),
+        objects,
         region: config.region,
         domains,
         pace: config.body,

@@ -56,19 +56,19 @@ macro_rules! bucket_operations {
             /// GET of `?requestPayment`.
             GetBucketRequestPayment: GetBucketRequestPayment on Bucket, Served;
             /// PUT of `?requestPayment`.
-            PutBucketRequestPayment: PutBucketRequestPayment on Bucket, Later;
+            PutBucketRequestPayment: PutBucketRequestPayment on Bucket, Served;
             /// GET of `?tagging`.
             GetBucketTagging: GetBucketTagging on Bucket, Served;
             /// PUT of `?tagging`.
-            PutBucketTagging: PutBucketTagging on Bucket, Later;
+            PutBucketTagging: PutBucketTagging on Bucket, Served;
             /// DELETE of `?tagging`.
-            DeleteBucketTagging: PutBucketTagging on Bucket, Later;
+            DeleteBucketTagging: PutBucketTagging on Bucket, Served;
             /// GET of `?cors`.
             GetBucketCors: GetBucketCORS on Bucket, Served;
             /// PUT of `?cors`.
-            PutBucketCors: PutBucketCORS on Bucket, Later;
+            PutBucketCors: PutBucketCORS on Bucket, Served;
             /// DELETE of `?cors`.
-            DeleteBucketCors: PutBucketCORS on Bucket, Later;
+            DeleteBucketCors: PutBucketCORS on Bucket, Served;
             /// GET of `?lifecycle`.
             GetBucketLifecycleConfiguration: GetLifecycleConfiguration on Bucket, Served;
             /// PUT of `?lifecycle`.
@@ -118,13 +118,17 @@ macro_rules! bucket_operations {
             /// GET of `?analytics` without an id.
             ListBucketAnalyticsConfigurations: GetAnalyticsConfiguration on Bucket, Later;
             /// GET of `?intelligent-tiering` with an id.
-            GetBucketIntelligentTieringConfiguration: GetIntelligentTieringConfiguration on Bucket, Later;
+            GetBucketIntelligentTieringConfiguration:
+                GetIntelligentTieringConfiguration on Bucket, Later;
             /// PUT of `?intelligent-tiering`.
-            PutBucketIntelligentTieringConfiguration: PutIntelligentTieringConfiguration on Bucket, Later;
+            PutBucketIntelligentTieringConfiguration:
+                PutIntelligentTieringConfiguration on Bucket, Later;
             /// DELETE of `?intelligent-tiering`.
-            DeleteBucketIntelligentTieringConfiguration: PutIntelligentTieringConfiguration on Bucket, Later;
+            DeleteBucketIntelligentTieringConfiguration:
+                PutIntelligentTieringConfiguration on Bucket, Later;
             /// GET of `?intelligent-tiering` without an id.
-            ListBucketIntelligentTieringConfigurations: GetIntelligentTieringConfiguration on Bucket, Later;
+            ListBucketIntelligentTieringConfigurations:
+                GetIntelligentTieringConfiguration on Bucket, Later;
             /// GET of `?inventory` with an id.
             GetBucketInventoryConfiguration: GetInventoryConfiguration on Bucket, Later;
             /// PUT of `?inventory`.
@@ -142,11 +146,14 @@ macro_rules! bucket_operations {
             /// GET of `?metrics` without an id.
             ListBucketMetricsConfigurations: GetMetricsConfiguration on Bucket, Later;
             /// POST of `?metadataTable`.
-            CreateBucketMetadataTableConfiguration: CreateBucketMetadataTableConfiguration on Bucket, Later;
+            CreateBucketMetadataTableConfiguration:
+                CreateBucketMetadataTableConfiguration on Bucket, Later;
             /// GET of `?metadataTable`.
-            GetBucketMetadataTableConfiguration: GetBucketMetadataTableConfiguration on Bucket, Later;
+            GetBucketMetadataTableConfiguration:
+                GetBucketMetadataTableConfiguration on Bucket, Later;
             /// DELETE of `?metadataTable`.
-            DeleteBucketMetadataTableConfiguration: DeleteBucketMetadataTableConfiguration on Bucket, Later;
+            DeleteBucketMetadataTableConfiguration:
+                DeleteBucketMetadataTableConfiguration on Bucket, Later;
         }
     };
 }

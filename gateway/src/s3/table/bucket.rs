@@ -19,13 +19,24 @@ macro_rules! bucket_verbs {
             get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = buckets::acl;
             get_bucket_request_payment:
                 GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput
-                = buckets::request_payment;
+                = buckets::get_request_payment;
+            put_bucket_request_payment:
+                PutBucketRequestPaymentInput => PutBucketRequestPaymentOutput
+                = buckets::put_request_payment;
             get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput = buckets::policy;
             get_bucket_lifecycle_configuration:
                 GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
                 = buckets::lifecycle;
-            get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = buckets::cors;
-            get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput = buckets::tagging;
+            get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = buckets::get_cors;
+            put_bucket_cors: PutBucketCorsInput => PutBucketCorsOutput = buckets::put_cors;
+            delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput
+                = buckets::delete_cors;
+            get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput
+                = buckets::get_tagging;
+            put_bucket_tagging: PutBucketTaggingInput => PutBucketTaggingOutput
+                = buckets::put_tagging;
+            delete_bucket_tagging: DeleteBucketTaggingInput => DeleteBucketTaggingOutput
+                = buckets::delete_tagging;
             get_bucket_ownership_controls:
                 GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput
                 = buckets::ownership;
