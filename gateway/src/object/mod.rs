@@ -33,9 +33,8 @@ use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use types::{
     CompleteUpload, CompletedObject, CopiedObject, CopyObject, CopyPart, CreateUpload,
-    DeleteConditions, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectInfo,
-    ObjectPage, ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage,
-    WrittenObject,
+    DeleteObject, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectInfo, ObjectPage,
+    ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage, WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -69,12 +68,7 @@ pub trait Objects: Send + Sync + 'static {
     /// Opens an object for reading; the stream in the answer fails rather than end early.
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError>;
     /// Deletes an object; one that does not exist is deleted already.
-    async fn delete(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: &DeleteConditions,
-    ) -> Result<Deleted, GatewayError>;
+    async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError>;
     /// Copies an object within the cluster (new shards; no two versions share one).
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError>;
     /// One page of a listing, exact.
@@ -137,13 +131,8 @@ impl Objects for Service {
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
         self.told(self.get_object(get).await)
     }
-    async fn delete(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: &DeleteConditions,
-    ) -> Result<Deleted, GatewayError> {
-        self.told(self.delete_object(bucket, key, conditions).await)
+    async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError> {
+        self.told(self.delete_object(delete).await)
     }
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         self.told(self.copy_object(copy).await)

@@ -121,13 +121,14 @@ impl Objects for Memory {
             stream: Box::pin(first.chain(futures::stream::once(rest))),
         })
     }
-    async fn delete(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: &DeleteConditions,
-    ) -> Result<Deleted, GatewayError> {
-        self.row(bucket)?;
+    async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError> {
+        let DeleteObject {
+            bucket,
+            key,
+            conditions,
+            ..
+        } = delete;
+        self.row(&bucket)?;
         let mut objects = self.objects.lock().unwrap();
         let name = (bucket.to_string(), key.to_string());
         let Some(present) = objects.get(&name) else {
