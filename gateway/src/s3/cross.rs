@@ -25,7 +25,7 @@ pub(super) struct FromPage {
 impl Layers {
     /// Whether the request comes from a page of another origin, and is about a bucket. A preflight
     /// request has its own answer.
-    pub fn from_page<B>(&self, request: &Request<B>) -> Option<FromPage> {
+    pub fn page_of<B>(&self, request: &Request<B>) -> Option<FromPage> {
         let is_preflight = *request.method() == Method::OPTIONS;
         if is_preflight || !request.headers().contains_key(ORIGIN) {
             return None;

@@ -112,7 +112,7 @@ impl Layers {
         let path = request.uri().path().to_owned();
         let expects = request.headers().contains_key(EXPECT);
         let work = async {
-            let page = self.from_page(&request);
+            let page = self.page_of(&request);
             let (mut answer, handle, ends) = self.outcome(request, query, &mut measured).await;
             answer::finish(&mut answer, &method, &path, &ids);
             if let Some(page) = page
