@@ -8,7 +8,10 @@ use super::*;
 const GOLDEN: [(&str, &str); 3] = [
     (
         "cors",
-        r#"{"rules":[{"expose":["ETag"],"headers":["*"],"id":"one","max_age_s":3000,"methods":["GET","PUT"],"origins":["https://*.example"]}],"v":1}"#,
+        concat!(
+            r#"{"rules":[{"expose":["ETag"],"headers":["*"],"id":"one","max_age_s":3000,"#,
+            r#""methods":["GET","PUT"],"origins":["https://*.example"]}],"v":1}"#,
+        ),
     ),
     ("tagging", r#"{"tags":[["k","v"],["empty",""]],"v":1}"#),
     ("requestPayment", r#"{"payer":"Requester","v":1}"#),
