@@ -25,6 +25,9 @@ pub use cors::{Cors, CorsMethod, CorsRule};
 pub use payment::Payer;
 pub use tags::Tags;
 
+/// Most bytes of a setting, and of all of a bucket: its row is the value of a record, too.
+const SETTING_LEN_MAX: usize = 1 << 20;
+const SETTINGS_LEN_MAX: usize = 4 << 20;
 /// The version of all settings that are written.
 const VERSION: u64 = 1;
 
@@ -97,12 +100,15 @@ impl Settings {
     /// Their form in a bucket's row.
     ///
     /// # Errors
-    /// `Internal` if a setting has no JSON form; none is so.
+    /// `TooLarge`: what is stored must be readable; `Internal` if a setting has no JSON form; none
+    /// is so.
     pub fn encode(&self) -> Result<Vec<(String, Bytes)>, GatewayError> {
         let mut config = Vec::new();
         write(&mut config, CORS, self.cors.as_ref())?;
         write(&mut config, TAGS, self.tags.as_ref())?;
         write(&mut config, PAYER, self.payer.as_ref())?;
+        let len = config.iter().map(|(_, value)| value.len()).sum();
+        bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)
     }
 }
@@ -131,8 +137,20 @@ fn write<T: Serialize>(
     let fields = document.as_object_mut();
     let fields = fields.ok_or_else(|| unreadable(name, "it is not an object"))?;
     fields.insert("v".to_owned(), json!(VERSION));
-    config.push((name.to_owned(), Bytes::from(document.to_string())));
+    let document = Bytes::from(document.to_string());
+    bounded(document.len(), SETTING_LEN_MAX)?;
+    config.push((name.to_owned(), document));
     Ok(())
+}
+
+fn bounded(len: usize, max: usize) -> Result<(), GatewayError> {
+    match len <= max {
+        true => Ok(()),
+        false => Err(GatewayError::TooLarge {
+            len: len as u64,
+            max: max as u64,
+        }),
+    }
 }
 
 fn unreadable(name: &str, why: &str) -> GatewayError {

@@ -109,3 +109,19 @@ fn tags_are_checked() {
     let pair = ("k".to_owned(), "v".to_owned());
     assert!(Tags::new(vec![pair.clone(), pair]).is_err());
 }
+
+#[test]
+fn what_is_too_large_to_be_read_again_is_not_written() {
+    let with = |len: usize| {
+        let mut rule = rule();
+        rule.origins = vec!["\"".repeat(len)];
+        Settings {
+            cors: Some(Cors::new(vec![rule]).unwrap()),
+            ..Settings::default()
+        }
+    };
+    let fine = with(500_000).encode().unwrap();
+    assert_eq!(Settings::decode(&fine).unwrap(), with(500_000));
+    let error = with(600_000).encode().unwrap_err();
+    assert!(matches!(error, GatewayError::TooLarge { .. }), "{error}");
+}
