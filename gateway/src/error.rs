@@ -8,6 +8,8 @@ use holdfast_index::IndexError;
 use holdfast_protocol::ETag;
 use holdfast_store::StoreError;
 
+use crate::settings::Setting;
+
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -34,6 +36,134 @@ pub enum GatewayError {
         name: &'static str,
         /// What is wrong.
         why: String,
+    },
+    /// A document lacks something, or has something it must not have.
+    #[error("{why}")]
+    MalformedDocument {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A tag breaks S3's rules.
+    #[error("{why}")]
+    InvalidTag {
+        /// The rule.
+        why: &'static str,
+    },
+    /// The bucket has no such setting.
+    #[error("{}", setting.absent())]
+    NotConfigured {
+        /// The setting.
+        setting: Setting,
+    },
+    /// The object has neither retention nor legal hold.
+    #[error("the specified object does not have a ObjectLock configuration")]
+    NotLocked,
+    /// A change of a setting does not go with the bucket's other settings.
+    #[error("{why}")]
+    InvalidBucketState {
+        /// What stands against it.
+        why: &'static str,
+    },
+    /// A retention period is no period.
+    #[error("{why}")]
+    InvalidRetention {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The object's state or class does not allow this.
+    #[error("{why}")]
+    InvalidObjectState {
+        /// What stands against it.
+        why: &'static str,
+    },
+    /// The state of versioning is none of S3's.
+    #[error("{why}")]
+    InvalidVersioning {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// What is asked for is a delete marker.
+    #[error("{key:?} is deleted by version {version}")]
+    DeleteMarker {
+        /// The key.
+        key: String,
+        /// The marker's version id.
+        version: String,
+        /// When it was made (milliseconds since 1970).
+        modified_ms: u64,
+        /// Whether the request named the version.
+        named: bool,
+    },
+    /// A policy is not one.
+    #[error("{why}")]
+    MalformedPolicy {
+        /// What is wrong.
+        why: String,
+    },
+    /// An ACL is not one.
+    #[error("{why}")]
+    MalformedAcl {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The bucket's ownership controls turn ACLs off.
+    #[error("The bucket does not allow ACLs")]
+    AclsOff,
+    /// A new bucket's ACL does not go with its ownership controls.
+    #[error("Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")]
+    AclWithOwnership,
+    /// No account has this address, or several have.
+    #[error("The e-mail address you provided does not match any account on record.")]
+    UnknownGrantee {
+        /// The address.
+        email: String,
+    },
+    /// Logs cannot be delivered there.
+    #[error("{why}")]
+    InvalidLoggingTarget {
+        /// What stands against it.
+        why: &'static str,
+    },
+    /// A bucket has as many of these configurations as it may have.
+    #[error("at most {max} configurations are allowed")]
+    TooManyConfigurations {
+        /// Allowed.
+        max: usize,
+    },
+    /// A form is not as S3 wants it.
+    #[error("{why}")]
+    MalformedForm {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A form has no file, or several.
+    #[error("POST requires exactly one file upload per request.")]
+    FormFiles,
+    /// The fields before the file are too large.
+    #[error("the fields before the file have more than {max} bytes")]
+    FormFieldsTooLarge {
+        /// Allowed.
+        max: usize,
+    },
+    /// A form's policy is not one.
+    #[error("Invalid Policy: {why}")]
+    InvalidFormPolicy {
+        /// What is wrong.
+        why: String,
+    },
+    /// A form's file is smaller than its policy allows.
+    #[error("{len} bytes are fewer than the {min} allowed")]
+    TooSmall {
+        /// Bytes.
+        len: u64,
+        /// Allowed.
+        min: u64,
+    },
+    /// Bytes are to be added at another place than the end.
+    #[error("the object has {len} bytes")]
+    InvalidWriteOffset {
+        /// Bytes of the object.
+        len: u64,
     },
     /// The request as a whole makes no sense.
     #[error("{why}")]

@@ -12,7 +12,10 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holdfast_gateway::object::types::{DeleteConditions, ListObjects, ReadConditions};
+use holdfast_gateway::auth::Caller;
+use holdfast_gateway::object::types::{
+    DeleteConditions, DeleteObject, ListObjects, ReadConditions,
+};
 use holdfast_gateway::object::{Notices, Objects, Service, WriteIds};
 use holdfast_gateway::{BucketName, GatewayError, ObjectKey};
 use holdfast_index::{Index, MemoryIndex, doubt};
@@ -142,10 +145,13 @@ async fn a_key_in_doubt_is_neither_there_nor_not_until_the_drive_is_back() {
     absent(head(&gateway, "sure/2").await);
     // What is deleted is in doubt no longer.
     let key = ObjectKey::parse(&deleted).unwrap();
-    gateway
-        .delete(&bucket(), &key, &DeleteConditions::default())
-        .await
-        .unwrap();
+    let delete = DeleteObject {
+        bucket: bucket(),
+        key,
+        conditions: DeleteConditions::default(),
+        by: Caller::Anonymous,
+    };
+    gateway.delete(delete).await.unwrap();
     absent(head(&gateway, &deleted).await);
     let sure = ObjectKey::parse("sure/1").unwrap();
     gateway
