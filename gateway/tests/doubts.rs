@@ -67,6 +67,15 @@ fn list(prefix: &str) -> ListObjects {
     }
 }
 
+fn of_key(key: &str) -> DeleteObject {
+    DeleteObject {
+        bucket: bucket(),
+        key: ObjectKey::parse(key).unwrap(),
+        conditions: DeleteConditions::default(),
+        by: Caller::Anonymous,
+    }
+}
+
 async fn head(service: &Service, key: &str) -> Result<u64, GatewayError> {
     let key = ObjectKey::parse(key).unwrap();
     let found = service
@@ -144,20 +153,9 @@ async fn a_key_in_doubt_is_neither_there_nor_not_until_the_drive_is_back() {
     assert_eq!(sure.objects.len(), 1, "other keys are listed");
     absent(head(&gateway, "sure/2").await);
     // What is deleted is in doubt no longer.
-    let key = ObjectKey::parse(&deleted).unwrap();
-    let delete = DeleteObject {
-        bucket: bucket(),
-        key,
-        conditions: DeleteConditions::default(),
-        by: Caller::Anonymous,
-    };
-    gateway.delete(delete).await.unwrap();
+    gateway.delete(of_key(&deleted)).await.unwrap();
     absent(head(&gateway, &deleted).await);
-    let sure = ObjectKey::parse("sure/1").unwrap();
-    gateway
-        .delete(&bucket(), &sure, &DeleteConditions::default())
-        .await
-        .unwrap();
+    gateway.delete(of_key("sure/1")).await.unwrap();
     // No row is left, but a key that may exist.
     unavailable(gateway.delete_bucket(&bucket()).await);
     assert!(!asked.load(Ordering::SeqCst), "nothing has changed yet");
