@@ -25,8 +25,8 @@ pub const BUCKET_KIND: &str = "bucket";
 /// Buckets whose settings are kept decoded.
 const KEPT_MAX: usize = 1024;
 
-/// A change of a bucket's settings; an error leaves them as they are.
-pub type Edit = Box<dyn FnOnce(&mut Settings) -> Result<(), GatewayError> + Send>;
+/// A change of a bucket's settings.
+pub type Edit = Box<dyn FnOnce(&mut Settings) + Send>;
 
 /// A bucket and its settings, as last committed.
 #[derive(Clone, Debug)]
@@ -182,47 +182,19 @@ impl Service {
     }
 
     /// Begins a change in a bucket: locks it shared, and what else `locks` names, and checks that
-    /// it is still the same bucket. The bucket in the answer has the settings as of the lock.
-    pub(super) async fn begin_with_settings(
-        &self,
-        bucket: &BucketRow,
-        locks: Locks,
-    ) -> Result<(Box<dyn Transaction>, Arc<Bucket>), GatewayError> {
-        let locks = match planted("bucket-not-held") {
-            true => locks,
-            false => locks.bucket(bucket.id, Mode::Shared),
-        };
-        let mut txn = self.index.begin(locks).await?;
-        let now = self.same_bucket(&mut *txn, bucket).await?;
-        Ok((txn, now))
-    }
-
-    /// The same without the settings.
+    /// it is still the same bucket.
     pub(super) async fn begin_in(
         &self,
         bucket: &BucketRow,
         locks: Locks,
     ) -> Result<Box<dyn Transaction>, GatewayError> {
-        let (txn, _) = self.begin_with_settings(bucket, locks).await?;
-        Ok(txn)
-    }
-
-    /// The bucket as it is under the lock, if it is still the same.
-    async fn same_bucket(
-        &self,
-        txn: &mut dyn Transaction,
-        bucket: &BucketRow,
-    ) -> Result<Arc<Bucket>, GatewayError> {
-        let now = rows::get_bucket(txn, &bucket.name).await?;
-        let Some(now) = now.filter(|now| now.id == bucket.id) else {
-            return Err(GatewayError::NoSuchBucket {
-                bucket: bucket.name.clone(),
-            });
+        let locks = match planted("bucket-not-held") {
+            true => locks,
+            false => locks.bucket(bucket.id, Mode::Shared),
         };
-        match self.buckets.get(&now.name, now.order) {
-            Some(kept) => Ok(kept),
-            None => Ok(self.buckets.put(Bucket::new(now)?)),
-        }
+        let mut txn = self.index.begin(locks).await?;
+        same_row(&mut *txn, bucket).await?;
+        Ok(txn)
     }
 
     pub(super) async fn change_bucket(
@@ -242,13 +214,13 @@ impl Service {
             .bucket_name(bucket.name.clone(), Mode::Exclusive)
             .bucket(bucket.id, Mode::Exclusive);
         let mut txn = self.index.begin(locks).await?;
-        let now = self.same_bucket(&mut *txn, bucket).await?;
-        let mut settings = now.settings.clone();
-        edit(&mut settings)?;
-        if settings == now.settings {
+        let mut row = same_row(&mut *txn, bucket).await?;
+        let before = Settings::decode(&row.config)?;
+        let mut settings = before.clone();
+        edit(&mut settings);
+        if settings == before {
             return Ok(());
         }
-        let mut row = now.row.clone();
         row.config = settings.encode()?;
         row.order = txn.take_order();
         self.commit_row(txn, &row, row.encode()).await
@@ -266,12 +238,7 @@ impl Service {
             .bucket_name(bucket.name.clone(), Mode::Exclusive)
             .bucket(bucket.id, Mode::Exclusive);
         let mut txn = self.index.begin(locks).await?;
-        let now = rows::get_bucket(&mut *txn, &bucket.name).await?;
-        let mut bucket =
-            now.filter(|now| now.id == bucket.id)
-                .ok_or_else(|| GatewayError::NoSuchBucket {
-                    bucket: bucket.name.clone(),
-                })?;
+        let mut bucket = same_row(&mut *txn, bucket).await?;
         for (table, prefix) in [
             (Table::Current, keys::current(bucket.id, "")),
             (Table::Noncurrent, keys::current(bucket.id, "")),
@@ -301,6 +268,18 @@ impl Service {
             }
         }
     }
+}
+
+/// The bucket's row under its lock, if it is still the same bucket.
+async fn same_row(
+    txn: &mut dyn Transaction,
+    bucket: &BucketRow,
+) -> Result<BucketRow, GatewayError> {
+    let now = rows::get_bucket(txn, &bucket.name).await?;
+    now.filter(|now| now.id == bucket.id)
+        .ok_or_else(|| GatewayError::NoSuchBucket {
+            bucket: bucket.name.clone(),
+        })
 }
 
 async fn holds_any(

@@ -57,26 +57,6 @@ fn code(error: &GatewayError) -> Code {
         E::MalformedDocument { .. } => Code::MalformedXML,
         E::InvalidTag { .. } => Code::InvalidTag,
         E::NotConfigured { setting } => absent(*setting),
-        E::NotLocked => Code::NoSuchObjectLockConfiguration,
-        E::InvalidBucketState { .. } => Code::InvalidBucketState,
-        E::InvalidRetention { .. } => Code::Custom("InvalidRetentionPeriod".into()),
-        E::InvalidObjectState { .. } => Code::InvalidObjectState,
-        E::InvalidVersioning { .. } => Code::IllegalVersioningConfigurationException,
-        E::DeleteMarker { named: true, .. } => Code::MethodNotAllowed,
-        E::DeleteMarker { named: false, .. } => Code::NoSuchKey,
-        E::MalformedPolicy { .. } => Code::MalformedPolicy,
-        E::MalformedAcl { .. } => Code::MalformedACLError,
-        E::AclsOff => Code::AccessControlListNotSupported,
-        E::AclWithOwnership => Code::InvalidBucketAclWithObjectOwnership,
-        E::UnknownGrantee { .. } => Code::UnresolvableGrantByEmailAddress,
-        E::InvalidLoggingTarget { .. } => Code::InvalidTargetBucketForLogging,
-        E::TooManyConfigurations { .. } => Code::Custom("TooManyConfigurations".into()),
-        E::MalformedForm { .. } => Code::MalformedPOSTRequest,
-        E::FormFiles => Code::IncorrectNumberOfFilesInPostRequest,
-        E::FormFieldsTooLarge { .. } => Code::MaxPostPreDataLengthExceededError,
-        E::InvalidFormPolicy { .. } => Code::InvalidPolicyDocument,
-        E::TooSmall { .. } => Code::EntityTooSmall,
-        E::InvalidWriteOffset { .. } => Code::Custom("InvalidWriteOffset".into()),
         E::InvalidRequest { .. } => Code::InvalidRequest,
         E::NoSuchBucket { .. } => Code::NoSuchBucket,
         E::BucketExists { owned: true, .. } => Code::BucketAlreadyOwnedByYou,
@@ -195,13 +175,8 @@ fn message(error: &GatewayError, code: &Code) -> Option<String> {
 fn custom_status(code: &Code) -> Option<StatusCode> {
     match code.as_str() {
         "InvalidPartNumber" => Some(StatusCode::RANGE_NOT_SATISFIABLE),
-        "XAmzContentSHA256Mismatch"
-        | "InvalidRetentionPeriod"
-        | "TooManyConfigurations"
-        | "InvalidWriteOffset" => Some(StatusCode::BAD_REQUEST),
-        "NoSuchPublicAccessBlockConfiguration" | "NoSuchConfiguration" => {
-            Some(StatusCode::NOT_FOUND)
-        }
+        "XAmzContentSHA256Mismatch" => Some(StatusCode::BAD_REQUEST),
+        "NoSuchPublicAccessBlockConfiguration" => Some(StatusCode::NOT_FOUND),
         _ => None,
     }
 }
@@ -219,19 +194,6 @@ fn headers(error: &GatewayError, code: &Code) -> Option<HeaderMap> {
                 LAST_MODIFIED,
                 HeaderValue::try_from(http_date(*modified_ms)).ok()?,
             );
-        }
-        GatewayError::DeleteMarker {
-            version,
-            modified_ms,
-            named,
-            ..
-        } => {
-            headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
-            headers.insert("x-amz-version-id", HeaderValue::try_from(version).ok()?);
-            if *named {
-                let modified = HeaderValue::try_from(http_date(*modified_ms)).ok()?;
-                headers.insert(LAST_MODIFIED, modified);
-            }
         }
         GatewayError::InvalidRange { len } => {
             let range = HeaderValue::try_from(format!("bytes */{len}")).ok()?;
@@ -278,8 +240,6 @@ fn absent(setting: Setting) -> Code {
         Setting::Ownership => Code::OwnershipControlsNotFoundError,
         Setting::PublicAccessBlock => Code::Custom("NoSuchPublicAccessBlockConfiguration".into()),
         Setting::ObjectLock => Code::ObjectLockConfigurationNotFoundError,
-        Setting::Website => Code::NoSuchWebsiteConfiguration,
-        Setting::Inventory => Code::Custom("NoSuchConfiguration".into()),
     }
 }
 

@@ -53,8 +53,6 @@ pub enum Setting {
     Ownership,
     PublicAccessBlock,
     ObjectLock,
-    Website,
-    Inventory,
 }
 
 impl Setting {
@@ -68,8 +66,6 @@ impl Setting {
             Self::Ownership => "The bucket ownership controls were not found",
             Self::PublicAccessBlock => "The public access block configuration was not found",
             Self::ObjectLock => "Object Lock configuration does not exist for this bucket",
-            Self::Website => "The specified bucket does not have a website configuration",
-            Self::Inventory => "The specified configuration does not exist.",
         }
     }
 }

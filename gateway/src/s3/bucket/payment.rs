@@ -41,10 +41,7 @@ pub(crate) async fn put_request_payment(
             .into());
         }
     };
-    let edit = move |settings: &mut Settings| {
-        settings.payer = Some(payer);
-        Ok(())
-    };
+    let edit = move |settings: &mut Settings| settings.payer = Some(payer);
     gateway.objects.configure(&name, Box::new(edit)).await?;
     Ok(S3Response::new(PutBucketRequestPaymentOutput {}))
 }

@@ -61,7 +61,7 @@ impl Objects for Memory {
     async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError> {
         let mut row = self.row(name)?;
         let mut settings = Settings::decode(&row.config)?;
-        edit(&mut settings)?;
+        edit(&mut settings);
         row.config = settings.encode()?;
         self.buckets.lock().unwrap().insert(name.to_string(), row);
         Ok(())
