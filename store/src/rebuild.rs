@@ -7,15 +7,20 @@
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::future;
+use futures::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use holdfast_protocol::rpc::{BlockSpan, Cell, DriveError, SealShard};
 use holdfast_protocol::{Body, DriveId, EncodedRecord, Order, ShardLayout, VersionRow};
+use holdfast_seam::disk::PageBuffer;
 use holdfast_seam::planted;
 
 use crate::encode::block_checksums;
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::writer::on_pool;
+
+/// Stripes of one write that are read and decoded while another is written.
+const STRIPES_AHEAD: usize = 2;
 
 /// One shard to be made anew on a drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +77,13 @@ impl Store {
             .map(|_| Crc::new(CrcAlgorithm::Crc64Nvme))
             .collect();
         let shards: Vec<usize> = targets.iter().map(|t| usize::from(t.shard)).collect();
-        for stripe in 0..layout.stripe_count() {
-            let cells = self
-                .rebuild_stripe(row, layout, stripe, shards.clone())
-                .await?;
-            let mut stages = FuturesUnordered::new();
-            for ((target, cell), sum) in targets.iter().zip(cells).zip(&mut sums) {
+        let mut decoded = stream::iter(0..layout.stripe_count())
+            .map(|stripe| self.rebuild_stripe(row, layout, stripe, shards.clone()))
+            .buffered(STRIPES_AHEAD);
+        let mut next = decoded.next().await;
+        while let Some(cells) = next {
+            let stages = FuturesUnordered::new();
+            for ((target, cell), sum) in targets.iter().zip(cells?).zip(&mut sums) {
                 cell.checksums
                     .iter()
                     .for_each(|block| sum.update(&block.to_le_bytes()));
@@ -85,9 +91,10 @@ impl Store {
                 let write = row.manifest.write;
                 stages.push(self.stage(target.drive, write, target.shard, hint, admitted, cell));
             }
-            while let Some(staged) = stages.next().await {
-                staged.map_err(|error| not_taken(&error))?;
-            }
+            let staged = stages.try_for_each(|()| future::ready(Ok(())));
+            let (following, staged) = future::join(decoded.next(), staged).await;
+            staged.map_err(|error| not_taken(&error))?;
+            next = following;
         }
         for (target, sum) in targets.iter().zip(&sums) {
             let digest = sum.finalize();
@@ -170,18 +177,19 @@ impl Store {
         let write = row.manifest.write;
         let decode = move || {
             let present: Vec<(usize, &[u8])> = good.iter().map(|(s, b)| (*s, b.as_ref())).collect();
-            let mut out: Vec<Vec<u8>> = wanted.iter().map(|_| vec![0; cell_len]).collect();
-            let mut slices: Vec<&mut [u8]> = out.iter_mut().map(Vec::as_mut_slice).collect();
+            let mut out: Vec<_> = wanted.iter().map(|_| PageBuffer::new(cell_len)).collect();
+            let mut slices: Vec<&mut [u8]> = out.iter_mut().map(PageBuffer::as_mut).collect();
             code.rebuild(&present, &wanted, &mut slices)
                 .map_err(|error| StoreError::Code {
                     what: error.to_string(),
                 })?;
             let cells = wanted.iter().zip(out).map(|(&shard, bytes)| {
+                let bytes = Bytes::from_owner(bytes);
                 let checksums = block_checksums(cluster, write, shard as u8, stripe, &bytes);
                 Cell {
                     stripe,
                     checksums,
-                    bytes: Bytes::from(bytes),
+                    bytes,
                 }
             });
             Ok(cells.collect())
@@ -208,6 +216,9 @@ impl Store {
         let mut sources: Vec<(usize, DriveId)> = holders
             .filter(|(s, _)| !wanted.contains(s) && row.placement.missing & (1 << s) == 0)
             .collect();
+        // Of more than k sources each gives its part.
+        let first = (write.counter as usize).wrapping_add(stripe as usize) % sources.len().max(1);
+        sources.rotate_left(first);
         sources.sort_by_key(|&(_, drive)| !self.shared.drives.is_reachable(drive));
         let mut sources = sources.into_iter().map(|(shard, drive)| async move {
             let read = match planted("heal-unchecked") {

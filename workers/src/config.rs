@@ -67,7 +67,7 @@ impl Default for WorkersConfig {
             down_after: Duration::from_secs(60),
             out_after: Duration::from_secs(30 * 60),
             rescan_interval: Duration::from_secs(60),
-            heal_concurrency: 4,
+            heal_concurrency: 64,
             heal_bytes_per_second: 0,
             heal_busy_bytes_per_second: 64 << 20,
             purge_batch_rows: 256,

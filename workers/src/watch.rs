@@ -3,12 +3,14 @@
 //! Owns: asking every drive how it does, what state that makes it, and noticing one that came back.
 //! Leaves to others: comparing it ([`crate::compare`]), changing the map (gateway).
 //! Always: a drive that was away for longer than the suspect time, or whose log lost its end, is
-//! compared before it counts as whole.
+//! compared before it counts as whole; one that does not obey the generation served is asked to
+//! until it does, and counts as away while it obeys another index.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use holdfast_index::rows;
 use holdfast_protocol::rpc::{DriveError, DriveStatus};
 use holdfast_protocol::{DriveId, LogId};
@@ -87,11 +89,14 @@ impl DriveHealthBook {
 /// The worker.
 pub(crate) struct Watcher {
     ctx: Arc<Context>,
+    /// Drives that did not grant the generation when they were asked last.
+    unfenced: Mutex<BTreeSet<DriveId>>,
 }
 
 impl Watcher {
     pub(crate) fn new(ctx: Arc<Context>) -> Self {
-        Self { ctx }
+        let unfenced = Mutex::default();
+        Self { ctx, unfenced }
     }
 
     pub(crate) async fn run(self) {
@@ -116,12 +121,16 @@ impl Watcher {
         let config = &self.ctx.config;
         let deadline = config.drive_deadline.min(config.poll_interval * 5);
         let answers = survey::status_of_all(self.ctx.store.drives(), deadline).await;
+        let fenced = answers.into_iter().map(|(drive, answer)| async move {
+            (drive, self.fence(drive, answer, deadline).await)
+        });
+        let answers = join_all(fenced).await;
         let mut returned = Vec::new();
         {
             let now = self.ctx.clock().now();
             let mut book = self.ctx.health();
-            for (drive, answer) in answers {
-                self.note(&mut book, now, drive, answer, &mut returned);
+            for (drive, (answer, is_fenced)) in answers {
+                self.note(&mut book, now, drive, answer, is_fenced, &mut returned);
             }
             let living = self.ctx.living();
             for drive in &living {
@@ -148,28 +157,57 @@ impl Watcher {
         Ok(())
     }
 
-    /// Has a drive that was absent from the claim obey the generation served, and the index: a
-    /// quorum of its cluster does.
-    async fn fence(&self, drive: DriveId, status: &DriveStatus) {
+    /// Has a drive that was absent from the claim, or could not grant it then, obey the generation
+    /// served, and the index: a quorum of its cluster does. One that obeys another index serves
+    /// nothing until it grants this one: it did not answer.
+    ///
+    /// Returns the drive's answer, and whether it obeys since just now.
+    async fn fence(&self, drive: DriveId, answer: Answer, deadline: Duration) -> (Answer, bool) {
         let serving = self.ctx.store.drives().serving();
-        if status.cluster != self.ctx.store.cluster() {
-            return;
+        let Ok(status) = &answer else {
+            return (answer, false);
+        };
+        let is_ours = status.cluster == self.ctx.store.cluster();
+        if !is_ours || status.generation >= serving.generation {
+            self.unfenced().remove(&drive);
+            return (answer, false);
         }
-        if status.generation >= serving.generation {
-            // A rebuild that was given up had claimed it while this gateway did not see it.
-            if let Some(index) = status.index.filter(|index| *index != serving.index) {
-                let (theirs, ours) = (status.generation, serving.generation);
-                let what = "drive obeys an index that was given up";
-                tracing::warn!(%drive, %index, %theirs, %ours, "{what}");
-            }
-            return;
-        }
-        let claimant = serving.claimant;
-        let (drives, deadline) = (self.ctx.store.drives(), self.ctx.config.drive_deadline);
+        let (drives, claimant) = (self.ctx.store.drives(), serving.claimant);
         let generation = serving.generation;
         match survey::claim(drives, drive, deadline, generation, claimant, true).await {
-            Ok(()) => tracing::info!(%drive, %generation, "drive obeys the generation now"),
-            Err(error) => tracing::warn!(%drive, %error, "drive does not grant the generation"),
+            Ok(()) => {
+                self.unfenced().remove(&drive);
+                tracing::info!(%drive, %generation, "drive obeys the generation now");
+                (answer, true)
+            }
+            Err(error) => {
+                if self.unfenced().insert(drive) {
+                    tracing::warn!(%drive, %error, "drive does not grant the generation");
+                }
+                match status.index.is_some_and(|index| index != serving.index) {
+                    true => (Err(error), false),
+                    false => (answer, false),
+                }
+            }
+        }
+    }
+
+    fn unfenced(&self) -> std::sync::MutexGuard<'_, BTreeSet<DriveId>> {
+        self.unfenced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says so when a drive obeys a rebuild that was given up: it had claimed it while this gateway
+    /// did not see it.
+    fn note_stray(&self, drive: DriveId, status: &DriveStatus) {
+        let serving = self.ctx.store.drives().serving();
+        let is_ours = status.cluster == self.ctx.store.cluster();
+        if is_ours
+            && status.generation >= serving.generation
+            && let Some(index) = status.index.filter(|index| *index != serving.index)
+        {
+            let (theirs, ours) = (status.generation, serving.generation);
+            let what = "drive obeys an index that was given up";
+            tracing::warn!(%drive, %index, %theirs, %ours, "{what}");
         }
     }
 
@@ -178,7 +216,8 @@ impl Watcher {
         book: &mut DriveHealthBook,
         now: Monotonic,
         drive: DriveId,
-        answer: std::result::Result<DriveStatus, DriveError>,
+        answer: Answer,
+        is_fenced: bool,
         returned: &mut Vec<Return>,
     ) {
         let entry = book.drives.entry(drive).or_insert(DriveHealthEntry {
@@ -193,9 +232,11 @@ impl Watcher {
                 self.ctx.store.drives().note(drive, true, status.writable);
                 let lost_log = entry.log.is_some_and(|log| log != status.end.log);
                 let is_first = entry.status.is_none();
-                if is_first || !was_reachable || entry.state != DriveState::Up || lost_log {
+                let was_up = entry.state == DriveState::Up && !lost_log;
+                if is_first || !was_reachable || !was_up || is_fenced {
                     tracing::info!(%drive, was = entry.state.as_str(), "drive answers");
-                    let was_away = entry.state != DriveState::Up || lost_log;
+                    // What it took from older callers came after it was compared, perhaps.
+                    let was_away = !was_up || is_fenced;
                     returned.push(Return {
                         drive,
                         status: status.clone(),
@@ -225,7 +266,7 @@ impl Watcher {
     /// A drive answers again: what waited for it goes on, and it is compared unless it was away
     /// only for a moment and has its whole log.
     async fn returned(&self, back: Return) -> Result<()> {
-        self.fence(back.drive, &back.status).await;
+        self.note_stray(back.drive, &back.status);
         let seen = rows::get_seen(&*self.ctx.index, back.drive).await?;
         let end = back.status.end;
         let lost = seen.is_some_and(|seen| end.log != seen.log || end.batch < seen.batch);
@@ -243,10 +284,13 @@ impl Watcher {
     }
 }
 
+/// What a drive said when it was asked how it does.
+type Answer = std::result::Result<DriveStatus, DriveError>;
+
 /// A drive that answers again.
 struct Return {
     drive: DriveId,
     status: DriveStatus,
-    /// For longer than the suspect time, or its log is another one.
+    /// For longer than the suspect time, or its log is another one, or it obeyed an older claim.
     was_away: bool,
 }

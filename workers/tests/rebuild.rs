@@ -10,12 +10,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_index::MemoryIndex;
 use holdfast_protocol::rpc::{DriveCall, DriveReply, DriveRequest};
-use holdfast_protocol::{ClaimantId, DriveId, Generation, IndexId, MapVersion};
+use holdfast_protocol::{ClaimantId, DriveId, Generation, IndexId, MapVersion, WriteId};
 use holdfast_seam::NodeClient;
 use holdfast_workers::{ClaimOptions, WorkersError};
 use support::{Cluster, body};
@@ -169,5 +170,118 @@ async fn a_drive_that_obeys_an_index_that_was_given_up_is_taken_back() {
         .await;
     running.until_quiet().await;
     assert_eq!(running.get("a").await.unwrap(), body(1, 90_000));
+    running.workers.stop().await;
+}
+
+/// A sync of its medium failed, so that it could not be claimed; its process is started again so
+/// soon that it is not seen to be gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_could_not_grant_a_rebuild_is_away_until_it_can() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    running.workers.stop().await;
+    cluster.drives[3].set_out_of_service(true);
+    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
+    let (_, _, report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
+    assert!(report.doubts.is_empty(), "{report:?}");
+    let index = Arc::clone(&cluster.index);
+    cluster.index = Arc::new(index.reopen());
+    let running = cluster.start().await;
+    let id = cluster.drives[3].id;
+    running
+        .until("it counts as away", || async {
+            !running.store.drives().is_reachable(id)
+        })
+        .await;
+    running.put("b", &body(2, 100_000), true).await.unwrap();
+    assert!(running.workers.heal_status().backlog_objects > 0);
+    cluster.drives[3].set_out_of_service(false);
+    running.until_quiet().await;
+    assert_eq!(cluster.drives[3].generation(), running.claimed.generation);
+    assert_eq!(running.get("a").await.unwrap(), body(1, 100_000));
+    running.workers.stop().await;
+}
+
+/// As above, but the index is the one that it obeys: it goes on serving what it holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_could_not_grant_a_claim_serves_and_is_asked_again() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    cluster.kill(running).await;
+    let before = cluster.drives[3].generation();
+    cluster.drives[3].set_out_of_service(true);
+    let running = cluster.start().await;
+    let id = cluster.drives[3].id;
+    running
+        .until("it was asked how it does", || async {
+            let drives = running.workers.drives();
+            drives.get(&id).is_some_and(|entry| entry.status.is_some())
+        })
+        .await;
+    assert!(running.store.drives().is_reachable(id));
+    assert_eq!(cluster.drives[3].generation(), before);
+    cluster.drives[3].set_out_of_service(false);
+    running
+        .until("it obeys", || async {
+            cluster.drives[3].generation() == running.claimed.generation
+        })
+        .await;
+    running.until_quiet().await;
+    running.workers.stop().await;
+}
+
+/// A copy on a drive that missed a rebuild is in no row; its write is deleted before the drive is
+/// back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_drive_missed_being_deleted_goes_from_it_before_the_tombstone_goes() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let row = running.put("a", &body(1, 500), true).await.unwrap();
+    running.until_quiet().await;
+    let away = row.placement.holders[0];
+    running.workers.stop().await;
+    cluster.drive(away).set_down(true);
+    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
+    let (.., report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
+    assert!(report.doubts.is_empty());
+    let index = Arc::clone(&cluster.index);
+    cluster.index = Arc::new(index.reopen());
+    let running = cluster.start().await;
+    running
+        .until("there are two copies elsewhere", || async {
+            let placement = running.row("a").await.unwrap().placement;
+            placement.missing == 0 && !placement.drives().any(|drive| drive == away)
+        })
+        .await;
+    let written = |cluster: &Cluster| -> BTreeSet<WriteId> {
+        let writes = cluster.drives.iter().flat_map(|drive| drive.writes());
+        writes.collect()
+    };
+    let before = written(&cluster);
+    running.delete("a", true).await;
+    let guard = *written(&cluster).difference(&before).next().unwrap();
+    running
+        .until("they are gone", || async {
+            let others = cluster.drives.iter().filter(|drive| drive.id != away);
+            others
+                .into_iter()
+                .all(|drive| !drive.holds(row.manifest.write))
+        })
+        .await;
+    cluster.drive(away).set_down(false);
+    running
+        .until("the tombstone is gone", || async {
+            !cluster.drives.iter().any(|drive| drive.holds(guard))
+        })
+        .await;
+    assert!(
+        !cluster.drive(away).holds(row.manifest.write),
+        "nothing guards it any more"
+    );
+    running.until_quiet().await;
     running.workers.stop().await;
 }

@@ -2,8 +2,10 @@
 //!
 //! Owns: the order of a run; injecting the plan's faults and ending them; restarting what must be.
 //! Leaves to others: drawing them ([`crate::plan`]), judging ([`crate::verdict`]).
-//! Always: no bytes are destroyed on a second drive before the cluster is whole again.
+//! Always: no bytes are destroyed on a second drive before the cluster is whole again, nor on a
+//! drive without which a version cannot be read that was shown but not acknowledged.
 
+mod brink;
 mod faults;
 mod rest;
 
@@ -23,6 +25,7 @@ use crate::load::{Load, bucket};
 use crate::net::Host;
 use crate::plan::{FaultKind, Plan};
 use crate::verdict;
+use brink::Shown;
 
 /// How often the director looks.
 const TICK: Duration = Duration::from_millis(5);
@@ -90,6 +93,7 @@ pub struct Director {
     indexes: u128,
     /// Bytes were destroyed, and the cluster was not seen whole since.
     has_lost: bool,
+    shown: Shown,
     ticks: u64,
 }
 
@@ -118,6 +122,7 @@ impl Director {
             taking: None,
             indexes: 1,
             has_lost: false,
+            shown: Shown::default(),
             ticks: 0,
         }
     }
@@ -175,11 +180,15 @@ impl Director {
     pub async fn tick(&mut self) -> Done<()> {
         self.exec.sleep(TICK).await;
         self.look_after_gateway();
+        self.shown.look().await?;
         self.look_after_drives()?;
         let now = self.exec.now();
         while let Some(at) = self.endings.iter().position(|(at, _)| *at <= now) {
             let (_, ending) = self.endings.swap_remove(at);
-            self.end(ending);
+            match ending {
+                Ending::Rot(drive, _) if self.is_last(drive).await? => {}
+                ending => self.end(ending),
+            }
         }
         self.ticks += 1;
         if self.ticks.is_multiple_of(LOOK_TICKS)
@@ -207,12 +216,17 @@ impl Director {
 
     /// Kills the gateway. Its index keeps what was durable.
     pub fn kill_gateway(&mut self) {
+        let has_served = self.load.gateway().is_some();
         self.load.set_gateway(None);
         if let Some(gateway) = self.gateway.take() {
             self.exec
                 .note(|| format!("gateway {} is killed", gateway.process.0));
             self.exec.kill(gateway.process);
-            self.memory = Some(gateway.index.crash(&mut self.dice));
+            let left = gateway.index.crash(&mut self.dice);
+            if has_served {
+                self.shown.end(left.snapshot());
+            }
+            self.memory = Some(left);
         }
     }
 
@@ -222,6 +236,7 @@ impl Director {
             Progress::Starting => {}
             Progress::Serving(running) => {
                 if self.load.gateway().is_none() {
+                    self.shown.begin(running.index.snapshot());
                     self.load.set_gateway(Some(running));
                 }
             }
@@ -267,6 +282,13 @@ impl Director {
                         .note(|| format!("drive {drive} cannot be used: {why}"));
                     cluster.kill(node);
                     cluster.replace(node, place);
+                    cluster.start(node);
+                }
+                // It was made to fail while it opened, and says so: it is started again.
+                Some(place) if drives[place].disk.has_failed() => {
+                    self.exec
+                        .note(|| format!("drive {drive} did not open: {why}"));
+                    cluster.kill(node);
                     cluster.start(node);
                 }
                 _ => return Err(failure("drive", format!("{drive} does not open: {why}"))),
@@ -362,7 +384,10 @@ impl Director {
     /// Ends all faults now.
     async fn end_all(&mut self) -> Done<()> {
         while let Some((_, ending)) = self.endings.pop() {
-            self.end(ending);
+            match ending {
+                Ending::Rot(drive, _) if self.is_last(drive).await? => {}
+                ending => self.end(ending),
+            }
             self.tick().await?;
         }
         for node in 0..self.plan.nodes {

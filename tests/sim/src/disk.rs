@@ -88,9 +88,14 @@ impl SimDisk {
         self.state().faults.power = Some(n);
     }
 
-    /// Forgets faults that were to come.
+    /// Forgets faults that were to come, and those that came.
     pub fn spare(&self) {
         self.state().faults = Faults::default();
+    }
+
+    /// Whether a sync or write was made to fail since [`SimDisk::spare`].
+    pub fn has_failed(&self) -> bool {
+        self.state().faults.has_failed
     }
 
     /// Whether the power has failed and [`SimDisk::crash`] is due.
@@ -230,6 +235,7 @@ impl DiskFile for SimFile {
             return Err(error);
         }
         if strikes(&mut state.faults.write) {
+            state.faults.has_failed = true;
             let part = state.random() as usize % (bytes.len() + 1);
             state.write(self.inode, self.life, &bytes[..part], offset)?;
             return Err(io::Error::other("injected write error"));
@@ -246,6 +252,7 @@ impl DiskFile for SimFile {
         state.change()?;
         state.syncs += 1;
         let failed = strikes(&mut state.faults.sync);
+        state.faults.has_failed |= failed;
         let inode = state.inode(self.inode, self.life)?;
         let dirty = std::mem::take(&mut inode.dirty);
         if failed {

@@ -276,11 +276,11 @@ async fn dump(index: &MemoryIndex, table: Table) -> Done<Vec<String>> {
     Ok(shown)
 }
 
-fn damaged(error: FormatError) -> Failure {
+pub(crate) fn damaged(error: FormatError) -> Failure {
     failure("row", error.to_string())
 }
 
-async fn rows(index: &MemoryIndex, table: Table) -> Done<Vec<(Bytes, Row)>> {
+pub(crate) async fn rows(index: &MemoryIndex, table: Table) -> Done<Vec<(Bytes, Row)>> {
     let limit = ScanLimit {
         rows: usize::MAX,
         bytes: usize::MAX,

@@ -23,7 +23,8 @@ fn the_same_seed_gives_the_same_trace() {
 /// Seeds of the first hundred, as they are drawn now.
 #[test]
 fn seeds_are_clean() {
-    for seed in [5, 12] {
+    // Seeds above 300 are here because they once failed (docs/reliability.md).
+    for seed in [5, 12, 248, 268, 679, 857, 983] {
         let report = run(seed);
         assert!(report.failure.is_none(), "{report}");
     }

@@ -113,9 +113,12 @@ async fn flaw(
     let Some(metadata) = metadata else {
         return Ok(row.changed.map(|_| "its metadata record has no row"));
     };
-    let of_it = |kind: &ManifestKind| matches!(kind, ManifestKind::Metadata { target, .. } if *target == row.manifest.write);
+    let target = match metadata.manifest.kind {
+        ManifestKind::Metadata { target, .. } => Some(target),
+        _ => None,
+    };
     let fits = row.changed == Some(metadata.manifest.order)
         && metadata.manifest.metadata == row.manifest.metadata
-        && of_it(&metadata.manifest.kind);
+        && target == Some(row.manifest.write);
     Ok((!fits).then_some("its metadata is not that of its metadata record"))
 }

@@ -24,8 +24,9 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use holdfast_index::Batch;
 use holdfast_index::rows::{self, HealEntry};
-use holdfast_protocol::DriveId;
+use holdfast_protocol::{DriveId, STRIPE_LEN};
 use holdfast_seam::Monotonic;
+use tokio::sync::Semaphore;
 
 pub(crate) use book::HealBook;
 pub(crate) use inspect::Health;
@@ -42,7 +43,9 @@ const RETRY: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(5 * 60);
 /// Rows that wait for a drive, remembered so that they are not asked about again and again.
 const DEFERRED_MAX: usize = 100_000;
-const PAGE: usize = 128;
+const PAGE: usize = 512;
+/// Objects of more than a stripe that are healed at the same time.
+const LARGE_MAX: usize = 8;
 
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +80,7 @@ struct Deferred {
 pub(crate) struct Healer {
     ctx: Arc<Context>,
     deferred: BTreeMap<Bytes, Deferred>,
+    large: Arc<Semaphore>,
 }
 
 impl Healer {
@@ -84,6 +88,7 @@ impl Healer {
         Self {
             ctx,
             deferred: BTreeMap::new(),
+            large: Arc::new(Semaphore::new(LARGE_MAX)),
         }
     }
 
@@ -166,22 +171,25 @@ impl Healer {
             return Ok(false);
         };
         let top = rows::heal_queue(&*self.ctx.index, None, PAGE).await?;
-        let first = top.items.iter().find(|entry| self.is_due(entry));
+        // One that was tried and waits is none of them, also when a drive that it waits for is
+        // usable: it would begin the pass anew for ever, without a pause where nothing is asked.
+        let is_new = |entry: &&HealEntry| !self.deferred.contains_key(&entry.key);
+        let first = top.items.iter().find(is_new);
         Ok(first.is_some_and(|first| first.key.first() < after.first()))
     }
 
     async fn work(&mut self, due: Vec<HealEntry>) {
-        let ctx = Arc::clone(&self.ctx);
+        let (ctx, large) = (Arc::clone(&self.ctx), Arc::clone(&self.large));
         let concurrency = ctx.config.heal_concurrency.max(1);
         let mut attempts = stream::iter(due)
             .map(|entry| {
-                let ctx = Arc::clone(&ctx);
+                let (ctx, large) = (Arc::clone(&ctx), Arc::clone(&large));
                 async move {
                     if ctx.heal_book().holds_back() {
                         return None;
                     }
                     ctx.heal_active(1);
-                    let outcome = heal(&ctx, &entry).await;
+                    let outcome = heal(&ctx, &large, &entry).await;
                     ctx.heal_active(-1);
                     Some((entry, outcome))
                 }
@@ -255,12 +263,17 @@ impl Healer {
 }
 
 /// One attempt at one row.
-async fn heal(ctx: &Context, entry: &HealEntry) -> Result<Outcome> {
+async fn heal(ctx: &Context, large: &Semaphore, entry: &HealEntry) -> Result<Outcome> {
     let Some(placed) = placed::find(&*ctx.index, &entry.name).await? else {
         let mut batch = Batch::new();
         batch.delete(holdfast_index::Table::Heal, entry.key.clone());
         ctx.commit_alone(batch).await?;
         return Ok(Outcome::Gone);
+    };
+    let is_large = placed.is_coded() && placed.manifest().len > u64::from(STRIPE_LEN);
+    let _permit = match is_large {
+        true => large.acquire().await.ok(),
+        false => None,
     };
     match placed.is_coded() {
         true => coded::heal(ctx, &entry.key, placed).await,

@@ -55,6 +55,8 @@ struct State {
     slow: std::time::Duration,
     /// Inventories are not answered.
     lists_nothing: bool,
+    /// It refuses to write anything.
+    is_out_of_service: bool,
     /// Seals to be refused.
     seals_to_fail: u32,
     purge_calls: u64,
@@ -270,7 +272,7 @@ impl MemoryDrive {
             generation: state.granted.map(|granted| granted.0).unwrap_or_default(),
             index: state.granted.map(|granted| granted.2),
             end: state.log,
-            writable: !state.is_full,
+            writable: !state.is_full && !state.is_out_of_service,
             trouble: None,
             used_bytes: 0,
             free_bytes: 1 << 30,
@@ -367,21 +369,6 @@ impl MemoryDrive {
         DriveReply::Inventory { entries, more }
     }
 
-    fn readable(state: &State, request: &DriveRequest) -> Result<(), DriveError> {
-        let reads = matches!(
-            request,
-            DriveRequest::Read { .. }
-                | DriveRequest::ReadRecord { .. }
-                | DriveRequest::Verify { .. }
-        );
-        match state.is_unreadable && reads {
-            true => Err(DriveError::Io {
-                what: "made to be unreadable".to_owned(),
-            }),
-            false => Ok(()),
-        }
-    }
-
     fn record(state: &State, write: WriteId, with_body: bool) -> Result<DriveReply, DriveError> {
         let row = state.rows.get(&write).ok_or(DriveError::NotFound)?;
         if row.is_damaged && row.shard.as_ref().is_none_or(|shard| !shard.is_rotten) {
@@ -404,6 +391,7 @@ impl MemoryDrive {
                 why: "made to be down".to_owned(),
             });
         }
+        Self::in_service(&state, &call.request)?;
         match &call.request {
             DriveRequest::Status => return Ok(DriveReply::Status(self.status(&state))),
             DriveRequest::Claim {

@@ -27,7 +27,7 @@ use holdfast_protocol::{
 use holdfast_seam::{Clock, World};
 use holdfast_store::placement::{compute_map, group_of};
 use holdfast_store::{
-    BodyPlan, Drives, StagedBody, Store, StoreConfig, StoreMetrics, Trouble, row_name,
+    BodyPlan, Drives, StagedBody, Store, StoreConfig, StoreError, StoreMetrics, Trouble, row_name,
 };
 use holdfast_workers::claim::{MAP_KIND, MAP_NAME};
 use holdfast_workers::{
@@ -439,26 +439,23 @@ impl Running {
 
     pub async fn get(&self, key: &str) -> Option<Vec<u8>> {
         let row = Arc::new(self.row(key).await?);
-        let range = ByteRange::new(0, row.manifest.len);
-        let mut stream = self.store.read(row, range);
-        let mut all = Vec::new();
-        while let Some(piece) = stream.next().await {
-            all.extend_from_slice(&piece.unwrap());
-        }
-        Some(all)
+        Some(self.read(row).await.unwrap())
     }
 
     /// Whether it can be read to its end.
     pub async fn is_readable(&self, key: &str) -> bool {
         let row = Arc::new(self.row(key).await.unwrap());
+        self.read(row).await.is_ok()
+    }
+
+    async fn read(&self, row: Arc<VersionRow>) -> Result<Vec<u8>, StoreError> {
         let range = ByteRange::new(0, row.manifest.len);
         let mut stream = self.store.read(row, range);
+        let mut all = Vec::new();
         while let Some(piece) = stream.next().await {
-            if piece.is_err() {
-                return false;
-            }
+            all.extend_from_slice(&piece?);
         }
-        true
+        Ok(all)
     }
 
     pub fn clock(&self) -> &dyn Clock {

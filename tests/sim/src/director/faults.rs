@@ -23,6 +23,12 @@ impl Director {
             }
             self.has_lost = true;
         }
+        if fault.kind.destroys() {
+            let target = self.cluster().locate(fault.target);
+            let (node, place) = self.corrupt_drive().unwrap_or(target);
+            let drive = self.cluster().nodes[node].drives[place].id;
+            self.spared(drive).await?;
+        }
         self.exec.note(|| format!("fault {fault}"));
         *self.injected.entry(fault.kind).or_default() += 1;
         let (node, place) = self.cluster().locate(fault.target);

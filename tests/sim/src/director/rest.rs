@@ -86,6 +86,8 @@ impl Director {
             let Some((node, place)) = found else {
                 return Ok(());
             };
+            let drive = self.cluster().nodes[node].drives[place].id;
+            self.spared(drive).await?;
             self.cluster().kill(node);
             self.cluster().replace(node, place);
             self.cluster().start(node);

@@ -51,6 +51,8 @@ pub(super) struct Faults {
     pub(super) sync: Option<u64>,
     pub(super) write: Option<u64>,
     pub(super) power: Option<u64>,
+    /// A sync or write was made to fail.
+    pub(super) has_failed: bool,
 }
 
 #[derive(Debug)]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::MemoryDrive;
+use holdfast_protocol::rpc::{DriveError, DriveRequest};
+
+use super::{MemoryDrive, State};
 
 impl MemoryDrive {
     /// It does not answer, or does again.
@@ -12,6 +14,10 @@ impl MemoryDrive {
     /// Its medium cannot be read, or can again.
     pub fn set_unreadable(&self, is_unreadable: bool) {
         self.state().is_unreadable = is_unreadable;
+    }
+    /// It grants no claim and takes nothing, as after a sync that failed, or does again.
+    pub fn set_out_of_service(&self, is_so: bool) {
+        self.state().is_out_of_service = is_so;
     }
     /// Reads of blocks take so long.
     pub fn set_slow(&self, slow: Duration) {
@@ -28,6 +34,38 @@ impl MemoryDrive {
     pub(super) async fn listing(&self) {
         while self.state().lists_nothing {
             tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub(super) fn readable(state: &State, request: &DriveRequest) -> Result<(), DriveError> {
+        let reads = matches!(
+            request,
+            DriveRequest::Read { .. }
+                | DriveRequest::ReadRecord { .. }
+                | DriveRequest::Verify { .. }
+        );
+        match state.is_unreadable && reads {
+            true => Err(DriveError::Io {
+                what: "made to be unreadable".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn in_service(state: &State, request: &DriveRequest) -> Result<(), DriveError> {
+        let writes = matches!(
+            request,
+            DriveRequest::Claim { .. }
+                | DriveRequest::Stage { .. }
+                | DriveRequest::Seal { .. }
+                | DriveRequest::Purge { .. }
+                | DriveRequest::Leave { .. }
+        );
+        match state.is_out_of_service && writes {
+            true => Err(DriveError::OutOfService {
+                why: "made to be".to_owned(),
+            }),
+            false => Ok(()),
         }
     }
 }
