@@ -134,8 +134,8 @@ impl Comparer {
         let running = self.ctx.compares().running.clone();
         let asked: Vec<DriveId> = running.keys().copied().collect();
         tracing::debug!(drives = running.len(), "comparing drives with the index");
-        // Moves the settled mark past orders that ended without a commit.
-        self.ctx.index.flush().await?;
+        // Rows above the settled mark are not judged: what drives may have lost is below.
+        self.ctx.settle_all().await?;
         let mut failed = systems::compare(&self.ctx, &asked).await?;
         let config = &self.ctx.config;
         let mut windows = Windows::new(

@@ -91,15 +91,20 @@ pub(crate) struct Watcher {
     ctx: Arc<Context>,
     /// Drives that did not grant the generation when they were asked last.
     unfenced: Mutex<BTreeSet<DriveId>>,
+    /// Drives that answer again, of which not all is done yet.
+    returned: Vec<Return>,
 }
 
 impl Watcher {
     pub(crate) fn new(ctx: Arc<Context>) -> Self {
-        let unfenced = Mutex::default();
-        Self { ctx, unfenced }
+        Self {
+            ctx,
+            unfenced: Mutex::default(),
+            returned: Vec::new(),
+        }
     }
 
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let stop = self.ctx.stop.clone();
         loop {
             match stop.unless(self.poll()).await {
@@ -117,12 +122,13 @@ impl Watcher {
     }
 
     /// Asks every drive once.
-    async fn poll(&self) -> Result<()> {
+    async fn poll(&mut self) -> Result<()> {
+        let watcher = &*self;
         let config = &self.ctx.config;
         let deadline = config.drive_deadline.min(config.poll_interval * 5);
         let answers = survey::status_of_all(self.ctx.store.drives(), deadline).await;
         let fenced = answers.into_iter().map(|(drive, answer)| async move {
-            (drive, self.fence(drive, answer, deadline).await)
+            (drive, watcher.fence(drive, answer, deadline).await)
         });
         let answers = join_all(fenced).await;
         let mut returned = Vec::new();
@@ -150,8 +156,11 @@ impl Watcher {
         }
         // Before anything that returned has the healer look again.
         self.ctx.judge_vanished();
-        for drive in returned {
-            self.returned(drive).await?;
+        self.returned.extend(returned);
+        // What fails is done with the next poll.
+        while let Some(back) = self.returned.last() {
+            self.returned(back).await?;
+            self.returned.pop();
         }
         self.ctx.judge_claim();
         Ok(())
@@ -265,12 +274,14 @@ impl Watcher {
 
     /// A drive answers again: what waited for it goes on, and it is compared unless it was away
     /// only for a moment and has its whole log.
-    async fn returned(&self, back: Return) -> Result<()> {
+    async fn returned(&self, back: &Return) -> Result<()> {
         self.note_stray(back.drive, &back.status);
         let seen = rows::get_seen(&*self.ctx.index, back.drive).await?;
         let end = back.status.end;
         let lost = seen.is_some_and(|seen| end.log != seen.log || end.batch < seen.batch);
-        if back.was_away {
+        // Also one that came back while no gateway ran: should it be lost again, all that it holds
+        // is looked for again. Not one that was given up: that is looked for in any case.
+        if self.ctx.living().contains(&back.drive) {
             self.ctx.forget_lost(back.drive).await?;
         }
         if lost || back.was_away {
