@@ -72,6 +72,7 @@ impl Context {
     async fn queue_suspects(&self, reports: Vec<Trouble>) -> Result<()> {
         let mut batch = Batch::new();
         for Trouble { row, drive } in reports {
+            self.found_wrong(row.write());
             {
                 let mut suspects = self.suspects();
                 if suspects.len() < SUSPECTS_MAX
