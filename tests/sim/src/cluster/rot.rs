@@ -12,6 +12,9 @@ use holdfast_protocol::drive::BatchHeader;
 use super::{Cluster, DriveSlot, drive_dir};
 use crate::disk::SECTOR_LEN;
 
+/// What was never written; comparing with it is far faster than looking at each byte.
+const EMPTY: [u8; SECTOR_LEN as usize] = [0; SECTOR_LEN as usize];
+
 /// Sectors of a drive: arena and offset.
 type Sectors = Vec<(usize, u64)>;
 
@@ -54,7 +57,7 @@ fn sectors(drive: &DriveSlot) -> (Vec<PathBuf>, Sectors, Sectors) {
     for (arena, path) in arenas.iter().enumerate() {
         let bytes = drive.disk.contents(path).unwrap_or_default();
         for (number, sector) in bytes.chunks(SECTOR_LEN as usize).enumerate() {
-            if sector.iter().any(|byte| *byte != 0) {
+            if sector != &EMPTY[..sector.len()] {
                 written.push((arena, number as u64 * SECTOR_LEN));
             }
         }
