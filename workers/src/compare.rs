@@ -3,21 +3,23 @@
 //! Owns: which drives wait to be compared; what a drive lacks (queued for healing), what it has too
 //! much (sweep's rules).
 //! Leaves to others: drives that are gone ([`lost`]), successors that are being filled
-//! ([`filling`]), system records ([`crate::systems`]), guards ([`crate::guard`]), healing, purging.
+//! ([`filling`]), what is to be purged ([`purging`]), system records ([`crate::systems`]), guards
+//! ([`crate::guard`]), healing.
 //! Always: a drive counts as compared only when its whole inventory was held against the whole
 //! index; what may have changed meanwhile is not judged.
 
 pub(crate) mod filling;
 pub(crate) mod lost;
+mod purging;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use holdfast_index::rows::{self, PurgeEntry};
-use holdfast_index::{Batch, Table};
-use holdfast_protocol::{Body, DriveId, Placement, PurgeKind, PurgeRow};
+use holdfast_index::Batch;
+use holdfast_index::rows::PurgeEntry;
+use holdfast_protocol::{Body, DriveId, Placement};
 
 use crate::context::{CompareReason, Context};
 use crate::error::{Result, chain};
@@ -134,8 +136,8 @@ impl Comparer {
         let running = self.ctx.compares().running.clone();
         let asked: Vec<DriveId> = running.keys().copied().collect();
         tracing::debug!(drives = running.len(), "comparing drives with the index");
-        // Moves the settled mark past orders that ended without a commit.
-        self.ctx.index.flush().await?;
+        // Rows above the settled mark are not judged: what drives may have lost is below.
+        self.ctx.settle_all().await?;
         let mut failed = systems::compare(&self.ctx, &asked).await?;
         let config = &self.ctx.config;
         let mut windows = Windows::new(
@@ -320,134 +322,6 @@ impl Comparison<'_> {
             self.window.explain(write, drive);
             self.extra.push((placed.clone(), drive));
         }
-    }
-
-    /// Explains what waits to be purged; returns guards of which a holder lacks its copy.
-    async fn purges(&mut self) -> Result<Vec<PurgeEntry>> {
-        let mut weak = Vec::new();
-        let mut after: Option<bytes::Bytes> = None;
-        loop {
-            let page = rows::purge_queue(&*self.ctx.index, after.as_deref(), 512).await?;
-            after = page.items.last().map(|entry| entry.key.clone());
-            for entry in page.items {
-                let unnamed = self.unnamed(&entry);
-                if !unnamed.is_empty() {
-                    self.unpurged.push((entry.clone(), unnamed));
-                }
-                let is_weak = self.is_weak(&entry);
-                let strays = self.strays_of(&entry);
-                if !strays.is_empty() {
-                    self.strays.push((entry.clone(), strays));
-                }
-                if is_weak {
-                    weak.push(entry);
-                }
-            }
-            if !page.more || after.is_none() {
-                return Ok(weak);
-            }
-        }
-    }
-
-    /// Drives that hold what an entry is to purge everywhere, and for which it does not wait.
-    fn unnamed(&mut self, entry: &PurgeEntry) -> Vec<DriveId> {
-        let mut unnamed = BTreeSet::new();
-        for &write in &entry.row.writes {
-            let seen = self.window.seen.get(&write).into_iter().flatten();
-            let drives = seen.filter(|seen| !seen.is_known).map(|seen| seen.drive);
-            unnamed.extend(drives.filter(|drive| !entry.row.waiting.contains(drive)));
-            self.window.explain_all(write);
-        }
-        match entry.row.kind {
-            PurgeKind::Gone => unnamed.into_iter().collect(),
-            PurgeKind::Moved => Vec::new(),
-        }
-    }
-
-    /// Waits for these, too: a rebuild that they missed did not see what they hold.
-    async fn purge_unnamed(&mut self) -> Result<()> {
-        for (entry, drives) in std::mem::take(&mut self.unpurged) {
-            let _turn = self.ctx.purging.lock().await;
-            let present = self.ctx.index.get(Table::Purge, &entry.key).await?;
-            let present = present.and_then(|row| PurgeRow::decode(&row.value).ok());
-            let mut row = present.unwrap_or_else(|| PurgeRow {
-                writes: entry.row.writes.clone(),
-                kind: PurgeKind::Gone,
-                guard: None,
-                waiting: Vec::new(),
-                guard_holders: Vec::new(),
-            });
-            tracing::debug!(write = %entry.write, ?drives, "copies nobody purged, purging them");
-            row.waiting.extend(drives);
-            row.waiting.sort_unstable();
-            row.waiting.dedup();
-            let mut batch = Batch::new();
-            batch.put_purge(entry.order, entry.write, &row);
-            self.ctx.commit_alone(batch).await?;
-            self.ctx.purge.ring();
-        }
-        Ok(())
-    }
-
-    fn is_weak(&mut self, entry: &PurgeEntry) -> bool {
-        let Some(guard) = entry.row.guard.filter(|guard| self.window.holds(*guard)) else {
-            return false;
-        };
-        let copies = self.ctx.store.map().geometry.copies();
-        self.short += u64::from(self.gone.living(&entry.row.guard_holders) < copies);
-        let mut is_weak = false;
-        for drive in &entry.row.guard_holders {
-            let kept = self.window.explain(guard, *drive);
-            let is_judged = self.running.contains_key(drive) && !self.failed.contains(drive);
-            let is_good = kept.is_some_and(|kept| !kept.damaged);
-            is_weak |= is_judged && !is_good && entry.order < self.window.mark;
-        }
-        is_weak
-    }
-
-    /// Drives that hold a copy of an entry's guard and that it does not name; its holders were
-    /// looked at before.
-    fn strays_of(&mut self, entry: &PurgeEntry) -> Vec<DriveId> {
-        let Some(guard) = entry.row.guard.filter(|guard| self.window.holds(*guard)) else {
-            return Vec::new();
-        };
-        let seen = self.window.seen.get(&guard).into_iter().flatten();
-        let strays = seen.filter(|seen| !seen.is_known).map(|seen| seen.drive);
-        let strays = strays.collect();
-        self.window.explain_all(guard);
-        strays
-    }
-
-    /// Makes holders of drives whose copy of a guard nobody waited for (the drive was away, or its
-    /// answer was lost), so that the copy goes when the guard does.
-    async fn adopt_strays(&mut self) -> Result<()> {
-        for (entry, drives) in std::mem::take(&mut self.strays) {
-            let present = self.ctx.index.get(Table::Purge, &entry.key).await?;
-            let present = present.and_then(|row| PurgeRow::decode(&row.value).ok());
-            let mut batch = Batch::new();
-            match present {
-                Some(mut row) => {
-                    row.guard_holders.extend(drives);
-                    row.guard_holders.sort_unstable();
-                    row.guard_holders.dedup();
-                    batch.put_purge(entry.order, entry.write, &row);
-                }
-                // The guard went meanwhile: there is nothing left that the copy could guard.
-                None => {
-                    let row = PurgeRow {
-                        writes: entry.row.guard.into_iter().collect(),
-                        kind: PurgeKind::Gone,
-                        guard: None,
-                        waiting: drives,
-                        guard_holders: Vec::new(),
-                    };
-                    batch.put_purge(entry.order, entry.write, &row);
-                }
-            }
-            self.ctx.commit_alone(batch).await?;
-            self.ctx.purge.ring();
-        }
-        Ok(())
     }
 
     /// Purges copies from drives that their row does not name, if it still does not.

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::config::WorkersConfig;
 use crate::error::Result;
-use crate::heal::HealBook;
+use crate::heal::{HealBook, HealTurns};
 use crate::metrics::WorkersMetrics;
 use crate::nudge::{Nudge, Stop};
 use crate::pace::Pacer;
@@ -72,13 +72,15 @@ pub(crate) struct Context {
     pub(crate) purge: Nudge,
     /// The purger is to look at its whole queue again.
     pub(crate) purge_all: AtomicBool,
-    /// Held while drives are asked to purge, until the queue says what they answered: between the
-    /// two a guard may be gone from drives that its entry still names.
+    /// Held from when entries of the queue are read until it says what drives answered that were
+    /// asked to purge: meanwhile a guard may be gone from drives that its entry still names.
+    /// Whoever changes an entry holds it, too.
     pub(crate) purging: tokio::sync::Mutex<()>,
     pub(crate) heal: Nudge,
     /// The healer is to try everything again, whatever it waits for.
     pub(crate) heal_all: AtomicBool,
     pub(crate) heal_state: Mutex<HealBook>,
+    pub(crate) heal_turns: Mutex<HealTurns>,
     /// Drives whose shards of a write are to be read from their media, because a read failed.
     pub(crate) suspects: Mutex<BTreeMap<WriteId, BTreeSet<DriveId>>>,
     pub(crate) heal_pacer: Pacer,

@@ -254,8 +254,17 @@ impl Context {
         Ok(Some(order))
     }
 
+    /// Waits until all orders that were given before now are settled.
+    pub(crate) async fn settle_all(&self) -> Result<()> {
+        let mut txn = self.begin(Locks::none()).await?;
+        let order = txn.take_order();
+        drop(txn);
+        self.settle_past(order).await
+    }
+
     /// Waits until an order that was given is settled: before that no drive may be told of it, or a
-    /// claim would take this index for an old copy of itself.
+    /// claim would take this index for an old copy of itself; and only then is all committed that
+    /// was given a lower one.
     async fn settle_past(&self, order: Order) -> Result<()> {
         while self.index.settled().await? <= order {
             self.index.flush().await?;

@@ -17,9 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use holdfast_index::rows::{self, PurgeEntry};
-use holdfast_index::{Batch, Table, keys};
+use holdfast_index::{Batch, keys};
 use holdfast_protocol::rpc::DriveError;
-use holdfast_protocol::{DriveId, GatewayId, MovedWrite, Order, PurgeKind, PurgeRow, WriteId};
+use holdfast_protocol::{DriveId, GatewayId, MovedWrite, Order, PurgeKind, WriteId};
 use holdfast_seam::planted;
 
 use crate::context::Context;
@@ -173,8 +173,11 @@ impl Purger {
             unguarded_waits: self.older_waits,
             ..Pass::default()
         };
+        let ctx = Arc::clone(&self.ctx);
         loop {
             let limit = self.ctx.config.purge_batch_rows;
+            // From before they are read: a comparison adds to what they wait for.
+            let _turn = ctx.purging.lock().await;
             let page = rows::purge_queue(&*self.ctx.index, after.as_deref(), limit).await?;
             let Some(last) = page.items.last().map(|entry| entry.key.clone()) else {
                 break;
@@ -241,8 +244,6 @@ impl Purger {
             }
             ready.push(entry);
         }
-        let ctx = Arc::clone(&self.ctx);
-        let _turn = ctx.purging.lock().await;
         guard::replenish(&self.ctx, &mut ready).await?;
         let before: Vec<_> = ready.iter().map(|entry| entry.row.clone()).collect();
         self.purge_writes(&mut ready).await;
@@ -256,7 +257,6 @@ impl Purger {
         }
         let mut batch = Batch::new();
         for (entry, before) in ready.iter_mut().zip(before) {
-            self.take_over(entry, &before, &dead).await?;
             let row = &entry.row;
             if row.waiting.is_empty() && (row.guard.is_none() || row.guard_holders.is_empty()) {
                 batch.delete_purge(entry.order, entry.write);
@@ -282,28 +282,6 @@ impl Purger {
             );
         }
         Ok(left)
-    }
-
-    /// Takes over holders of the guard that the comparison found while drives were asked; not dead
-    /// ones, which the row still names.
-    async fn take_over(
-        &self,
-        entry: &mut PurgeEntry,
-        before: &PurgeRow,
-        dead: &BTreeSet<DriveId>,
-    ) -> Result<()> {
-        if before.guard.is_none() {
-            return Ok(());
-        }
-        let present = self.ctx.index.get(Table::Purge, &entry.key).await?;
-        let present = present.and_then(|row| PurgeRow::decode(&row.value).ok());
-        for drive in present.map(|row| row.guard_holders).unwrap_or_default() {
-            let known = |row: &PurgeRow| row.guard_holders.contains(&drive);
-            if !dead.contains(&drive) && !known(before) && !known(&entry.row) {
-                entry.row.guard_holders.push(drive);
-            }
-        }
-        Ok(())
     }
 
     /// Purges the writes on the drives that the rows wait for, and notes who acknowledged.

@@ -319,6 +319,7 @@ async fn adopt(
     target: WriteId,
 ) -> Result<()> {
     let stored = keys::purge(void.order, target);
+    let _turn = ctx.purging.lock().await;
     let present = ctx.index.get(Table::Purge, &stored).await?;
     let present = present.and_then(|row| PurgeRow::decode(&row.value).ok());
     let mut row = match present {

@@ -91,15 +91,20 @@ pub(crate) struct Watcher {
     ctx: Arc<Context>,
     /// Drives that did not grant the generation when they were asked last.
     unfenced: Mutex<BTreeSet<DriveId>>,
+    /// Drives that answer again, of which not all is done yet.
+    returned: BTreeMap<DriveId, Return>,
 }
 
 impl Watcher {
     pub(crate) fn new(ctx: Arc<Context>) -> Self {
-        let unfenced = Mutex::default();
-        Self { ctx, unfenced }
+        Self {
+            ctx,
+            unfenced: Mutex::default(),
+            returned: BTreeMap::new(),
+        }
     }
 
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let stop = self.ctx.stop.clone();
         loop {
             match stop.unless(self.poll()).await {
@@ -117,15 +122,16 @@ impl Watcher {
     }
 
     /// Asks every drive once.
-    async fn poll(&self) -> Result<()> {
+    async fn poll(&mut self) -> Result<()> {
         let config = &self.ctx.config;
         let deadline = config.drive_deadline.min(config.poll_interval * 5);
         let answers = survey::status_of_all(self.ctx.store.drives(), deadline).await;
+        let watcher = &*self;
         let fenced = answers.into_iter().map(|(drive, answer)| async move {
-            (drive, self.fence(drive, answer, deadline).await)
+            (drive, watcher.fence(drive, answer, deadline).await)
         });
         let answers = join_all(fenced).await;
-        let mut returned = Vec::new();
+        let mut returned = std::mem::take(&mut self.returned);
         {
             let now = self.ctx.clock().now();
             let mut book = self.ctx.health();
@@ -150,8 +156,11 @@ impl Watcher {
         }
         // Before anything that returned has the healer look again.
         self.ctx.judge_vanished();
-        for drive in returned {
-            self.returned(drive).await?;
+        // What fails is done with the next poll.
+        self.returned = returned;
+        while let Some((&drive, back)) = self.returned.first_key_value() {
+            self.returned(drive, back).await?;
+            self.returned.remove(&drive);
         }
         self.ctx.judge_claim();
         Ok(())
@@ -218,7 +227,7 @@ impl Watcher {
         drive: DriveId,
         answer: Answer,
         is_fenced: bool,
-        returned: &mut Vec<Return>,
+        returned: &mut BTreeMap<DriveId, Return>,
     ) {
         let entry = book.drives.entry(drive).or_insert(DriveHealthEntry {
             state: DriveState::Up,
@@ -236,12 +245,12 @@ impl Watcher {
                 if is_first || !was_reachable || !was_up || is_fenced {
                     tracing::info!(%drive, was = entry.state.as_str(), "drive answers");
                     // What it took from older callers came after it was compared, perhaps.
-                    let was_away = !was_up || is_fenced;
-                    returned.push(Return {
-                        drive,
+                    let before = returned.get(&drive).is_some_and(|before| before.was_away);
+                    let back = Return {
                         status: status.clone(),
-                        was_away,
-                    });
+                        was_away: before || !was_up || is_fenced,
+                    };
+                    returned.insert(drive, back);
                 }
                 entry.log = Some(status.end.log);
                 entry.status = Some(status);
@@ -265,16 +274,22 @@ impl Watcher {
 
     /// A drive answers again: what waited for it goes on, and it is compared unless it was away
     /// only for a moment and has its whole log.
-    async fn returned(&self, back: Return) -> Result<()> {
-        self.note_stray(back.drive, &back.status);
-        let seen = rows::get_seen(&*self.ctx.index, back.drive).await?;
+    async fn returned(&self, drive: DriveId, back: &Return) -> Result<()> {
+        self.note_stray(drive, &back.status);
+        let seen = rows::get_seen(&*self.ctx.index, drive).await?;
         let end = back.status.end;
         let lost = seen.is_some_and(|seen| end.log != seen.log || end.batch < seen.batch);
-        if back.was_away {
-            self.ctx.forget_lost(back.drive).await?;
+        // Also one that came back while no gateway ran: should it be lost again, all that it holds
+        // is looked for again. Not one that was given up: that is looked for in any case.
+        if self.ctx.living().contains(&drive) {
+            self.ctx.forget_lost(drive).await?;
         }
         if lost || back.was_away {
-            self.ctx.ask_compare(back.drive, CompareReason::NotWhole);
+            self.ctx.ask_compare(drive, CompareReason::NotWhole);
+        }
+        // Gone again before this could be done.
+        if self.ctx.health().state(drive) == DriveState::Out {
+            self.ctx.ask_lost(drive);
         }
         self.ctx.compare.ring();
         self.ctx.purge_everything();
@@ -289,7 +304,6 @@ type Answer = std::result::Result<DriveStatus, DriveError>;
 
 /// A drive that answers again.
 struct Return {
-    drive: DriveId,
     status: DriveStatus,
     /// For longer than the suspect time, or its log is another one, or it obeyed an older claim.
     was_away: bool,

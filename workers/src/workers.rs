@@ -119,6 +119,7 @@ impl Workers {
             purging: tokio::sync::Mutex::new(()),
             heal_all: AtomicBool::new(false),
             heal_state: Mutex::default(),
+            heal_turns: Mutex::default(),
             suspects: Mutex::default(),
             heal_pacer: Pacer::default(),
             scrub: Mutex::default(),

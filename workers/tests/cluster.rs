@@ -209,11 +209,7 @@ async fn a_rebuilt_index_equals_the_one_that_was_lost() {
         matches!(refused, Some(WorkersError::OtherIndex { .. })),
         "{refused:?}"
     );
-    let options = ClaimOptions {
-        takeover: true,
-        ..ClaimOptions::default()
-    };
-    let (_, _, report, _, _) = cluster.open(&options, Some(false)).await.unwrap();
+    let (_, report) = cluster.rebuild(2).await.unwrap();
     assert!(report.doubts.is_empty());
     assert_eq!(dump(&cluster.index).await, old);
     assert_eq!(
@@ -222,8 +218,6 @@ async fn a_rebuilt_index_equals_the_one_that_was_lost() {
             .unwrap(),
         usage
     );
-    let index = Arc::clone(&cluster.index);
-    cluster.index = Arc::new(index.reopen());
     let running = cluster.start().await;
     running.until_quiet().await;
     assert_eq!(running.get("key 9").await.unwrap(), body(9, 100 + 900 * 9));
@@ -255,27 +249,16 @@ async fn a_rebuild_refuses_when_more_than_m_drives_are_absent() {
     running.put("a", &body(1, 100_000), true).await.unwrap();
     running.until_quiet().await;
     running.workers.stop().await;
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
     cluster.drives[0].set_down(true);
-    let options = ClaimOptions {
-        takeover: true,
-        ..ClaimOptions::default()
-    };
-    let (_, _, report, _, _) = cluster.open(&options, Some(false)).await.unwrap();
+    let (_, report) = cluster.rebuild(2).await.unwrap();
     assert!(report.doubts.is_empty(), "m may be absent: {report:?}");
     cluster.drives[1].set_down(true);
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(3)));
-    let refused = cluster.open(&options, Some(false)).await.err();
+    let refused = cluster.rebuild(3).await.err();
     assert!(
         matches!(refused, Some(WorkersError::TooManyAbsent { .. })),
         "{refused:?}"
     );
-    let index = Arc::clone(&cluster.index);
-    cluster.index = Arc::new(index.reopen());
-    assert!(
-        cluster.open(&options, Some(true)).await.is_ok(),
-        "unless forced"
-    );
+    assert!(cluster.rebuild_with(4, true).await.is_ok(), "unless forced");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod support;
 use std::time::Duration;
 
 use holdfast_index::rows;
+use holdfast_protocol::admin::check::CheckRequest;
 use holdfast_protocol::{DriveId, PurgeKind};
 use support::{Cluster, body, config};
 
@@ -362,5 +363,95 @@ async fn a_check_names_what_is_wrong_and_nothing_else() {
     let report = running.workers.check(&|_| {}).await.unwrap();
     assert_eq!(report.problems[0].kind, "lost");
     assert_eq!(report.problems[0].key.as_deref(), Some("a"));
+    running.workers.stop().await;
+}
+
+/// The last good copy goes while the healer makes another from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_of_a_row_while_it_is_healed_is_looked_at_after_that() {
+    let mut cluster = Cluster::new("2+1", 3);
+    let running = cluster.start().await;
+    let row = running.put("a", &body(1, 500), true).await.unwrap();
+    running.until_quiet().await;
+    let [first, second]: [DriveId; 2] = row.placement.holders.try_into().unwrap();
+    let is_comparing = |drive: DriveId| {
+        let comparing = running.workers.heal_status().drives_comparing;
+        comparing.contains(&drive.to_string())
+    };
+    cluster.drive(first).hold_writes(true);
+    cluster.drive(first).lose(row.manifest.write);
+    let request = CheckRequest {
+        deep: false,
+        heal: true,
+    };
+    running.workers.check_with(request).await.unwrap();
+    running
+        .until("a copy is under way", || async {
+            cluster.drive(first).held_writes() > 0
+        })
+        .await;
+    cluster.drive(second).hold_lists(true);
+    cluster.drive(second).empty();
+    running
+        .until("the other loss is seen", || async { is_comparing(second) })
+        .await;
+    cluster.drive(second).hold_lists(false);
+    running
+        .until("it is noted", || async { !is_comparing(second) })
+        .await;
+    cluster.drive(first).hold_writes(false);
+    running.until_quiet().await;
+    let holders = running.row("a").await.unwrap().placement.holders;
+    assert_eq!(holders.len(), 2);
+    for drive in holders {
+        assert!(cluster.drive(drive).holds(row.manifest.write), "{drive}");
+    }
+    running.workers.stop().await;
+}
+
+/// More than are healed at the same time; one is deleted while it waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_waited_for_its_turn_is_healed_as_it_is_then() {
+    let mut cluster = Cluster::new("2+1", 3);
+    let config = holdfast_workers::WorkersConfig {
+        drive_deadline: Duration::from_secs(60),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let mut rows = Vec::new();
+    for number in 0..9 {
+        let key = format!("key {number}");
+        let row = running.put(&key, &body(number, (1 << 20) + 1), true).await;
+        rows.push((key, row.unwrap().manifest.write));
+    }
+    running.until_quiet().await;
+    running.workers.pause_heal(true);
+    let (lost, other) = (&cluster.drives[0], &cluster.drives[1]);
+    lost.empty();
+    running
+        .until("all are queued", || async {
+            let status = running.workers.heal_status();
+            status.backlog_objects == 9 && status.drives_comparing.is_empty()
+        })
+        .await;
+    lost.hold_writes(true);
+    other.forget_asked();
+    running.workers.pause_heal(false);
+    let waiting = || rows.iter().filter(|(_, write)| !other.was_asked(*write));
+    running
+        .until("one waits for the others", || async {
+            waiting().count() == 1 && lost.held_writes() >= 8
+        })
+        .await;
+    let (key, write) = waiting().next().unwrap();
+    running.delete(key, true).await;
+    running
+        .until("it is purged", || async {
+            !cluster.drives.iter().any(|drive| drive.holds(*write))
+        })
+        .await;
+    lost.hold_writes(false);
+    running.until_quiet().await;
+    assert!(!other.was_asked(*write), "there is nothing to ask for");
     running.workers.stop().await;
 }

@@ -13,20 +13,13 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use holdfast_index::MemoryIndex;
 use holdfast_protocol::rpc::{DriveCall, DriveReply, DriveRequest};
 use holdfast_protocol::{ClaimantId, DriveId, Generation, IndexId, MapVersion, WriteId};
 use holdfast_seam::NodeClient;
-use holdfast_workers::{ClaimOptions, WorkersError};
-use support::{Cluster, body};
-
-fn takeover() -> ClaimOptions {
-    ClaimOptions {
-        takeover: true,
-        ..ClaimOptions::default()
-    }
-}
+use holdfast_workers::WorkersError;
+use support::{Cluster, body, config};
 
 /// Two copies: one on a drive that was replaced and not healed, one on a drive that is away.
 #[tokio::test(flavor = "multi_thread")]
@@ -47,9 +40,8 @@ async fn a_replaced_drive_counts_as_absent_until_it_holds_what_its_predecessor_h
     assert!(running.store.map().filling().eq([new]));
     running.workers.stop().await;
     let kept = Arc::clone(&running.index);
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
     cluster.drive(other).set_down(true);
-    let refused = cluster.open(&takeover(), Some(false)).await.err();
+    let refused = cluster.rebuild(2).await.err();
     assert!(
         matches!(refused, Some(WorkersError::TooManyAbsent { .. })),
         "{refused:?}"
@@ -57,12 +49,9 @@ async fn a_replaced_drive_counts_as_absent_until_it_holds_what_its_predecessor_h
     cluster.drive(other).set_down(false);
     drop(kept);
     // With the other drive back it can be rebuilt, and the mark is on the drives.
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(3)));
-    let (_, claimed, report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
+    let (claimed, report) = cluster.rebuild(3).await.unwrap();
     assert!(report.doubts.is_empty(), "{report:?}");
     assert!(claimed.map.unwrap().filling().eq([new]));
-    let index = Arc::clone(&cluster.index);
-    cluster.index = Arc::new(index.reopen());
     let running = cluster.start().await;
     running.until_quiet().await;
     assert_eq!(running.get("a").await.unwrap(), body(1, 500));
@@ -73,9 +62,8 @@ async fn a_replaced_drive_counts_as_absent_until_it_holds_what_its_predecessor_h
     let holders = running.row("a").await.unwrap().placement.holders;
     running.workers.stop().await;
     for (number, away) in holders.into_iter().enumerate() {
-        cluster.index = Arc::new(MemoryIndex::new(IndexId::new(4 + number as u128)));
         cluster.drive(away).set_down(true);
-        let (_, claimed, report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
+        let (claimed, report) = cluster.rebuild(4 + number as u128).await.unwrap();
         assert_eq!(claimed.map.unwrap().filling().count(), 0);
         assert!(report.doubts.is_empty(), "{report:?}");
         let row = holdfast_index::rows::get_current(&*cluster.index, support::BUCKET, "a").await;
@@ -183,11 +171,8 @@ async fn a_drive_that_could_not_grant_a_rebuild_is_away_until_it_can() {
     running.until_quiet().await;
     running.workers.stop().await;
     cluster.drives[3].set_out_of_service(true);
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
-    let (_, _, report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
+    let (_, report) = cluster.rebuild(2).await.unwrap();
     assert!(report.doubts.is_empty(), "{report:?}");
-    let index = Arc::clone(&cluster.index);
-    cluster.index = Arc::new(index.reopen());
     let running = cluster.start().await;
     let id = cluster.drives[3].id;
     running
@@ -234,52 +219,65 @@ async fn a_drive_that_could_not_grant_a_claim_serves_and_is_asked_again() {
     running.workers.stop().await;
 }
 
-/// A copy on a drive that missed a rebuild is in no row; its write is deleted before the drive is
-/// back.
+/// A shard on a spare drive is in no row after a rebuild that the drive missed, and no deletion
+/// waits for that drive.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_drive_missed_being_deleted_goes_from_it_before_the_tombstone_goes() {
     let mut cluster = Cluster::new("2+1", 4);
-    let running = cluster.start().await;
-    let row = running.put("a", &body(1, 500), true).await.unwrap();
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config.clone()).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
     running.until_quiet().await;
-    let away = row.placement.holders[0];
-    running.workers.stop().await;
-    cluster.drive(away).set_down(true);
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
-    let (.., report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
-    assert!(report.doubts.is_empty());
-    let index = Arc::clone(&cluster.index);
-    cluster.index = Arc::new(index.reopen());
-    let running = cluster.start().await;
+    let (write, first) = (row.manifest.write, row.placement.holders[0]);
+    let spare = cluster.drives.iter().map(|drive| drive.id);
+    let spare = { spare }
+        .find(|drive| !row.placement.holders.contains(drive))
+        .unwrap();
+    cluster.drive(first).set_down(true);
     running
-        .until("there are two copies elsewhere", || async {
+        .until("it is healed onto the spare drive", || async {
             let placement = running.row("a").await.unwrap().placement;
-            placement.missing == 0 && !placement.drives().any(|drive| drive == away)
+            placement.missing == 0 && placement.holders.contains(&spare)
         })
         .await;
-    let written = |cluster: &Cluster| -> BTreeSet<WriteId> {
+    cluster.drive(first).set_down(false);
+    running.until_quiet().await;
+    running.workers.stop().await;
+    cluster.drive(spare).set_down(true);
+    let (_, report) = cluster.rebuild(2).await.unwrap();
+    assert!(report.doubts.is_empty(), "{report:?}");
+    let running = cluster.start_with(config).await;
+    running
+        .until("it is whole without the spare drive", || async {
+            let placement = running.row("a").await.unwrap().placement;
+            placement.missing == 0 && !placement.drives().any(|drive| drive == spare)
+        })
+        .await;
+    let written = || -> BTreeSet<WriteId> {
         let writes = cluster.drives.iter().flat_map(|drive| drive.writes());
         writes.collect()
     };
-    let before = written(&cluster);
+    let before = written();
     running.delete("a", true).await;
-    let guard = *written(&cluster).difference(&before).next().unwrap();
+    let guard = *written().difference(&before).next().unwrap();
     running
-        .until("they are gone", || async {
-            let others = cluster.drives.iter().filter(|drive| drive.id != away);
-            others
-                .into_iter()
-                .all(|drive| !drive.holds(row.manifest.write))
+        .until("it is purged elsewhere", || async {
+            let mut holders = cluster.drives.iter().filter(|drive| drive.holds(write));
+            holders.all(|drive| drive.id == spare)
         })
         .await;
-    cluster.drive(away).set_down(false);
+    assert!(cluster.drive(spare).holds(write));
+    cluster.drive(spare).set_down(false);
     running
         .until("the tombstone is gone", || async {
             !cluster.drives.iter().any(|drive| drive.holds(guard))
         })
         .await;
     assert!(
-        !cluster.drive(away).holds(row.manifest.write),
+        !cluster.drive(spare).holds(write),
         "nothing guards it any more"
     );
     running.until_quiet().await;

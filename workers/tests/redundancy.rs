@@ -294,3 +294,87 @@ async fn a_shard_that_its_target_did_not_read_back_is_purged_once_the_row_is_who
     running.until_quiet().await;
     running.workers.stop().await;
 }
+
+/// It came back, and was forgotten as lost, while no gateway ran.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_drive_holds_is_looked_for_whenever_it_is_lost() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config.clone()).await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    let lost = row.placement.holders[1];
+    cluster.drive(lost).set_down(true);
+    let is_healed = |row: holdfast_protocol::VersionRow| {
+        row.placement.missing == 0 && !row.placement.holders.contains(&lost)
+    };
+    running
+        .until("it is healed elsewhere", || async {
+            is_healed(running.row("a").await.unwrap())
+        })
+        .await;
+    running
+        .until("all of it was queued", || async {
+            let comparing = running.workers.heal_status().drives_comparing;
+            !comparing.contains(&lost.to_string())
+        })
+        .await;
+    cluster.kill(running).await;
+    cluster.drive(lost).set_down(false);
+    let running = cluster.start_with(config).await;
+    running.until_quiet().await;
+    // A version with a shard there.
+    let mut key = String::new();
+    for number in 0..50 {
+        key = format!("key {number}");
+        let row = running.put(&key, &body(2, 100_000), true).await.unwrap();
+        if row.placement.holders.contains(&lost) {
+            break;
+        }
+    }
+    running.until_quiet().await;
+    cluster.drive(lost).set_down(true);
+    running
+        .until("that is healed elsewhere, too", || async {
+            is_healed(running.row(&key).await.unwrap())
+        })
+        .await;
+    assert_eq!(running.get(&key).await.unwrap(), body(2, 100_000));
+    cluster.drive(lost).set_down(false);
+    running.until_quiet().await;
+    running.workers.stop().await;
+}
+
+/// A row is above the settled mark while an order below its own is open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_misses_no_row_that_an_open_order_holds_back() {
+    let mut cluster = Cluster::new("2+1", 3);
+    let running = cluster.start().await;
+    running.until_quiet().await;
+    let locks = holdfast_index::Locks::none();
+    let mut open = holdfast_index::Index::begin(&*running.index, locks)
+        .await
+        .unwrap();
+    open.take_order();
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    let write = row.manifest.write;
+    let lost = cluster.drive(row.placement.holders[0]);
+    lost.empty();
+    running
+        .until("the loss is seen", || async {
+            running.workers.heal_status().backlog_objects > 0
+        })
+        .await;
+    // While the order is open, the drive does not count as whole.
+    for _ in 0..50 {
+        assert!(running.workers.heal_status().backlog_objects > 0);
+        running.clock().sleep(Duration::from_millis(5)).await;
+    }
+    drop(open);
+    running.until_quiet().await;
+    assert!(lost.holds(write));
+    running.workers.stop().await;
+}

@@ -11,8 +11,6 @@ mod support;
 use std::sync::Arc;
 
 use holdfast_index::{Index, MemoryIndex, ScanLimit, Table, rows};
-use holdfast_protocol::IndexId;
-use holdfast_workers::ClaimOptions;
 use support::{BUCKET, Cluster, body};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,12 +96,7 @@ async fn rebuilt_uploads_equal_those_that_were_lost() {
     running.until_quiet().await;
     let old = dump(&running.index).await;
     running.workers.stop().await;
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
-    let options = ClaimOptions {
-        takeover: true,
-        ..ClaimOptions::default()
-    };
-    cluster.open(&options, Some(false)).await.unwrap();
+    cluster.rebuild(2).await.unwrap();
     assert_eq!(dump(&cluster.index).await, old);
 }
 
@@ -170,12 +163,7 @@ async fn an_upload_does_not_open_again_while_its_version_is_being_purged() {
         .await;
     running.workers.stop().await;
     cluster.drive(down).set_down(false);
-    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
-    let options = ClaimOptions {
-        takeover: true,
-        ..ClaimOptions::default()
-    };
-    let (_, _, report, _, _) = cluster.open(&options, Some(false)).await.unwrap();
+    let (_, report) = cluster.rebuild(2).await.unwrap();
     assert!(report.doubts.is_empty(), "{report:?}");
     let found = rows::find_upload(&*cluster.index, upload.manifest.write)
         .await

@@ -97,6 +97,8 @@ impl LostDrives {
                 ctx.clock().sleep(PAUSE).await;
             }
             self.save(&drives, Bytes::from_static(DONE)).await?;
+            // One that came back before that was saved was forgotten too early.
+            self.leave_returned(&mut drives).await?;
         }
         {
             let mut book = ctx.compares();
@@ -209,6 +211,7 @@ pub(super) async fn note_lost(ctx: &Context, row: &PlacedRow, lost: &Lost) -> Re
     let Some(placed) = placed::find(&*ctx.index, &row.name).await? else {
         return Ok(false);
     };
+    ctx.found_wrong(row.name.write());
     let manifest = placed.manifest().clone();
     let edit = |placement: &mut Placement| {
         let still = |(at, drive): &&(usize, DriveId)| placement.holders.get(*at) == Some(drive);

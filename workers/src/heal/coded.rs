@@ -26,8 +26,13 @@ use crate::placed::{self, Change, Placed};
 const CHOICES_MAX: usize = 4;
 
 /// One attempt at a coded row.
-pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result<Outcome> {
-    let health = ctx.shard_health(&placed).await;
+pub(super) async fn heal(
+    ctx: &Context,
+    entry: &Bytes,
+    placed: Placed,
+    suspects: &BTreeSet<DriveId>,
+) -> Result<Outcome> {
+    let health = ctx.shard_health(&placed, suspects).await;
     let mut work = Work {
         ctx,
         entry,
@@ -226,7 +231,6 @@ impl Work<'_> {
             self.ctx.commit_alone(batch).await?;
             return Ok(Outcome::Gone);
         }
-        self.ctx.suspects().remove(&write);
         let refused = !self.refused.is_empty();
         if bits == 0 {
             return Ok(Outcome::Whole { bytes: self.bytes });

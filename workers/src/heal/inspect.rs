@@ -4,6 +4,7 @@
 //! Leaves to others: mending them.
 //! Always: a holder that does not answer is away, not wrong.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -43,14 +44,17 @@ impl Context {
 
     /// The health of every shard of a coded row. Shards on drives that are suspected, or all of
     /// them when nothing else explains why the row is queued, are read from their media.
-    pub(crate) async fn shard_health(&self, placed: &Placed) -> Vec<Health> {
+    pub(crate) async fn shard_health(
+        &self,
+        placed: &Placed,
+        suspects: &BTreeSet<DriveId>,
+    ) -> Vec<Health> {
         let Body::Coded { digests, .. } = &placed.manifest().body else {
             return Vec::new();
         };
         let write = placed.manifest().write;
         let holders = placed.row.placement.holders.iter().zip(digests).enumerate();
         let mut health = self.shard_presence(placed).await;
-        let suspects = self.suspects().get(&write).cloned().unwrap_or_default();
         let is_unexplained = placed.row.placement.missing == 0
             && health.iter().all(|health| *health == Health::Good);
         let len = placed.manifest().len / placed.manifest().geometry.data() as u64;

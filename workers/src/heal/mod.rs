@@ -14,8 +14,9 @@ mod inspect;
 mod plan;
 mod small;
 mod trouble;
+mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) use book::HealBook;
 pub(crate) use inspect::Health;
 pub(crate) use plan::plan;
 pub(crate) use trouble::Troubles;
+pub(crate) use turns::HealTurns;
 
 use crate::context::Context;
 use crate::error::{Result, chain};
@@ -61,7 +63,8 @@ pub(crate) enum Outcome {
     Waits {
         /// For these drives.
         drives: Vec<DriveId>,
-        /// A drive was asked and did not take what it was given.
+        /// A drive was asked and did not take what it was given, or something was found meanwhile:
+        /// it is tried again soon.
         refused: bool,
         /// Bytes written all the same.
         bytes: u64,
@@ -264,19 +267,58 @@ impl Healer {
 
 /// One attempt at one row.
 async fn heal(ctx: &Context, large: &Semaphore, entry: &HealEntry) -> Result<Outcome> {
-    let Some(placed) = placed::find(&*ctx.index, &entry.name).await? else {
-        let mut batch = Batch::new();
-        batch.delete(holdfast_index::Table::Heal, entry.key.clone());
-        ctx.commit_alone(batch).await?;
-        return Ok(Outcome::Gone);
-    };
-    let is_large = placed.is_coded() && placed.manifest().len > u64::from(STRIPE_LEN);
+    let placed = placed::find(&*ctx.index, &entry.name).await?;
+    let is_large = placed
+        .is_some_and(|placed| placed.is_coded() && placed.manifest().len > u64::from(STRIPE_LEN));
     let _permit = match is_large {
         true => large.acquire().await.ok(),
         false => None,
     };
-    match placed.is_coded() {
-        true => coded::heal(ctx, &entry.key, placed).await,
-        false => small::heal(ctx, &entry.key, placed).await,
+    let write = entry.name.write();
+    ctx.begin_turn(write);
+    let suspects = ctx.suspects().remove(&write).unwrap_or_default();
+    let outcome = attempt(ctx, entry, &suspects).await;
+    // Those that could not be looked at stay under suspicion.
+    let unseen: Vec<DriveId> = match &outcome {
+        Ok(Outcome::Whole { .. } | Outcome::Gone) => Vec::new(),
+        Ok(Outcome::Waits { drives, .. }) => suspects
+            .into_iter()
+            .filter(|drive| drives.contains(drive))
+            .collect(),
+        Err(_) => suspects.into_iter().collect(),
+    };
+    if !unseen.is_empty() {
+        ctx.suspects().entry(write).or_default().extend(unseen);
+    }
+    let is_found_again = ctx.end_turn(entry).await?;
+    outcome.map(|outcome| match outcome {
+        Outcome::Waits {
+            drives,
+            refused,
+            bytes,
+        } => Outcome::Waits {
+            drives,
+            refused: refused || is_found_again,
+            bytes,
+        },
+        done => done,
+    })
+}
+
+/// The row is looked up only now: it may have waited for long.
+async fn attempt(
+    ctx: &Context,
+    entry: &HealEntry,
+    suspects: &BTreeSet<DriveId>,
+) -> Result<Outcome> {
+    match placed::find(&*ctx.index, &entry.name).await? {
+        Some(placed) if placed.is_coded() => coded::heal(ctx, &entry.key, placed, suspects).await,
+        Some(placed) => small::heal(ctx, &entry.key, placed).await,
+        None => {
+            let mut batch = Batch::new();
+            batch.delete(holdfast_index::Table::Heal, entry.key.clone());
+            ctx.commit_alone(batch).await?;
+            Ok(Outcome::Gone)
+        }
     }
 }

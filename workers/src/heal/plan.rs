@@ -35,7 +35,10 @@ async fn item(ctx: &Context, placed: &Placed, margin: u8) -> HealPlanItem {
     let manifest = placed.manifest();
     let (health, shards, targets) = match placed.is_coded() {
         true => {
-            let health = ctx.shard_health(placed).await;
+            let suspects = ctx.suspects().get(&manifest.write).cloned();
+            let health = ctx
+                .shard_health(placed, &suspects.unwrap_or_default())
+                .await;
             let chosen = coded::choose(ctx, placed, &health, &Default::default());
             let shards = chosen.iter().map(|target| target.shard).collect();
             let drives: Vec<_> = chosen.iter().map(|target| target.drive).collect();

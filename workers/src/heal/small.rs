@@ -178,6 +178,5 @@ async fn settle(
         ctx.commit_alone(batch).await?;
         return Ok(None);
     }
-    ctx.suspects().remove(&write);
     Ok(Some(left))
 }

@@ -51,8 +51,28 @@ impl Troubles {
 impl Context {
     /// Queues what was found bad, once for each drive.
     pub(crate) async fn queue_troubles(&self, reports: Vec<Trouble>) -> Result<()> {
+        let named: Vec<_> = reports
+            .iter()
+            .map(|it| (it.row.write(), it.drive))
+            .collect();
+        let queued = self.queue_suspects(reports).await;
+        if queued.is_err() {
+            // Found again, they are to be queued.
+            let mut suspects = self.suspects();
+            for (write, drive) in named {
+                if let Some(drives) = suspects.get_mut(&write) {
+                    drives.remove(&drive);
+                }
+            }
+            suspects.retain(|_, drives| !drives.is_empty());
+        }
+        queued
+    }
+
+    async fn queue_suspects(&self, reports: Vec<Trouble>) -> Result<()> {
         let mut batch = Batch::new();
         for Trouble { row, drive } in reports {
+            self.found_wrong(row.write());
             {
                 let mut suspects = self.suspects();
                 if suspects.len() < SUSPECTS_MAX

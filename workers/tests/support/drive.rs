@@ -1,6 +1,6 @@
 //! A drive in memory that keeps the contract of `protocol::rpc`, and can be made to fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -55,6 +55,11 @@ struct State {
     slow: std::time::Duration,
     /// Inventories are not answered.
     lists_nothing: bool,
+    /// Cells and records wait.
+    writes_nothing: bool,
+    held_writes: usize,
+    /// Of which writes the record was asked for.
+    asked: BTreeSet<WriteId>,
     /// It refuses to write anything.
     is_out_of_service: bool,
     /// Seals to be refused.
@@ -475,9 +480,7 @@ impl MemoryDrive {
 impl NodeClient for MemoryDrive {
     async fn call(&self, call: DriveCall) -> Result<DriveReply, DriveError> {
         let slow = self.state().slow;
-        if matches!(call.request, DriveRequest::Inventory { .. }) {
-            self.listing().await;
-        }
+        self.held(&call.request).await;
         if matches!(call.request, DriveRequest::Read { .. }) && !slow.is_zero() {
             tokio::time::sleep(slow).await;
         }

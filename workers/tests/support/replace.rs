@@ -1,10 +1,11 @@
-//! A new drive in the place of a lost one.
+//! What takes the place of what was lost: a new drive, a rebuilt index.
 
 use std::sync::Arc;
 
-use holdfast_protocol::{ClusterMap, DriveId, DriveUse, MapDrive, MapVersion};
+use holdfast_index::MemoryIndex;
+use holdfast_protocol::{ClusterMap, DriveId, DriveUse, IndexId, MapDrive, MapVersion};
 use holdfast_store::survey;
-use holdfast_workers::change_map;
+use holdfast_workers::{ClaimOptions, Claimed, MergeReport, WorkersError, change_map};
 
 use super::drive::MemoryDrive;
 use super::{CLUSTER, Cluster, Running};
@@ -34,6 +35,28 @@ fn replaced(map: &ClusterMap, lost: DriveId, new: DriveId) -> ClusterMap {
 }
 
 impl Cluster {
+    /// Puts a new index of that id in place of what there is, and fills it from the drives, as a
+    /// takeover; a gateway can be started on it then.
+    pub async fn rebuild(&mut self, id: u128) -> Result<(Claimed, MergeReport), WorkersError> {
+        self.rebuild_with(id, false).await
+    }
+
+    /// As [`Cluster::rebuild`]; also with too many drives away.
+    pub async fn rebuild_with(
+        &mut self,
+        id: u128,
+        force: bool,
+    ) -> Result<(Claimed, MergeReport), WorkersError> {
+        self.index = Arc::new(MemoryIndex::new(IndexId::new(id)));
+        let options = ClaimOptions {
+            takeover: true,
+            ..ClaimOptions::default()
+        };
+        let (_, claimed, merged, ..) = self.open(&options, Some(force)).await?;
+        self.index = Arc::new(self.index.reopen());
+        Ok((claimed, merged))
+    }
+
     /// A drive is gone; an empty one under a new id takes its place.
     pub async fn replace(&mut self, running: &Running, lost: DriveId) -> DriveId {
         let new = DriveId::new(lost.get() + 100);

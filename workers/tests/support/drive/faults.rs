@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdfast_protocol::WriteId;
 use holdfast_protocol::rpc::{DriveError, DriveRequest};
 
 use super::{MemoryDrive, State};
@@ -31,10 +32,39 @@ impl MemoryDrive {
     pub fn hold_lists(&self, is_held: bool) {
         self.state().lists_nothing = is_held;
     }
-    pub(super) async fn listing(&self) {
-        while self.state().lists_nothing {
+    /// What is to be written waits until it may be.
+    pub fn hold_writes(&self, is_held: bool) {
+        self.state().writes_nothing = is_held;
+    }
+    /// Calls that wait for that.
+    pub fn held_writes(&self) -> usize {
+        self.state().held_writes
+    }
+    /// Whether it was asked for a record since [`MemoryDrive::forget_asked`].
+    pub fn was_asked(&self, write: WriteId) -> bool {
+        self.state().asked.contains(&write)
+    }
+    pub fn forget_asked(&self) {
+        self.state().asked.clear();
+    }
+
+    /// Makes a call wait that is held up, and remembers what it asks for.
+    pub(super) async fn held(&self, request: &DriveRequest) {
+        let is_held: fn(&State) -> bool = match request {
+            DriveRequest::Inventory { .. } => |state| state.lists_nothing,
+            DriveRequest::Stage { .. } | DriveRequest::Seal { .. } => |state| state.writes_nothing,
+            DriveRequest::ReadRecord { write, .. } => {
+                self.state().asked.insert(*write);
+                return;
+            }
+            _ => return,
+        };
+        let is_write = !matches!(request, DriveRequest::Inventory { .. });
+        self.state().held_writes += usize::from(is_write);
+        while is_held(&self.state()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        self.state().held_writes -= usize::from(is_write);
     }
 
     pub(super) fn readable(state: &State, request: &DriveRequest) -> Result<(), DriveError> {
