@@ -6,6 +6,7 @@
 
 mod faults;
 mod rest;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use holdfast_protocol::{DriveId, IndexId};
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::exec::Exec;
-use crate::gateway::{Gateway, Progress, REBUILT, Running, Start};
+use crate::gateway::{Gateway, Leasing, Progress, REBUILT, Running, Start};
 use crate::load::{Load, bucket};
 use crate::net::Host;
 use crate::plan::{FaultKind, Plan};
@@ -44,7 +45,10 @@ enum Ending {
     Fast(Host),
     Roomy(usize, usize),
     Rot(DriveId, u64),
+    ReadRight(DriveId),
     StartGateway,
+    AskOld,
+    WakeOld,
 }
 
 /// What broke.
@@ -78,6 +82,9 @@ pub struct Director {
     /// Randomness for what is not in the plan.
     pub dice: Dice,
     gateway: Option<Gateway>,
+    /// One that another took over from, and that has not ended.
+    old: Option<takeover::Old>,
+    leasing: Option<Leasing>,
     /// The index while no gateway runs.
     memory: Option<MemoryIndex>,
     start: Start,
@@ -103,12 +110,14 @@ impl Director {
         dice: Dice,
     ) -> Self {
         Self {
+            leasing: plan.lease.map(Leasing::new),
             cluster,
             load,
             exec,
             plan,
             dice,
             gateway: None,
+            old: None,
             memory: Some(MemoryIndex::new(IndexId::new(1))),
             start: Start::Normal,
             snapshot: None,
@@ -175,6 +184,7 @@ impl Director {
     pub async fn tick(&mut self) -> Done<()> {
         self.exec.sleep(TICK).await;
         self.look_after_gateway();
+        self.look_after_old();
         self.look_after_drives()?;
         let now = self.exec.now();
         while let Some(at) = self.endings.iter().position(|(at, _)| *at <= now) {
@@ -200,7 +210,8 @@ impl Director {
             return;
         }
         if let Some(memory) = self.memory.take() {
-            let gateway = Gateway::start(&mut self.cluster(), memory, self.start);
+            let leasing = self.leasing.clone();
+            let gateway = Gateway::start(&mut self.cluster(), memory, self.start, leasing);
             self.gateway = Some(gateway);
         }
     }
@@ -226,6 +237,7 @@ impl Director {
                 }
             }
             Progress::Failed(why) => {
+                self.prefer_new();
                 self.kill_gateway();
                 if self.start == Start::Rebuild && why == REBUILT {
                     self.start = Start::Normal;
@@ -355,7 +367,10 @@ impl Director {
                 disk.set_capacity(u64::MAX / 2);
             }
             Ending::Rot(drive, count) => self.cluster().corrupt(drive, count),
+            Ending::ReadRight(drive) => self.cluster().misread(drive, 0),
             Ending::StartGateway => self.start_gateway(),
+            Ending::AskOld => self.ask_old(),
+            Ending::WakeOld => self.wake_old(),
         }
     }
 
@@ -365,6 +380,7 @@ impl Director {
             self.end(ending);
             self.tick().await?;
         }
+        self.end_old();
         for node in 0..self.plan.nodes {
             let mut cluster = self.cluster();
             cluster.nodes[node].is_armed = false;

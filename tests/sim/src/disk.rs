@@ -49,6 +49,8 @@ impl SimDisk {
             changes: 0,
             syncs: 0,
             cold_reads: 3,
+            misread_one_in: 0,
+            misread: 0,
         })))
     }
 
@@ -91,6 +93,16 @@ impl SimDisk {
     /// Forgets faults that were to come.
     pub fn spare(&self) {
         self.state().faults = Faults::default();
+    }
+
+    /// Lets one read in `one_in` give a wrong bit, though the medium has the right one; none if 0.
+    pub fn misread(&self, one_in: u64) {
+        self.state().misread_one_in = one_in;
+    }
+
+    /// Reads that gave a wrong bit, so far.
+    pub fn misreads(&self) -> u64 {
+        self.state().misread
     }
 
     /// Whether the power has failed and [`SimDisk::crash`] is due.
@@ -203,6 +215,7 @@ impl DiskFile for SimFile {
             return Err(io::Error::other("unreadable sector"));
         }
         buffer.copy_from_slice(bytes);
+        state.disturb(buffer);
         Ok(())
     }
     fn read_now(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
