@@ -267,7 +267,10 @@ async fn run(parts: Parts, told: Shared) -> Result<Running, String> {
         .map_err(said("claim"))?;
     let fatal = fatal(&parts.exec, parts.process, told);
     let lease = match &parts.leasing {
-        Some(leasing) => Some(leasing.take(&parts.world, &drives, &claimed, &fatal).await),
+        Some(leasing) => {
+            let taken = leasing.take(&parts.world, &drives, &claimed, &fatal);
+            Some(taken.await?)
+        }
         None => None,
     };
     let ids = Arc::new(WriteIds::new(GATEWAY, claimed.generation.get()));
