@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_gateway::object::{Notices, Service, WriteIds};
@@ -32,6 +33,11 @@ pub const TROUBLE_QUEUE_LEN: usize = 4096;
 /// How long a claim is tried again when drives that are there do not answer yet.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a lease is waited for before it is seen whether more drives can be claimed; twice as
+/// long after each further claim.
+const LEASE_PATIENCE: Duration = Duration::from_secs(5);
+const LEASE_PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Opens the index of a gateway; `path` is its directory.
 ///
@@ -99,8 +105,14 @@ impl Leasing {
         }
     }
 
-    /// Takes the lease for who claimed; nothing is read of the drives or written before.
-    async fn take(&self, parts: &Parts, claimed: &Claimed) -> Result<LeaseKeeper, CliError> {
+    /// Takes the lease for who claimed; nothing is read of the drives or written before. `None`
+    /// when the drives are to be claimed anew, because more of them answer than granted the claim.
+    async fn take(
+        &self,
+        parts: &Parts,
+        claimed: &Claimed,
+        patience: Duration,
+    ) -> Result<Option<LeaseKeeper>, CliError> {
         self.dir.note_claimant(claimed.claimant)?;
         let on_lost = parts.state.clone();
         let keeper = LeaseKeeper::start(KeeperParts {
@@ -111,14 +123,22 @@ impl Leasing {
             holder: self.holder.clone(),
             on_lost: Arc::new(move |why| on_lost.fail(why)),
         });
-        let mut is_told = false;
-        while !keeper.held(Duration::from_secs(5)).await {
+        let is_told = AtomicBool::new(false);
+        let told = || {
             parts.state.waiting("too few drives grant the lease");
-            if !std::mem::replace(&mut is_told, true) {
+            if !is_told.swap(true, Ordering::Relaxed) {
                 tracing::warn!("too few drives grant the lease, waiting for more");
             }
+        };
+        if keeper
+            .held_unless_back(&claimed.absent, patience, told)
+            .await
+        {
+            return Ok(Some(keeper));
         }
-        Ok(keeper)
+        tracing::info!("drives are back that did not grant the claim: claiming them anew");
+        keeper.stop().await;
+        Ok(None)
     }
 }
 
@@ -158,6 +178,30 @@ async fn claim_patiently(
     }
 }
 
+/// Claims the drives, and takes their lease if there is one.
+async fn claim_and_lease(parts: &Parts) -> Result<(Claimed, Option<LeaseKeeper>), CliError> {
+    let mut patience = LEASE_PATIENCE;
+    loop {
+        let options = ClaimOptions {
+            cluster: Some(parts.stamp.cluster),
+            takeover: false,
+            deadline: parts.config.drive_deadline,
+            lease: parts.lease.as_ref().map(Leasing::takeover),
+            claimant: None,
+        };
+        let claimed = claim_patiently(parts, &options)
+            .await
+            .map_err(failed("claim the drives"))?;
+        let Some(leasing) = &parts.lease else {
+            return Ok((claimed, None));
+        };
+        if let Some(lease) = leasing.take(parts, &claimed, patience).await? {
+            return Ok((claimed, Some(lease)));
+        }
+        patience = LEASE_PATIENCE_MAX.min(patience * 2);
+    }
+}
+
 /// A start that has come as far as the merge.
 struct Begun {
     store: Store,
@@ -172,20 +216,7 @@ struct Begun {
 impl Begun {
     /// Claims the drives, merges, makes or changes the map.
     async fn merge(parts: &Parts) -> Result<Self, CliError> {
-        let options = ClaimOptions {
-            cluster: Some(parts.stamp.cluster),
-            takeover: false,
-            deadline: parts.config.drive_deadline,
-            lease: parts.lease.as_ref().map(Leasing::takeover),
-            claimant: None,
-        };
-        let mut claimed = claim_patiently(parts, &options)
-            .await
-            .map_err(failed("claim the drives"))?;
-        let lease = match &parts.lease {
-            Some(leasing) => Some(leasing.take(parts, &claimed).await?),
-            None => None,
-        };
+        let (mut claimed, lease) = claim_and_lease(parts).await?;
         // A generation is granted once, so it serves as the epoch: no write id is ever used again.
         let ids = Arc::new(WriteIds::new(parts.stamp.gateway, claimed.generation.get()));
         let first = match claimed.map {

@@ -20,10 +20,12 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(run(12).trace, run(13).trace);
 }
 
-/// Seeds of the first hundred, as they are drawn now.
+/// Seeds of the first hundred, as they are drawn now. 4 did not end: a pass of the healer began
+/// anew for ever, for a row that waits for a drive while others of its group are usable. In 5, 6
+/// and 12 another gateway takes over.
 #[test]
 fn seeds_are_clean() {
-    for seed in [5, 12] {
+    for seed in [4, 5, 6, 12] {
         let report = run(seed);
         assert!(report.failure.is_none(), "{report}");
     }

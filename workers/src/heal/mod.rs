@@ -171,7 +171,10 @@ impl Healer {
             return Ok(false);
         };
         let top = rows::heal_queue(&*self.ctx.index, None, PAGE).await?;
-        let first = top.items.iter().find(|entry| self.is_due(entry));
+        // One that was tried and waits is none of them, also when a drive that it waits for is
+        // usable: it would begin the pass anew for ever, without a pause where nothing is asked.
+        let is_new = |entry: &&HealEntry| !self.deferred.contains_key(&entry.key);
+        let first = top.items.iter().find(is_new);
         Ok(first.is_some_and(|first| first.key.first() < after.first()))
     }
 

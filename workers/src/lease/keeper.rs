@@ -143,6 +143,30 @@ impl LeaseKeeper {
         true
     }
 
+    /// As [`LeaseKeeper::held`] for as long as it takes, but `false` when after some `patience` one
+    /// of the drives `absent` answers: one that did not grant the claim grants no lease either, and
+    /// only another claim makes it. `told` is called whenever patience ended.
+    pub async fn held_unless_back(
+        &self,
+        absent: &BTreeSet<DriveId>,
+        patience: Duration,
+        told: impl Fn(),
+    ) -> bool {
+        let drives = &self.shared.parts.drives;
+        loop {
+            if self.held(patience).await {
+                return true;
+            }
+            told();
+            let asked = absent
+                .iter()
+                .map(|&drive| survey::lease_state(drives, drive, patience));
+            if join_all(asked).await.iter().any(Result::is_ok) {
+                return false;
+            }
+        }
+    }
+
     /// Ends renewing, and gives the lease back, so that the next gateway need not wait for it. To
     /// be called when nothing is answered any more.
     pub async fn stop(&self) {

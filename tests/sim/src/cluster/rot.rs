@@ -42,6 +42,20 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Lets one read in `one_in` of a drive give a wrong bit; none any more if 0.
+    pub fn misread(&mut self, id: DriveId, one_in: u64) {
+        let mut drives = self.nodes.iter_mut().flat_map(|node| &mut node.drives);
+        if let Some(drive) = drives.find(|drive| drive.id == id) {
+            // It counts as damaged from now on.
+            drive.flips += 1;
+            drive.disk.misread(one_in);
+        }
+        self.exec
+            .note(|| format!("drive {id} reads one in {one_in} wrongly"));
+    }
+}
+
 /// Arenas of a drive, the sectors in which something was written, and those in which a batch of
 /// the log begins.
 fn sectors(drive: &DriveSlot) -> (Vec<PathBuf>, Sectors, Sectors) {
