@@ -121,6 +121,9 @@ impl Service {
                 });
             }
         }
+        // Nor does one go that may hold a key of which nobody knows.
+        self.sure_of_all(bucket.id, "").await?;
+        self.sure_of_bucket().await?;
         bucket.order = txn.take_order();
         self.commit_system(txn, &bucket, Bytes::new()).await
     }

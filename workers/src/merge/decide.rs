@@ -103,6 +103,7 @@ pub fn decide(records: &Records) -> Merged {
         merged: Merged::default(),
         voided: BTreeMap::new(),
         live: BTreeSet::new(),
+        deleted: BTreeSet::new(),
         completes: BTreeMap::new(),
     };
     deciding.unreadable();
@@ -122,6 +123,8 @@ pub(super) struct Deciding<'a> {
     pub(super) voided: BTreeMap<WriteId, WriteId>,
     /// Buckets that exist.
     pub(super) live: BTreeSet<BucketId>,
+    /// Buckets that were deleted, and so were empty.
+    pub(super) deleted: BTreeSet<BucketId>,
     /// How each Complete ends.
     pub(super) completes: BTreeMap<WriteId, Verdict>,
 }

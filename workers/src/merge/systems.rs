@@ -47,6 +47,9 @@ impl<'a> Deciding<'a> {
                         {
                             self.live.insert(bucket);
                         }
+                        if kind == BUCKET_KIND {
+                            self.deleted.extend(deleted(found, &list[at + 1..]));
+                        }
                         Fate::System
                     }
                 };
@@ -71,22 +74,25 @@ impl<'a> Deciding<'a> {
 
 /// Clause 5: a DeleteBucket is disproved by anything in the bucket of higher order.
 fn is_disproved(deletion: &Found, older: &[&Found], newest: &BTreeMap<BucketId, Order>) -> bool {
-    let Some(Fact::System {
-        is_deleted: true, ..
-    }) = deletion.fact
-    else {
-        return false;
-    };
     if deletion.is_known {
         return false;
     }
-    let deleted = older.iter().find_map(|found| match found.fact {
-        Some(Fact::System {
-            bucket: Some(bucket),
-            ..
-        }) => Some(bucket),
-        _ => None,
-    });
-    let last = deleted.and_then(|bucket| newest.get(&bucket));
+    let last = deleted(deletion, older).and_then(|bucket| newest.get(&bucket));
     last.is_some_and(|last| *last > deletion.order)
+}
+
+/// The bucket that a record deletes, if it does.
+fn deleted(deletion: &Found, older: &[&Found]) -> Option<BucketId> {
+    let is_deletion = matches!(
+        deletion.fact,
+        Some(Fact::System {
+            is_deleted: true,
+            ..
+        })
+    );
+    let bucket = |found: &&Found| match found.fact {
+        Some(Fact::System { bucket, .. }) => bucket,
+        _ => None,
+    };
+    older.iter().find_map(bucket).filter(|_| is_deletion)
 }

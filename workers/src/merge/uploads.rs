@@ -228,13 +228,16 @@ impl<'a> Deciding<'a> {
         self.set_unvoided(&all.parts, fate);
     }
 
-    /// What is in no bucket never took effect; what an index shows all the same is left as it is,
-    /// and so is everything while a record that cannot be read may be the bucket's.
+    /// What is in no bucket never took effect. What an index shows all the same is left as it is,
+    /// unless the bucket was deleted: then it had been before. So is everything while a record that
+    /// cannot be read may be the bucket's.
     pub(super) fn without_bucket(&mut self, list: &[&Found]) {
         let is_hidden = self.hides_system();
         for found in list {
             if !self.is_voided(found) {
-                let fate = match found.is_known || is_hidden {
+                let bucket = found.fact.as_ref().and_then(Fact::bucket);
+                let is_deleted = bucket.is_some_and(|bucket| self.deleted.contains(&bucket));
+                let fate = match is_hidden || found.is_known && !is_deleted {
                     true => Fate::Doubt,
                     false => Fate::Void,
                 };

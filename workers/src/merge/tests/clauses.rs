@@ -315,6 +315,18 @@ fn delete_bucket_is_disproved_by_anything_in_it_of_higher_order() {
 }
 
 #[test]
+fn what_an_index_shows_in_a_bucket_that_was_deleted_goes() {
+    // An old copy of the index shows what was deleted before its bucket was.
+    let case = Case::new().small(2, &[1, 2]).known(1).known(2);
+    let case = case.delete(3).system(4, "b", None, &[1, 2]);
+    assert_eq!((case.fate(2), case.fate(4)), (Fate::Void, Fate::System));
+    // As long as nothing says that it was deleted the row stays.
+    let mut case = Case::new().small(2, &[1, 2]).known(2);
+    case.0.found.remove(&w(1));
+    assert_eq!(case.fate(2), Fate::Doubt);
+}
+
+#[test]
 fn a_bucket_made_again_is_another_one() {
     let other = Some(BucketId::new(8));
     let case = Case::new()
