@@ -7,12 +7,15 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use holdfast_protocol::ClaimantId;
 use holdfast_store::Drives;
-use holdfast_workers::{ClaimOptions, KeeperParts, LeaseKeeper, Takeover, WorkersError, claim};
+use holdfast_workers::{
+    ClaimOptions, Claimed, KeeperParts, LeaseKeeper, Takeover, WorkersError, claim,
+};
 use support::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -151,4 +154,58 @@ async fn a_lease_needs_a_drives_and_ends_without_them() {
     assert!(first.keeper.held(PATIENCE).await, "three are");
     assert!(first.lost.lock().unwrap().is_empty());
     first.keeper.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drives_that_did_not_grant_the_claim_are_claimed_anew_when_the_lease_needs_them() {
+    // N = 8, m = 2: a lease needs 5, a claim 4.
+    let mut cluster = Cluster::new("4+2", 8);
+    let running = cluster.start().await;
+    cluster.kill(running).await;
+    let set_down = |is_down| (4..8).for_each(|at| cluster.drives[at].set_down(is_down));
+    set_down(true);
+    let options = options(vec![], true);
+    let drives = cluster.attached();
+    let claimed = claim(&drives, &cluster.world, &*cluster.index, &options)
+        .await
+        .unwrap();
+    assert_eq!((claimed.granted.len(), claimed.absent.len()), (4, 4));
+    let keeper = |claimed: &Claimed| {
+        LeaseKeeper::start(KeeperParts {
+            world: cluster.world.clone(),
+            drives: Arc::clone(&drives),
+            map: claimed.map.clone(),
+            len: Duration::from_secs(2),
+            holder: "gateway".to_owned(),
+            on_lost: Arc::new(|why| panic!("{why}")),
+        })
+    };
+    let first = keeper(&claimed);
+    let patience = Duration::from_millis(200);
+    assert!(!first.held(patience).await, "four are too few");
+    let told = AtomicUsize::new(0);
+    let asked = async {
+        let told = || {
+            told.fetch_add(1, Ordering::SeqCst);
+        };
+        first
+            .held_unless_back(&claimed.absent, patience, told)
+            .await
+    };
+    let back = async {
+        while told.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        set_down(false);
+    };
+    let (is_held, ()) = tokio::join!(asked, back);
+    assert!(!is_held, "the others obey an older claim, and are back");
+    first.stop().await;
+    let claimed = claim(&drives, &cluster.world, &*cluster.index, &options)
+        .await
+        .unwrap();
+    assert_eq!(claimed.granted.len(), 8);
+    let second = keeper(&claimed);
+    assert!(second.held(PATIENCE).await);
+    second.stop().await;
 }
