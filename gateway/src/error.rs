@@ -8,6 +8,8 @@ use holdfast_index::IndexError;
 use holdfast_protocol::ETag;
 use holdfast_store::StoreError;
 
+use crate::settings::Setting;
+
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -34,6 +36,24 @@ pub enum GatewayError {
         name: &'static str,
         /// What is wrong.
         why: String,
+    },
+    /// A document lacks something, or has something it must not have.
+    #[error("{why}")]
+    MalformedDocument {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A tag breaks S3's rules.
+    #[error("{why}")]
+    InvalidTag {
+        /// The rule.
+        why: &'static str,
+    },
+    /// The bucket has no such setting.
+    #[error("{}", setting.absent())]
+    NotConfigured {
+        /// The setting.
+        setting: Setting,
     },
     /// The request as a whole makes no sense.
     #[error("{why}")]

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod names;
 pub mod object;
 pub mod s3;
+pub mod settings;
 
 pub use error::GatewayError;
 pub use names::{BucketName, ObjectKey};

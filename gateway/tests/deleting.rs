@@ -10,7 +10,8 @@ mod support;
 
 use std::sync::Arc;
 
-use holdfast_gateway::object::types::DeleteConditions;
+use holdfast_gateway::auth::Caller;
+use holdfast_gateway::object::types::{DeleteConditions, DeleteObject};
 use holdfast_gateway::object::{Notices, Objects, Service, WriteIds};
 use holdfast_gateway::{BucketName, ObjectKey};
 use holdfast_index::{Index, MemoryIndex, rows};
@@ -49,10 +50,13 @@ async fn delete(running: &Running, key: &str) -> bool {
         Arc::new(Told(running.workers.clone())),
     );
     let (bucket, key) = (BucketName::parse("bucket"), ObjectKey::parse(key));
-    let conditions = DeleteConditions::default();
-    let deleted = service
-        .delete(&bucket.unwrap(), &key.unwrap(), &conditions)
-        .await;
+    let delete = DeleteObject {
+        bucket: bucket.unwrap(),
+        key: key.unwrap(),
+        conditions: DeleteConditions::default(),
+        by: Caller::Anonymous,
+    };
+    let deleted = service.delete(delete).await;
     deleted.unwrap().existed
 }
 

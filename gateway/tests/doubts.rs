@@ -12,7 +12,10 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holdfast_gateway::object::types::{DeleteConditions, ListObjects, ReadConditions};
+use holdfast_gateway::auth::Caller;
+use holdfast_gateway::object::types::{
+    DeleteConditions, DeleteObject, ListObjects, ReadConditions,
+};
 use holdfast_gateway::object::{Notices, Objects, Service, WriteIds};
 use holdfast_gateway::{BucketName, GatewayError, ObjectKey};
 use holdfast_index::{Index, MemoryIndex, doubt};
@@ -61,6 +64,15 @@ fn list(prefix: &str) -> ListObjects {
         delimiter: None,
         after: None,
         max: 100,
+    }
+}
+
+fn of_key(key: &str) -> DeleteObject {
+    DeleteObject {
+        bucket: bucket(),
+        key: ObjectKey::parse(key).unwrap(),
+        conditions: DeleteConditions::default(),
+        by: Caller::Anonymous,
     }
 }
 
@@ -141,17 +153,9 @@ async fn a_key_in_doubt_is_neither_there_nor_not_until_the_drive_is_back() {
     assert_eq!(sure.objects.len(), 1, "other keys are listed");
     absent(head(&gateway, "sure/2").await);
     // What is deleted is in doubt no longer.
-    let key = ObjectKey::parse(&deleted).unwrap();
-    gateway
-        .delete(&bucket(), &key, &DeleteConditions::default())
-        .await
-        .unwrap();
+    gateway.delete(of_key(&deleted)).await.unwrap();
     absent(head(&gateway, &deleted).await);
-    let sure = ObjectKey::parse("sure/1").unwrap();
-    gateway
-        .delete(&bucket(), &sure, &DeleteConditions::default())
-        .await
-        .unwrap();
+    gateway.delete(of_key("sure/1")).await.unwrap();
     // No row is left, but a key that may exist.
     unavailable(gateway.delete_bucket(&bucket()).await);
     assert!(!asked.load(Ordering::SeqCst), "nothing has changed yet");

@@ -160,6 +160,7 @@ impl Comparer {
                 queued: 0,
                 extra: Vec::new(),
                 strays: Vec::new(),
+                unpurged: Vec::new(),
                 lost: Vec::new(),
             };
             failed.extend(comparison.run().await?);
@@ -195,6 +196,8 @@ struct Comparison<'a> {
     extra: Vec<(PlacedRow, DriveId)>,
     /// Copies of guards on drives that their entry does not name.
     strays: Vec<(PurgeEntry, Vec<DriveId>)>,
+    /// Copies of what is to be purged, on drives that its entry does not name.
+    unpurged: Vec<(PurgeEntry, Vec<DriveId>)>,
     /// Rows whose holders lack what they should hold: which, by their place in the row.
     lost: Vec<(PlacedRow, Lost)>,
 }
@@ -222,6 +225,7 @@ impl Comparison<'_> {
         }
         self.commit().await?;
         let guards = self.purges().await?;
+        self.purge_unnamed().await?;
         for entry in guards {
             guard::restore(self.ctx, &entry).await?;
         }
@@ -326,8 +330,9 @@ impl Comparison<'_> {
             let page = rows::purge_queue(&*self.ctx.index, after.as_deref(), 512).await?;
             after = page.items.last().map(|entry| entry.key.clone());
             for entry in page.items {
-                for &write in &entry.row.writes {
-                    self.window.explain_all(write);
+                let unnamed = self.unnamed(&entry);
+                if !unnamed.is_empty() {
+                    self.unpurged.push((entry.clone(), unnamed));
                 }
                 let is_weak = self.is_weak(&entry);
                 let strays = self.strays_of(&entry);
@@ -342,6 +347,46 @@ impl Comparison<'_> {
                 return Ok(weak);
             }
         }
+    }
+
+    /// Drives that hold what an entry is to purge everywhere, and for which it does not wait.
+    fn unnamed(&mut self, entry: &PurgeEntry) -> Vec<DriveId> {
+        let mut unnamed = BTreeSet::new();
+        for &write in &entry.row.writes {
+            let seen = self.window.seen.get(&write).into_iter().flatten();
+            let drives = seen.filter(|seen| !seen.is_known).map(|seen| seen.drive);
+            unnamed.extend(drives.filter(|drive| !entry.row.waiting.contains(drive)));
+            self.window.explain_all(write);
+        }
+        match entry.row.kind {
+            PurgeKind::Gone => unnamed.into_iter().collect(),
+            PurgeKind::Moved => Vec::new(),
+        }
+    }
+
+    /// Waits for these, too: a rebuild that they missed did not see what they hold.
+    async fn purge_unnamed(&mut self) -> Result<()> {
+        for (entry, drives) in std::mem::take(&mut self.unpurged) {
+            let _turn = self.ctx.purging.lock().await;
+            let present = self.ctx.index.get(Table::Purge, &entry.key).await?;
+            let present = present.and_then(|row| PurgeRow::decode(&row.value).ok());
+            let mut row = present.unwrap_or_else(|| PurgeRow {
+                writes: entry.row.writes.clone(),
+                kind: PurgeKind::Gone,
+                guard: None,
+                waiting: Vec::new(),
+                guard_holders: Vec::new(),
+            });
+            tracing::debug!(write = %entry.write, ?drives, "copies nobody purged, purging them");
+            row.waiting.extend(drives);
+            row.waiting.sort_unstable();
+            row.waiting.dedup();
+            let mut batch = Batch::new();
+            batch.put_purge(entry.order, entry.write, &row);
+            self.ctx.commit_alone(batch).await?;
+            self.ctx.purge.ring();
+        }
+        Ok(())
     }
 
     fn is_weak(&mut self, entry: &PurgeEntry) -> bool {

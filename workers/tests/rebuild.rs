@@ -10,12 +10,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_index::MemoryIndex;
 use holdfast_protocol::rpc::{DriveCall, DriveReply, DriveRequest};
-use holdfast_protocol::{ClaimantId, DriveId, Generation, IndexId, MapVersion};
+use holdfast_protocol::{ClaimantId, DriveId, Generation, IndexId, MapVersion, WriteId};
 use holdfast_seam::NodeClient;
 use holdfast_workers::{ClaimOptions, WorkersError};
 use support::{Cluster, body};
@@ -229,6 +230,58 @@ async fn a_drive_that_could_not_grant_a_claim_serves_and_is_asked_again() {
             cluster.drives[3].generation() == running.claimed.generation
         })
         .await;
+    running.until_quiet().await;
+    running.workers.stop().await;
+}
+
+/// A copy on a drive that missed a rebuild is in no row; its write is deleted before the drive is
+/// back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_drive_missed_being_deleted_goes_from_it_before_the_tombstone_goes() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let row = running.put("a", &body(1, 500), true).await.unwrap();
+    running.until_quiet().await;
+    let away = row.placement.holders[0];
+    running.workers.stop().await;
+    cluster.drive(away).set_down(true);
+    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
+    let (.., report, _, _) = cluster.open(&takeover(), Some(false)).await.unwrap();
+    assert!(report.doubts.is_empty());
+    let index = Arc::clone(&cluster.index);
+    cluster.index = Arc::new(index.reopen());
+    let running = cluster.start().await;
+    running
+        .until("there are two copies elsewhere", || async {
+            let placement = running.row("a").await.unwrap().placement;
+            placement.missing == 0 && !placement.drives().any(|drive| drive == away)
+        })
+        .await;
+    let written = |cluster: &Cluster| -> BTreeSet<WriteId> {
+        let writes = cluster.drives.iter().flat_map(|drive| drive.writes());
+        writes.collect()
+    };
+    let before = written(&cluster);
+    running.delete("a", true).await;
+    let guard = *written(&cluster).difference(&before).next().unwrap();
+    running
+        .until("they are gone", || async {
+            let others = cluster.drives.iter().filter(|drive| drive.id != away);
+            others
+                .into_iter()
+                .all(|drive| !drive.holds(row.manifest.write))
+        })
+        .await;
+    cluster.drive(away).set_down(false);
+    running
+        .until("the tombstone is gone", || async {
+            !cluster.drives.iter().any(|drive| drive.holds(guard))
+        })
+        .await;
+    assert!(
+        !cluster.drive(away).holds(row.manifest.write),
+        "nothing guards it any more"
+    );
     running.until_quiet().await;
     running.workers.stop().await;
 }

@@ -137,7 +137,8 @@ fn sign(access: &Access, head: &Parts, body: &[u8]) -> Option<Parts> {
     head.headers.insert("authorization", draft);
     let query = Query::parse(head.uri.query()).ok()?;
     let claim = scheme::claim(&head.headers, &query).ok()??;
-    let secret = access.credentials.secret(&claim.access_key);
+    let found = access.credentials.find(&claim.access_key);
+    let secret = found.map(|(secret, _)| secret);
     let right = sigv4::expected(secret.as_ref(), &head, &query, body, &claim).ok()?;
     head.headers
         .insert("authorization", with(&right).parse().ok()?);

@@ -1,25 +1,32 @@
 //! Who asks, and what they may do. Pure: no I/O, no clock.
 //!
-//! Owns: secrets and how they are looked up ([`Credentials`]), how a request says who signed it
-//! ([`scheme`]), what a signature has to cover ([`guard`]) and the table of what is allowed
-//! ([`operation`]).
+//! Owns: secrets, callers and how they are looked up ([`caller`]), how a request says who signed it
+//! ([`scheme`]), what a signature has to cover ([`guard`]), what each operation needs
+//! ([`operation`]) and the decision ([`request`]).
 //! Leaves to others: computing signatures (`s3`), HTTP.
 //! Always: what is not allowed is denied; a secret is never printed.
 
+pub mod action;
+pub mod caller;
 pub mod guard;
 pub mod operation;
+pub mod request;
 pub mod scheme;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
 use crate::error::GatewayError;
 
-pub use operation::{Decision, Operation, decide};
+pub use action::Action;
+pub use caller::{AccountId, Caller, Credentials, Identity};
+pub use operation::{Operation, Resource, Served};
+pub use request::{Ask, Verdict, Why, evaluate};
 
 /// A secret; printed as `[redacted]`.
 #[derive(Clone)]
@@ -42,16 +49,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Finds the secret of an access key.
-pub trait Credentials: Send + Sync + 'static {
-    /// The secret, or `None` if there is no such key.
-    fn secret(&self, access_key: &str) -> Option<Secret>;
-}
-
 /// The one administrator of a cluster without users.
 #[derive(Clone, Debug)]
 pub struct Administrator {
-    access_key: String,
+    identity: Arc<Identity>,
     secret: Secret,
 }
 
@@ -82,31 +83,28 @@ impl Administrator {
                 "it must have 8 to 128 printable ASCII characters",
             );
         }
-        Ok(Self {
+        let identity = Identity {
+            // Owners of buckets that exist are named so.
+            account: AccountId::new(access_key),
+            name: access_key.to_owned(),
             access_key: access_key.to_owned(),
+            is_admin: true,
+        };
+        Ok(Self {
+            identity: Arc::new(identity),
             secret,
         })
     }
     /// The access key.
     pub fn access_key(&self) -> &str {
-        &self.access_key
+        &self.identity.access_key
     }
 }
 
 impl Credentials for Administrator {
-    fn secret(&self, access_key: &str) -> Option<Secret> {
-        let same: bool = self
-            .access_key
-            .as_bytes()
-            .ct_eq(access_key.as_bytes())
-            .into();
-        same.then(|| self.secret.clone())
+    fn find(&self, access_key: &str) -> Option<(Secret, Arc<Identity>)> {
+        let known = self.access_key().as_bytes();
+        let same: bool = known.ct_eq(access_key.as_bytes()).into();
+        same.then(|| (self.secret.clone(), Arc::clone(&self.identity)))
     }
-}
-
-/// Someone whose signature was verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// The access key that signed.
-    pub access_key: String,
 }

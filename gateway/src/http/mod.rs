@@ -1,13 +1,15 @@
 //! The outer layer: what happens to a request before it is S3, on plain HTTP types.
 //!
 //! Owns: connections ([`listener`]), limits, the raw body ([`body`], [`chunks`]), query, target and
-//! the closed list of operations ([`route`]), refusals, health.
+//! the closed list of operations ([`route`]), what pages of other origins may ([`cors`]), refusals,
+//! health.
 //! Leaves to others: signatures, XML and codes (`s3`).
 //! Always: every wait and every buffer has a bound; a request is never read more liberally here
 //! than by the library behind.
 
 pub mod body;
 pub mod chunks;
+pub mod cors;
 pub mod health;
 pub mod listener;
 pub mod query;
@@ -24,6 +26,7 @@ use bytes::Bytes;
 
 pub use body::{BodyHandle, Pace, RequestBody};
 pub use chunks::{ChunkWatch, Chunks, SIGNED_CHUNK_MAX};
+pub use cors::CrossOrigin;
 pub use health::{Health, Readiness};
 pub use listener::{Drained, Handler, serve};
 pub use query::Query;

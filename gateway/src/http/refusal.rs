@@ -106,6 +106,19 @@ pub enum Refusal {
     /// There is no CORS configuration.
     #[error("CORSResponse: CORS is not enabled for this bucket.")]
     NoCors,
+    /// No rule of the CORS configuration allows the request that is to follow.
+    #[error(
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of \
+         Origin, request method / Access-Control-Request-Method or \
+         Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
+    )]
+    CorsDenied,
+    /// A preflight request lacks what it is about.
+    #[error("{why}")]
+    BadPreflight {
+        /// What is missing.
+        why: &'static str,
+    },
     /// A length that is no number, or a Host header too many.
     #[error("{why}")]
     AmbiguousFraming {
@@ -147,7 +160,8 @@ impl Refusal {
             Self::BadExpires => "expires",
             Self::SecurityToken => "token",
             Self::DuplicateQuery { .. } | Self::BadQuery { .. } | Self::InvalidUri => "query",
-            Self::Unsupported { .. } | Self::MethodNotAllowed | Self::NoCors => "unsupported",
+            Self::Unsupported { .. } | Self::MethodNotAllowed => "unsupported",
+            Self::NoCors | Self::CorsDenied | Self::BadPreflight { .. } => "cors",
             Self::AmbiguousFraming { .. } => "framing",
             Self::DocumentTooLarge { .. } => "too_large",
             Self::NotServing { .. } => "not_serving",

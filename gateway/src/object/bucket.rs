@@ -1,23 +1,82 @@
 //! Buckets.
 //!
-//! Owns: making and deleting them by system records.
-//! Leaves to others: their configuration (later issues).
+//! Owns: making, changing and deleting them by system records; the settings of those in use.
+//! Leaves to others: what a setting is ([`crate::settings`]).
 //! Always: changes hold the name alone, and a delete the bucket too, so that no write is under way
 //! in it.
 
-use std::ops::Bound;
+use std::collections::HashMap;
+use std::ops::{Bound, Deref};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use holdfast_index::{Batch, Locks, Mode, Row, ScanLimit, Table, Transaction, keys, rows};
 use holdfast_protocol::row::BucketRow;
-use holdfast_protocol::{BucketId, Record};
+use holdfast_protocol::{BucketId, Order, Record};
+use holdfast_seam::planted;
 
 use super::service::{Service, note_seen};
 use crate::error::GatewayError;
 use crate::names::BucketName;
+use crate::settings::Settings;
 
 /// The kind of a bucket's system record.
 pub const BUCKET_KIND: &str = "bucket";
+/// Buckets whose settings are kept decoded.
+const KEPT_MAX: usize = 1024;
+
+/// A change of a bucket's settings.
+pub type Edit = Box<dyn FnOnce(&mut Settings) + Send>;
+
+/// A bucket and its settings, as last committed.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    row: BucketRow,
+    settings: Settings,
+}
+
+impl Bucket {
+    /// Reads the settings of `row`.
+    ///
+    /// # Errors
+    /// `Internal` if they cannot be read.
+    pub fn new(row: BucketRow) -> Result<Self, GatewayError> {
+        let settings = Settings::decode(&row.config)?;
+        Ok(Self { row, settings })
+    }
+    /// What is configured.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Deref for Bucket {
+    type Target = BucketRow;
+    fn deref(&self) -> &BucketRow {
+        &self.row
+    }
+}
+
+/// Buckets whose settings were decoded, by name; each is good for one order of its row.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<HashMap<String, Arc<Bucket>>>);
+
+impl Kept {
+    fn get(&self, name: &str, order: Order) -> Option<Arc<Bucket>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.get(name).filter(|bucket| bucket.order == order);
+        found.map(Arc::clone)
+    }
+    fn put(&self, bucket: Bucket) -> Arc<Bucket> {
+        let bucket = Arc::new(bucket);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(bucket.name.clone(), Arc::clone(&bucket));
+        bucket
+    }
+}
 
 impl Service {
     pub(super) async fn make_bucket(
@@ -53,63 +112,133 @@ impl Service {
             owner,
             config: Vec::new(),
         };
-        self.commit_system(txn, &bucket, bucket.encode()).await?;
+        self.commit_row(txn, &bucket, bucket.encode()).await?;
         Ok(bucket)
     }
 
-    /// Makes the system record durable and commits the rows; an empty `value` deletes.
-    async fn commit_system(
+    /// Makes a bucket's system record durable and commits its row; an empty `value` deletes.
+    async fn commit_row(
         &self,
         txn: Box<dyn Transaction>,
         bucket: &BucketRow,
         value: Bytes,
     ) -> Result<(), GatewayError> {
-        let (order, name) = (bucket.order, bucket.name.clone());
+        let mut batch = Batch::new();
+        let at = keys::bucket(&bucket.name);
+        match value.is_empty() {
+            true => batch.delete(Table::Bucket, at),
+            false => batch.put(Table::Bucket, at, Row::new(bucket.order, value.clone())),
+        };
+        let (order, name) = (bucket.order, bucket.name.as_str());
+        self.put_system(&mut batch, order, BUCKET_KIND, name, value)
+            .await?;
+        self.commit(txn, batch).await
+    }
+
+    /// Makes a system record durable, and adds its row to `batch`; an empty `value` deletes. The
+    /// name is held alone.
+    pub(super) async fn put_system(
+        &self,
+        batch: &mut Batch,
+        order: Order,
+        kind: &str,
+        name: &str,
+        value: Bytes,
+    ) -> Result<(), GatewayError> {
         let record = Record::System {
             write: self.ids.next(),
             order,
-            kind: BUCKET_KIND.to_owned(),
-            name: name.clone(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
             value: value.clone(),
         };
         let sealed = self.store.seal_system(&record).await;
         let sealed = self.voided(record.write(), sealed, || self.store.drives().ids())?;
-        let mut batch = Batch::new();
-        match value.is_empty() {
-            true => batch.delete(Table::Bucket, keys::bucket(&name)),
-            false => batch.put(
-                Table::Bucket,
-                keys::bucket(&name),
-                Row::new(order, value.clone()),
-            ),
-        };
         batch.put(
             Table::System,
-            keys::system(BUCKET_KIND, &name),
+            keys::system(kind, name),
             Row::new(order, value),
         );
-        note_seen(&mut batch, &sealed.seen);
-        self.commit(txn, batch).await
+        note_seen(batch, &sealed.seen);
+        Ok(())
+    }
+
+    /// The bucket, as last committed.
+    pub(super) async fn live_bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, GatewayError> {
+        let at = keys::bucket(name.as_str());
+        if let Some(row) = self.index.get(Table::Bucket, &at).await? {
+            if let Some(kept) = self.buckets.get(name.as_str(), row.order) {
+                return Ok(kept);
+            }
+            let row = BucketRow::decode(&row.value).map_err(|error| GatewayError::Internal {
+                what: format!("the row of bucket {name}: {error}"),
+            })?;
+            return Ok(self.buckets.put(Bucket::new(row)?));
+        }
+        self.sure_of_bucket().await?;
+        Err(GatewayError::NoSuchBucket {
+            bucket: name.to_string(),
+        })
+    }
+
+    /// Begins a change in a bucket: locks it shared, and what else `locks` names, and checks that
+    /// it is still the same bucket.
+    pub(super) async fn begin_in(
+        &self,
+        bucket: &BucketRow,
+        locks: Locks,
+    ) -> Result<Box<dyn Transaction>, GatewayError> {
+        let locks = match planted("bucket-not-held") {
+            true => locks,
+            false => locks.bucket(bucket.id, Mode::Shared),
+        };
+        let mut txn = self.index.begin(locks).await?;
+        same_row(&mut *txn, bucket).await?;
+        Ok(txn)
+    }
+
+    pub(super) async fn change_bucket(
+        &self,
+        name: &BucketName,
+        edit: Edit,
+    ) -> Result<(), GatewayError> {
+        let bucket = self.live_bucket(name).await?;
+        let service = self.clone();
+        let work = async move { service.commit_change(&bucket, edit).await };
+        self.to_the_end("change bucket", work).await
+    }
+
+    /// Holds the bucket alone: no write sees half of the change.
+    async fn commit_change(&self, bucket: &BucketRow, edit: Edit) -> Result<(), GatewayError> {
+        let locks = Locks::none()
+            .bucket_name(bucket.name.clone(), Mode::Exclusive)
+            .bucket(bucket.id, Mode::Exclusive);
+        let mut txn = self.index.begin(locks).await?;
+        let mut row = same_row(&mut *txn, bucket).await?;
+        let before = Settings::decode(&row.config)?;
+        let mut settings = before.clone();
+        edit(&mut settings);
+        if settings == before {
+            return Ok(());
+        }
+        row.config = settings.encode()?;
+        row.order = txn.take_order();
+        self.commit_row(txn, &row, row.encode()).await
     }
 
     pub(super) async fn drop_bucket(&self, name: &BucketName) -> Result<(), GatewayError> {
         let bucket = self.live_bucket(name).await?;
         let service = self.clone();
-        let work = async move { service.commit_drop(bucket).await };
+        let work = async move { service.commit_drop(&bucket).await };
         self.to_the_end("delete bucket", work).await
     }
 
-    async fn commit_drop(&self, bucket: BucketRow) -> Result<(), GatewayError> {
+    async fn commit_drop(&self, bucket: &BucketRow) -> Result<(), GatewayError> {
         let locks = Locks::none()
             .bucket_name(bucket.name.clone(), Mode::Exclusive)
             .bucket(bucket.id, Mode::Exclusive);
         let mut txn = self.index.begin(locks).await?;
-        let now = rows::get_bucket(&mut *txn, &bucket.name).await?;
-        let mut bucket =
-            now.filter(|now| now.id == bucket.id)
-                .ok_or(GatewayError::NoSuchBucket {
-                    bucket: bucket.name,
-                })?;
+        let mut bucket = same_row(&mut *txn, bucket).await?;
         for (table, prefix) in [
             (Table::Current, keys::current(bucket.id, "")),
             (Table::Noncurrent, keys::current(bucket.id, "")),
@@ -125,7 +254,7 @@ impl Service {
         self.sure_of_all(bucket.id, "").await?;
         self.sure_of_bucket().await?;
         bucket.order = txn.take_order();
-        self.commit_system(txn, &bucket, Bytes::new()).await
+        self.commit_row(txn, &bucket, Bytes::new()).await
     }
 
     pub(super) async fn all_buckets(&self) -> Result<Vec<BucketRow>, GatewayError> {
@@ -139,6 +268,18 @@ impl Service {
             }
         }
     }
+}
+
+/// The bucket's row under its lock, if it is still the same bucket.
+async fn same_row(
+    txn: &mut dyn Transaction,
+    bucket: &BucketRow,
+) -> Result<BucketRow, GatewayError> {
+    let now = rows::get_bucket(txn, &bucket.name).await?;
+    now.filter(|now| now.id == bucket.id)
+        .ok_or_else(|| GatewayError::NoSuchBucket {
+            bucket: bucket.name.clone(),
+        })
 }
 
 async fn holds_any(

@@ -4,11 +4,13 @@
 //! Leaves to others: the parts' bytes, which do not move.
 //! Always: repeats with the same answer for a day; parts that are not named are retired.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use holdfast_index::{Batch, Locks, Mode, Row, Table, UsageDelta, keys, rows};
 use holdfast_protocol::checksum::crc64;
-use holdfast_protocol::row::{BucketRow, Completed, PartRow, UploadRow, VersionRow};
+use holdfast_protocol::row::{Completed, PartRow, UploadRow, VersionRow};
 use holdfast_protocol::{
     Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, ObjectChecksum, PartRef,
     Record, VersionName, WriteId,
@@ -16,6 +18,7 @@ use holdfast_protocol::{
 use holdfast_store::Checksum;
 use holdfast_store::digest::md5;
 
+use super::bucket::Bucket;
 use super::part::part_info;
 use super::put::checksum_header;
 use super::service::{Retired, Service, note_seen, queue_purge};
@@ -43,7 +46,7 @@ impl Service {
 
     async fn commit_complete(
         &self,
-        bucket: BucketRow,
+        bucket: Arc<Bucket>,
         done: CompleteUpload,
     ) -> Result<CompletedObject, GatewayError> {
         let upload = parse_upload(&done.upload)?;

@@ -13,19 +13,17 @@ use holdfast_store::placement::group_of;
 use super::conditions::check_delete;
 use super::put::{usage_of, visible};
 use super::service::{Retired, Service, note_seen, queue_purge};
-use super::types::{DeleteConditions, Deleted};
+use super::types::{DeleteConditions, DeleteObject, Deleted};
 use crate::error::GatewayError;
-use crate::names::{BucketName, ObjectKey};
+use crate::names::ObjectKey;
 
 impl Service {
     pub(super) async fn delete_object(
         &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: &DeleteConditions,
+        delete: DeleteObject,
     ) -> Result<Deleted, GatewayError> {
-        let bucket = self.live_bucket(bucket).await?;
-        let (service, key, conditions) = (self.clone(), key.clone(), conditions.clone());
+        let bucket = self.live_bucket(&delete.bucket).await?;
+        let (service, key, conditions) = (self.clone(), delete.key, delete.conditions);
         let work = async move { service.commit_delete(&bucket, &key, &conditions).await };
         self.to_the_end("delete", work).await
     }

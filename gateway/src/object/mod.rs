@@ -20,9 +20,11 @@ mod service;
 pub mod types;
 mod upload;
 
-pub use bucket::BUCKET_KIND;
+pub use bucket::{BUCKET_KIND, Bucket, Edit};
 pub use put::checksum_header;
 pub use service::{Notices, Service, WriteIds};
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_protocol::row::BucketRow;
@@ -31,9 +33,8 @@ use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use types::{
     CompleteUpload, CompletedObject, CopiedObject, CopyObject, CopyPart, CreateUpload,
-    DeleteConditions, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectInfo,
-    ObjectPage, ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage,
-    WrittenObject,
+    DeleteObject, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectInfo, ObjectPage,
+    ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage, WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -48,7 +49,9 @@ pub trait Objects: Send + Sync + 'static {
     /// Deletes an empty bucket; `BucketNotEmpty` while it has versions or open uploads.
     async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError>;
     /// The bucket, or `NoSuchBucket`.
-    async fn bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError>;
+    async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, GatewayError>;
+    /// Changes what is configured of a bucket.
+    async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError>;
     /// All buckets in the order of their names.
     async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError>;
 
@@ -65,12 +68,7 @@ pub trait Objects: Send + Sync + 'static {
     /// Opens an object for reading; the stream in the answer fails rather than end early.
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError>;
     /// Deletes an object; one that does not exist is deleted already.
-    async fn delete(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: &DeleteConditions,
-    ) -> Result<Deleted, GatewayError>;
+    async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError>;
     /// Copies an object within the cluster (new shards; no two versions share one).
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError>;
     /// One page of a listing, exact.
@@ -109,8 +107,11 @@ impl Objects for Service {
     async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError> {
         self.told(self.drop_bucket(name).await)
     }
-    async fn bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError> {
+    async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, GatewayError> {
         self.told(self.live_bucket(name).await)
+    }
+    async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError> {
+        self.told(self.change_bucket(name, edit).await)
     }
     async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError> {
         self.told(self.all_buckets().await)
@@ -130,13 +131,8 @@ impl Objects for Service {
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
         self.told(self.get_object(get).await)
     }
-    async fn delete(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: &DeleteConditions,
-    ) -> Result<Deleted, GatewayError> {
-        self.told(self.delete_object(bucket, key, conditions).await)
+    async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError> {
+        self.told(self.delete_object(delete).await)
     }
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         self.told(self.copy_object(copy).await)

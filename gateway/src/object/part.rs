@@ -4,11 +4,14 @@
 //! Leaves to others: making the object ([`super::complete`]).
 //! Always: a part holds its upload shared while it commits, and its number alone.
 
+use std::sync::Arc;
+
 use holdfast_index::{Batch, Locks, Mode, Row, Table, keys, rows};
-use holdfast_protocol::row::{BucketRow, PartRow, UploadRow};
+use holdfast_protocol::row::{PartRow, UploadRow};
 use holdfast_protocol::{ChecksumKind, ManifestKind, WriteId};
 use holdfast_store::Staged;
 
+use super::bucket::Bucket;
 use super::put::with_body;
 use super::service::{Retired, Service, note_seen, queue_heal, queue_purge};
 use super::types::{CopyPart, PartInfo, PutPart};
@@ -18,7 +21,7 @@ use crate::names::ObjectKey;
 
 /// A part to be committed once its body is staged.
 struct NewPart {
-    bucket: BucketRow,
+    bucket: Arc<Bucket>,
     key: ObjectKey,
     upload: WriteId,
     number: u16,

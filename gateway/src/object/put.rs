@@ -6,6 +6,8 @@
 //! Always: a body that fails a check leaves nothing visible; conditions are decided under the key's
 //! lock.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use holdfast_index::{Batch, Locks, Table, UsageDelta, keys, rows};
 use holdfast_protocol::row::{BucketRow, VersionRow};
@@ -17,6 +19,7 @@ use holdfast_seam::planted;
 use holdfast_store::placement::group_of;
 use holdfast_store::{BodyPlan, Sealed, Staged, StagedBody, StoreError};
 
+use super::bucket::Bucket;
 use super::conditions::check_write;
 use super::service::{Retired, Service, note_seen, queue_heal, queue_purge, version_row};
 use super::types::{BodyClaims, Incoming, PutObject, WriteConditions, WrittenObject};
@@ -28,7 +31,7 @@ pub const PUT_LEN_MAX: u64 = 5 << 30;
 
 /// A version to be committed once its body is staged.
 pub(super) struct NewVersion {
-    pub bucket: BucketRow,
+    pub bucket: Arc<Bucket>,
     pub key: ObjectKey,
     pub write: WriteId,
     pub metadata: Metadata,

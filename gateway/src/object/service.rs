@@ -11,8 +11,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdfast_index::{Batch, Index, IndexError, Locks, Mode, Row, Table, Transaction, keys, rows};
-use holdfast_protocol::row::{BucketRow, PartRow, PurgeKind, PurgeRow, RowName, VersionRow};
+use holdfast_index::{Batch, Index, IndexError, Row, Table, Transaction, keys, rows};
+use holdfast_protocol::row::{PartRow, PurgeKind, PurgeRow, RowName, VersionRow};
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
     Body, BucketId, DriveId, ETag, GatewayId, Manifest, ManifestKind, Metadata, Order, Placement,
@@ -24,8 +24,9 @@ use holdfast_store::{Sealed, Store, StoreError, row_name};
 use holdfast_workers::{LeaseGuard, Readers};
 use tokio::sync::{OnceCell, oneshot};
 
+use super::bucket::Kept;
 use crate::error::GatewayError;
-use crate::names::{BucketName, ObjectKey};
+use crate::names::ObjectKey;
 
 /// What the service tells the workers of this process.
 pub trait Notices: Send + Sync + 'static {
@@ -80,6 +81,7 @@ pub struct Service {
     lease: LeaseGuard,
     /// Whether a rebuild left anything in doubt; only a start changes that.
     pub(super) doubts: Arc<OnceCell<bool>>,
+    pub(super) buckets: Arc<Kept>,
 }
 
 impl std::fmt::Debug for Service {
@@ -121,6 +123,7 @@ impl Service {
             notices,
             lease: LeaseGuard::unlimited(),
             doubts: Arc::default(),
+            buckets: Arc::default(),
         }
     }
 
@@ -168,17 +171,6 @@ impl Service {
         })
     }
 
-    /// The bucket, as last committed.
-    pub(super) async fn live_bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError> {
-        if let Some(bucket) = rows::get_bucket(&*self.index, name.as_str()).await? {
-            return Ok(bucket);
-        }
-        self.sure_of_bucket().await?;
-        Err(GatewayError::NoSuchBucket {
-            bucket: name.to_string(),
-        })
-    }
-
     /// The manifest of a new write, without a body; who writes it adds what it has.
     pub(super) fn manifest(
         &self,
@@ -203,26 +195,6 @@ impl Service {
             body: Body::Empty,
             checksum: None,
             metadata: Metadata::default(),
-        }
-    }
-
-    /// Begins a change in a bucket: locks it shared, and what else `locks` names, and checks that
-    /// it is still the same bucket.
-    pub(super) async fn begin_in(
-        &self,
-        bucket: &BucketRow,
-        locks: Locks,
-    ) -> Result<Box<dyn Transaction>, GatewayError> {
-        let locks = match planted("bucket-not-held") {
-            true => locks,
-            false => locks.bucket(bucket.id, Mode::Shared),
-        };
-        let mut txn = self.index.begin(locks).await?;
-        match rows::get_bucket(&mut *txn, &bucket.name).await? {
-            Some(now) if now.id == bucket.id => Ok(txn),
-            _ => Err(GatewayError::NoSuchBucket {
-                bucket: bucket.name.clone(),
-            }),
         }
     }
 

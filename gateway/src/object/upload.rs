@@ -4,6 +4,8 @@
 //! Leaves to others: parts ([`super::part`]), Complete ([`super::complete`]).
 //! Always: parts hold the upload shared, Complete and Abort hold it alone.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use holdfast_index::{Batch, Locks, Mode, Row, Table, Transaction, UsageDelta, keys, rows};
 use holdfast_protocol::row::{BucketRow, RowName, UploadRow};
@@ -13,6 +15,7 @@ use holdfast_protocol::{
 use holdfast_store::placement::group_of;
 
 use super::abandoned::Abandoned;
+use super::bucket::Bucket;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::CreateUpload;
 use crate::error::GatewayError;
@@ -28,7 +31,7 @@ impl Service {
 
     async fn commit_upload(
         &self,
-        bucket: BucketRow,
+        bucket: Arc<Bucket>,
         create: CreateUpload,
     ) -> Result<String, GatewayError> {
         let key = create.key.as_str();

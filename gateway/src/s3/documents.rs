@@ -24,7 +24,12 @@ const ELEMENTS_MAX: usize = 100_000;
 pub(super) const fn has_document(operation: Operation) -> bool {
     matches!(
         operation,
-        Operation::CreateBucket | Operation::DeleteObjects | Operation::CompleteMultipartUpload
+        Operation::CreateBucket
+            | Operation::PutBucketCors
+            | Operation::PutBucketRequestPayment
+            | Operation::PutBucketTagging
+            | Operation::DeleteObjects
+            | Operation::CompleteMultipartUpload
     )
 }
 

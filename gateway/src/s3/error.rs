@@ -16,8 +16,10 @@ use s3s::{S3Error, S3ErrorCode as Code};
 use tracing::{error, warn};
 
 use super::values::http_date;
+use crate::auth::Operation;
 use crate::error::{BodyError, GatewayError};
 use crate::http::Refusal;
+use crate::settings::Setting;
 
 const INTERNAL: &str = "We encountered an internal error. Please try again.";
 /// Seconds after which a client may try again.
@@ -52,6 +54,9 @@ fn code(error: &GatewayError) -> Code {
             "x-amz-tagging" => Code::InvalidTag,
             _ => Code::InvalidArgument,
         },
+        E::MalformedDocument { .. } => Code::MalformedXML,
+        E::InvalidTag { .. } => Code::InvalidTag,
+        E::NotConfigured { setting } => absent(*setting),
         E::InvalidRequest { .. } => Code::InvalidRequest,
         E::NoSuchBucket { .. } => Code::NoSuchBucket,
         E::BucketExists { owned: true, .. } => Code::BucketAlreadyOwnedByYou,
@@ -225,38 +230,17 @@ fn chain(error: &GatewayError) -> String {
     text
 }
 
-/// What is configured of a bucket: nothing yet, and this is how S3 says so.
-pub(super) fn not_configured(what: super::bucket::Absent) -> S3Error {
-    use super::bucket::Absent;
-    let (code, text) = match what {
-        Absent::Policy => (Code::NoSuchBucketPolicy, "The bucket policy does not exist"),
-        Absent::Lifecycle => (
-            Code::NoSuchLifecycleConfiguration,
-            "The lifecycle configuration does not exist",
-        ),
-        Absent::Cors => (
-            Code::NoSuchCORSConfiguration,
-            "The CORS configuration does not exist",
-        ),
-        Absent::Tagging => (Code::NoSuchTagSet, "The TagSet does not exist"),
-        Absent::Ownership => (
-            Code::OwnershipControlsNotFoundError,
-            "The bucket ownership controls were not found",
-        ),
-        Absent::PublicAccessBlock => (
-            Code::Custom("NoSuchPublicAccessBlockConfiguration".into()),
-            "The public access block configuration was not found",
-        ),
-        Absent::ObjectLock => (
-            Code::ObjectLockConfigurationNotFoundError,
-            "Object Lock configuration does not exist for this bucket",
-        ),
-    };
-    let mut error = S3Error::with_message(code.clone(), text);
-    if let Some(status) = custom_status(&code) {
-        error.set_status_code(status);
+/// How S3 says that a setting is not configured.
+fn absent(setting: Setting) -> Code {
+    match setting {
+        Setting::Policy => Code::NoSuchBucketPolicy,
+        Setting::Lifecycle => Code::NoSuchLifecycleConfiguration,
+        Setting::Cors => Code::NoSuchCORSConfiguration,
+        Setting::Tagging => Code::NoSuchTagSet,
+        Setting::Ownership => Code::OwnershipControlsNotFoundError,
+        Setting::PublicAccessBlock => Code::Custom("NoSuchPublicAccessBlockConfiguration".into()),
+        Setting::ObjectLock => Code::ObjectLockConfigurationNotFoundError,
     }
-    error
 }
 
 /// The code of a failure, for an entry of DeleteObjects' answer.
@@ -264,6 +248,13 @@ pub(super) fn code_and_message(error: GatewayError) -> (String, String) {
     let error = S3Error::from(error);
     let text = error.message().unwrap_or(INTERNAL).to_owned();
     (error.code().as_str().to_owned(), text)
+}
+
+/// S3 has the operation, and the caller may do it, but it is not done here.
+pub(super) fn not_served(operation: Operation) -> S3Error {
+    S3Error::from(GatewayError::NotImplemented {
+        what: operation.name().to_owned(),
+    })
 }
 
 /// Access was denied, without saying why.
@@ -311,6 +302,9 @@ pub(super) fn default_message(document: &[u8]) -> &'static str {
         return "The request signature we calculated does not match the signature you provided. \
                 Check your key and signing method.";
     }
+    if has("MissingRequestBodyError") {
+        return "Request Body is empty";
+    }
     if has("MalformedXML") {
         return "The XML you provided was not well-formed or did not validate against our \
                 published schema.";
@@ -354,14 +348,15 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
         R::InvalidUri => Code::InvalidURI,
         R::Unsupported { .. } => Code::NotImplemented,
         R::MethodNotAllowed => Code::MethodNotAllowed,
-        R::NoCors => Code::Custom("AccessForbidden".into()),
+        R::NoCors | R::CorsDenied => Code::Custom("AccessForbidden".into()),
+        R::BadPreflight { .. } => Code::Custom("BadRequest".into()),
         R::DocumentTooLarge { .. } => Code::MaxMessageLengthExceeded,
         R::NotServing { .. } => Code::ServiceUnavailable,
         R::Busy { .. } => Code::SlowDown,
     };
     let status = match (code.status_code(), refusal) {
         (Some(status), _) => status,
-        (None, R::NoCors) => StatusCode::FORBIDDEN,
+        (None, R::NoCors | R::CorsDenied) => StatusCode::FORBIDDEN,
         (None, _) => StatusCode::BAD_REQUEST,
     };
     let extra = match refusal {

@@ -13,6 +13,7 @@ use s3s::{S3Error, S3Result};
 
 use super::error;
 use super::values::parse_http_date;
+use crate::auth::Caller;
 use crate::error::GatewayError;
 use crate::object::types::{ETagMatch, RangeSpec, ReadConditions, WriteConditions};
 
@@ -56,7 +57,8 @@ pub(super) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// Refuses headers that ask for what is not done, where ignoring them would deceive.
-pub(super) fn refuse_unsupported(headers: &HeaderMap, owner: &str) -> S3Result<()> {
+pub(super) fn refuse_unsupported(headers: &HeaderMap, by: &Caller) -> S3Result<()> {
+    let account = by.identity().map(|identity| identity.account.as_str());
     for (name, value) in headers {
         let name = name.as_str();
         let Some(rest) = name.strip_prefix("x-amz-") else {
@@ -90,7 +92,7 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap, owner: &str) -> S3Result<(
             rest,
             "expected-bucket-owner" | "source-expected-bucket-owner"
         );
-        if expects && value.as_bytes() != owner.as_bytes() {
+        if expects && account.map(str::as_bytes) != Some(value.as_bytes()) {
             return Err(error::access_denied());
         }
     }

@@ -1,4 +1,4 @@
-//! S3: the table of operations.
+//! S3: the front.
 //!
 //! Owns: translating S3 requests into [`Objects`] and back; everything that knows the S3 library.
 //! Leaves to others: what the operations do ([`crate::object`]), connections and raw requests
@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod bucket;
 mod claims;
+mod cross;
 mod documents;
 mod error;
 #[cfg(any(test, feature = "fuzz"))]
@@ -20,6 +21,7 @@ mod multipart;
 mod object;
 mod prepare;
 mod service;
+mod table;
 mod values;
 
 #[cfg(test)]
@@ -27,11 +29,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use s3s::dto::*;
 use s3s::host::{S3Host, VirtualHost};
 use s3s::service::S3ServiceBuilder;
 use s3s::validation::NameValidation;
-use s3s::{S3, S3Request, S3Response, S3Result};
+use s3s::{S3, S3Result};
 use tokio::sync::Semaphore;
 
 use crate::auth::Credentials;
@@ -65,23 +66,25 @@ pub fn service(
 ) -> Service {
     let domains = Domains::new(config.domains);
     let gateway = Gateway {
-        objects,
+        objects: Arc::clone(&objects),
         region: config.region.clone(),
     };
     let mut second = S3ServiceBuilder::new(gateway);
     second.set_auth(prepare::NoLookup);
     second.set_access(prepare::Gate);
     let mut first = S3ServiceBuilder::new(Nothing);
-    first.set_auth(prepare::Lookup(credentials));
+    first.set_auth(prepare::Lookup(Arc::clone(&credentials)));
     for builder in [&mut first, &mut second] {
         builder.set_host(Hosts(domains.clone()));
         builder.set_validation(AnyName);
     }
     first.set_route(prepare::Verified {
         inner: second.build(),
+        credentials,
     });
     Service(Arc::new(service::Layers {
         first: first.build(),
+        objects,
         region: config.region,
         domains,
         pace: config.body,
@@ -128,68 +131,4 @@ impl S3Host for Hosts {
             None => VirtualHost::new(host),
         })
     }
-}
-
-macro_rules! table {
-    ($($method:ident: $input:ident => $output:ident = $verb:path;)*) => {
-        #[async_trait::async_trait]
-        impl S3 for Gateway {
-            $(
-                async fn $method(
-                    &self,
-                    request: S3Request<$input>,
-                ) -> S3Result<S3Response<$output>> {
-                    $verb(self, request).await
-                }
-            )*
-        }
-    };
-}
-
-table! {
-    list_buckets: ListBucketsInput => ListBucketsOutput = bucket::list;
-    create_bucket: CreateBucketInput => CreateBucketOutput = bucket::create;
-    head_bucket: HeadBucketInput => HeadBucketOutput = bucket::head;
-    delete_bucket: DeleteBucketInput => DeleteBucketOutput = bucket::delete;
-    get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput = bucket::location;
-    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput
-        = bucket::versioning;
-    get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = bucket::acl;
-    get_bucket_request_payment: GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput
-        = bucket::request_payment;
-    get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput = bucket::policy;
-    get_bucket_lifecycle_configuration:
-        GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
-        = bucket::lifecycle;
-    get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = bucket::cors;
-    get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput = bucket::tagging;
-    get_bucket_ownership_controls:
-        GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput = bucket::ownership;
-    get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput
-        = bucket::public_access_block;
-    get_object_lock_configuration:
-        GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput = bucket::object_lock;
-    list_objects: ListObjectsInput => ListObjectsOutput = listing::v1;
-    list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = listing::v2;
-    list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput
-        = listing::versions;
-    put_object: PutObjectInput => PutObjectOutput = object::put;
-    get_object: GetObjectInput => GetObjectOutput = object::get;
-    head_object: HeadObjectInput => HeadObjectOutput = object::head;
-    delete_object: DeleteObjectInput => DeleteObjectOutput = object::delete;
-    delete_objects: DeleteObjectsInput => DeleteObjectsOutput = object::delete_many;
-    copy_object: CopyObjectInput => CopyObjectOutput = object::copy;
-    get_object_acl: GetObjectAclInput => GetObjectAclOutput = object::acl;
-    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput = object::tagging;
-    create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput
-        = multipart::create;
-    upload_part: UploadPartInput => UploadPartOutput = multipart::put_part;
-    upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput = multipart::copy_part;
-    complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput
-        = multipart::complete;
-    abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput
-        = multipart::abort;
-    list_parts: ListPartsInput => ListPartsOutput = multipart::list_parts;
-    list_multipart_uploads: ListMultipartUploadsInput => ListMultipartUploadsOutput
-        = listing::uploads;
 }

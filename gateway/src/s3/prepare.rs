@@ -20,7 +20,7 @@ use s3s::{Body, S3Request, S3Response, S3Result, TrailingHeaders};
 
 use super::claims::{claims, md5_only, verify_document};
 use super::{documents, error, headers};
-use crate::auth::{Credentials, Decision, Operation, Principal, decide};
+use crate::auth::{AccountId, Ask, Caller, Credentials, Operation, Served, evaluate};
 use crate::http::{BodyHandle, Query};
 
 /// What the outer layer knows of a request; travels with it through both passes.
@@ -39,8 +39,8 @@ pub(super) struct Asked {
 pub(super) struct Prepared {
     /// The operation that was authorised.
     pub operation: Operation,
-    /// Who signed.
-    pub principal: Principal,
+    /// Who asks.
+    pub by: Caller,
     /// The headers, all verified, with those that a presigned URL carries in its query.
     pub headers: HeaderMap,
     /// The trailers, once the body has passed.
@@ -58,6 +58,15 @@ impl Prepared {
         let attached = request.extensions.get::<Arc<Self>>();
         attached.cloned().ok_or_else(error::access_denied)
     }
+
+    /// The account of who asks.
+    ///
+    /// # Errors
+    /// `AccessDenied` if nobody signed.
+    pub fn account(&self) -> S3Result<&AccountId> {
+        let identity = self.by.identity().ok_or_else(error::access_denied)?;
+        Ok(&identity.account)
+    }
 }
 
 /// Looks up secrets for the first pass.
@@ -66,8 +75,8 @@ pub(super) struct Lookup(pub Arc<dyn Credentials>);
 #[async_trait::async_trait]
 impl S3Auth for Lookup {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let secret = self.0.secret(access_key);
-        let secret = secret.ok_or_else(error::unknown_access_key)?;
+        let found = self.0.find(access_key);
+        let (secret, _) = found.ok_or_else(error::unknown_access_key)?;
         Ok(SecretKey::from(secret.expose()))
     }
 }
@@ -86,6 +95,8 @@ impl S3Auth for NoLookup {
 pub(super) struct Verified {
     /// The second pass.
     pub inner: S3Service,
+    /// Who holds a key.
+    pub credentials: Arc<dyn Credentials>,
 }
 
 #[async_trait::async_trait]
@@ -96,24 +107,29 @@ impl S3Route for Verified {
 
     async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {
         let asked = asked(request)?;
-        let principal = request.credentials.as_ref().map(|credentials| Principal {
-            access_key: credentials.access_key.clone(),
-        });
-        match (decide(asked.operation, principal.as_ref()), principal) {
-            (Decision::Allow, Some(principal)) => {
-                request.extensions.insert(principal);
-                Ok(())
+        let by = match request.credentials.as_ref() {
+            None => Caller::Anonymous,
+            Some(signed) => {
+                // The key may have gone since the signature was verified.
+                let found = self.credentials.find(&signed.access_key);
+                let (_, identity) = found.ok_or_else(error::unknown_access_key)?;
+                Caller::Known(identity)
             }
-            (Decision::Allow, None) | (Decision::Deny, _) => Err(error::access_denied()),
-        }
+        };
+        allow(asked.operation, &by)?;
+        request.extensions.insert(by);
+        Ok(())
     }
 
     async fn call(&self, mut request: S3Request<Body>) -> S3Result<S3Response<Body>> {
         let asked = asked(&request)?;
-        let principal = request.extensions.get::<Principal>();
-        let principal = principal.cloned().ok_or_else(error::access_denied)?;
+        let by = request.extensions.get::<Caller>();
+        let by = by.cloned().ok_or_else(error::access_denied)?;
+        if asked.operation.served() == Served::Later {
+            return Err(error::not_served(asked.operation));
+        }
         hoist(&asked.query, &mut request.headers);
-        headers::refuse_unsupported(&request.headers, &principal.access_key)?;
+        headers::refuse_unsupported(&request.headers, &by)?;
         let body = match documents::has_document(asked.operation) {
             false => request.input,
             true => {
@@ -135,7 +151,7 @@ impl S3Route for Verified {
         *second.headers_mut() = needed(&request.headers);
         let prepared = Prepared {
             operation: asked.operation,
-            principal,
+            by,
             headers: request.headers,
             trailers: request.trailing_headers,
             handle: asked.handle,
@@ -163,6 +179,20 @@ fn asked<T>(request: &S3Request<T>) -> S3Result<Asked> {
     asked.cloned().ok_or_else(error::access_denied)
 }
 
+/// Whether `by` may do `operation`, as far as that can be told without looking at the bucket.
+fn allow(operation: Operation, by: &Caller) -> S3Result<()> {
+    let verdict = evaluate(&Ask {
+        caller: by,
+        action: operation.action(),
+        resource: operation.resource(),
+        owner: None,
+    });
+    match verdict.allowed {
+        true => Ok(()),
+        false => Err(error::access_denied()),
+    }
+}
+
 /// The last gate: the library must have found the very operation that was authorised.
 pub(super) struct Gate;
 
@@ -173,10 +203,7 @@ impl S3Access for Gate {
         let prepared = context.extensions_mut().get::<Arc<Prepared>>().cloned();
         match (found, prepared) {
             (Some(found), Some(prepared)) if found == prepared.operation => {
-                match decide(found, Some(&prepared.principal)) {
-                    Decision::Allow => Ok(()),
-                    Decision::Deny => Err(error::access_denied()),
-                }
+                allow(found, &prepared.by)
             }
             _ => Err(error::access_denied()),
         }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use s3s::Body;
@@ -34,10 +34,13 @@ use crate::http::{
     RequestBody, ResponseBody, Target, health, route,
 };
 use crate::metrics::S3Metrics;
+use crate::object::Objects;
 
 /// What is read and dropped of a refused body, so that the client sees the answer.
 const LEFTOVER_LEN_MAX: u64 = 1 << 20;
 const LEFTOVER_TIME: Duration = Duration::from_secs(2);
+/// The label `op` of a preflight request, which is no operation.
+const PREFLIGHT: &str = "Preflight";
 
 /// The S3 front: an HTTP service over [`crate::object::Objects`].
 #[derive(Clone)]
@@ -45,6 +48,7 @@ pub struct Service(pub(super) Arc<Layers>);
 
 pub(super) struct Layers {
     pub first: S3Service,
+    pub objects: Arc<dyn Objects>,
     pub region: String,
     pub domains: Domains,
     pub pace: Pace,
@@ -108,20 +112,14 @@ impl Layers {
         let path = request.uri().path().to_owned();
         let expects = request.headers().contains_key(EXPECT);
         let work = async {
-            let admitted = query.and_then(|query| self.admit(&request, query));
-            let ends = matches!(admitted, Err(Refusal::NotServing { .. }));
-            let (mut answer, handle) = match admitted {
-                Ok(admitted) => {
-                    measured.op = admitted.operation.name();
-                    span.record("op", measured.op);
-                    if let Some(bucket) = admitted.target.bucket() {
-                        span.record("bucket", bucket);
-                    }
-                    self.call(request, admitted).await
-                }
-                Err(refusal) => self.refuse(request, &refusal).await,
-            };
+            let page = self.page_of(&request);
+            let (mut answer, handle, ends) = self.outcome(request, query, &mut measured).await;
             answer::finish(&mut answer, &method, &path, &ids);
+            if let Some(page) = page
+                && let Some(headers) = self.for_page(&page).await
+            {
+                answer.headers_mut().extend(headers);
+            }
             if ends || expects && handle.bytes() == 0 {
                 // Another gateway may serve the next attempt. Or: no `100 Continue` was sent, also
                 // because there was no body to wait for. Clients that waited for one (botocore)
@@ -137,18 +135,64 @@ impl Layers {
         work.instrument(span.clone()).await
     }
 
+    /// Does what is asked. Also returns whether the connection is to end.
+    async fn outcome(
+        &self,
+        request: Request<Incoming>,
+        query: Result<Query, Refusal>,
+        measured: &mut Measured,
+    ) -> (Response<Body>, BodyHandle, bool) {
+        if *request.method() == Method::OPTIONS {
+            measured.op = PREFLIGHT;
+            return match self.preflight(&request, query).await {
+                Ok(headers) => {
+                    let mut answer = Response::new(Body::empty());
+                    *answer.headers_mut() = headers;
+                    (answer, BodyHandle::default(), false)
+                }
+                Err(refusal) => self.refused(request, &refusal).await,
+            };
+        }
+        match query.and_then(|query| self.admit(&request, query)) {
+            Ok(admitted) => {
+                let span = tracing::Span::current();
+                measured.op = admitted.operation.name();
+                span.record("op", measured.op);
+                if let Some(bucket) = admitted.target.bucket() {
+                    span.record("bucket", bucket);
+                }
+                let (answer, handle) = self.call(request, admitted).await;
+                (answer, handle, false)
+            }
+            Err(refusal) => self.refused(request, &refusal).await,
+        }
+    }
+
+    async fn refused(
+        &self,
+        request: Request<Incoming>,
+        refusal: &Refusal,
+    ) -> (Response<Body>, BodyHandle, bool) {
+        let ends = matches!(refusal, Refusal::NotServing { .. });
+        let (answer, handle) = self.refuse(request, refusal).await;
+        (answer, handle, ends)
+    }
+
+    /// Whether requests are taken at all.
+    pub(super) fn serving(&self) -> Result<(), Refusal> {
+        match self.health.serving() {
+            Readiness::Ready => Ok(()),
+            Readiness::NotReady(why) => Err(Refusal::NotServing { why }),
+            Readiness::Draining => Err(Refusal::NotServing {
+                why: "this gateway is stopping".to_owned(),
+            }),
+        }
+    }
+
     /// All that can be refused before the signature is computed.
     fn admit(&self, request: &Request<Incoming>, query: Query) -> Result<Admitted, Refusal> {
         let headers = request.headers();
-        match self.health.serving() {
-            Readiness::Ready => {}
-            Readiness::NotReady(why) => return Err(Refusal::NotServing { why }),
-            Readiness::Draining => {
-                return Err(Refusal::NotServing {
-                    why: "this gateway is stopping".to_owned(),
-                });
-            }
-        }
+        self.serving()?;
         let target = Target::parse(&self.domains, headers, request.uri().path())?;
         let claim = scheme::claim(headers, &query)?;
         guard::check(claim.as_ref(), headers, &query, &self.region)?;

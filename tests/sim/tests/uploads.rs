@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
     CompleteUpload, CreateUpload, Incoming, ListUploads, NamedPart, PutPart, WriteConditions,
@@ -83,6 +84,7 @@ async fn create(running: &Running) -> String {
         key: key(),
         metadata: Metadata::default(),
         checksum: None,
+        by: Caller::Anonymous,
     };
     running.service.create_upload(create).await.unwrap()
 }
@@ -101,6 +103,7 @@ async fn put_part(running: &Running, upload: &str) -> Result<ETag, GatewayError>
             checksum: None,
             claims: Box::new(|| Ok(Default::default())),
         },
+        by: Caller::Anonymous,
     };
     Ok(running.service.put_part(put).await?.etag)
 }
@@ -120,6 +123,7 @@ async fn complete(running: &Running, upload: &str, etag: ETag) -> Result<(), Gat
         checksum_type: None,
         len: None,
         conditions: WriteConditions::default(),
+        by: Caller::Anonymous,
     };
     running.service.complete_upload(done).await.map(drop)
 }

@@ -25,7 +25,7 @@ pub(crate) async fn create(
     {
         return Err(error::wrong_location(location));
     }
-    let owner = &prepared.principal.access_key;
+    let owner = prepared.account()?.as_str();
     gateway.objects.create_bucket(&name, owner).await?;
     Ok(S3Response::new(CreateBucketOutput {
         location: Some(format!("/{name}")),

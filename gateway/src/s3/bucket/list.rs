@@ -58,7 +58,7 @@ pub(crate) async fn list(
     Ok(S3Response::new(ListBucketsOutput {
         buckets: Some(rows.into_iter().map(bucket).collect()),
         continuation_token: token,
-        owner: Some(owner(&prepared.principal.access_key)),
+        owner: Some(owner(prepared.account()?.as_str())),
         prefix: (!prefix.is_empty()).then_some(prefix),
     }))
 }

@@ -4,19 +4,24 @@
 //! Leaves to others: what they do ([`crate::object::Objects`]).
 //! Always: a setting that does not exist yet is answered as S3 answers one that is not configured.
 
+mod cors;
 mod create;
 mod delete;
 mod head;
 mod list;
 mod location;
+mod payment;
 mod settings;
+mod tagging;
 
+pub(super) use cors::{delete_cors, get_cors, put_cors};
 pub(super) use create::create;
 pub(super) use delete::delete;
 pub(super) use head::head;
 pub(super) use list::list;
 pub(super) use location::location;
+pub(super) use payment::{get_request_payment, put_request_payment};
 pub(super) use settings::{
-    Absent, acl, cors, lifecycle, object_lock, owner_grant, ownership, policy, public_access_block,
-    request_payment, tagging, versioning,
+    acl, lifecycle, object_lock, owner_grant, ownership, policy, public_access_block, versioning,
 };
+pub(super) use tagging::{delete_tagging, get_tagging, put_tagging};

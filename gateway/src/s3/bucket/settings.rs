@@ -5,26 +5,16 @@
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result};
 
+use crate::error::GatewayError;
 use crate::names::BucketName;
+use crate::s3::Gateway;
 use crate::s3::values::owner;
-use crate::s3::{Gateway, error};
+use crate::settings::Setting;
 
-/// A setting that is not configured.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Absent {
-    Policy,
-    Lifecycle,
-    Cors,
-    Tagging,
-    Ownership,
-    PublicAccessBlock,
-    ObjectLock,
-}
-
-async fn absent<T>(gateway: &Gateway, bucket: &str, what: Absent) -> S3Result<S3Response<T>> {
+async fn absent<T>(gateway: &Gateway, bucket: &str, setting: Setting) -> S3Result<S3Response<T>> {
     let name = BucketName::parse(bucket)?;
     gateway.objects.bucket(&name).await?;
-    Err(error::not_configured(what))
+    Err(GatewayError::NotConfigured { setting }.into())
 }
 
 macro_rules! absent {
@@ -34,7 +24,7 @@ macro_rules! absent {
                 gateway: &Gateway,
                 request: S3Request<$input>,
             ) -> S3Result<S3Response<$output>> {
-                absent(gateway, &request.input.bucket, Absent::$what).await
+                absent(gateway, &request.input.bucket, Setting::$what).await
             }
         )*
     };
@@ -44,8 +34,6 @@ absent! {
     policy: GetBucketPolicyInput => GetBucketPolicyOutput = Policy;
     lifecycle: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
         = Lifecycle;
-    cors: GetBucketCorsInput => GetBucketCorsOutput = Cors;
-    tagging: GetBucketTaggingInput => GetBucketTaggingOutput = Tagging;
     ownership: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput = Ownership;
     public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput
         = PublicAccessBlock;
@@ -60,17 +48,6 @@ pub(crate) async fn versioning(
     gateway.objects.bucket(&name).await?;
     // Never enabled: no status.
     Ok(S3Response::new(GetBucketVersioningOutput::default()))
-}
-
-pub(crate) async fn request_payment(
-    gateway: &Gateway,
-    request: S3Request<GetBucketRequestPaymentInput>,
-) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
-    let name = BucketName::parse(&request.input.bucket)?;
-    gateway.objects.bucket(&name).await?;
-    Ok(S3Response::new(GetBucketRequestPaymentOutput {
-        payer: Some(Payer::from_static(Payer::BUCKET_OWNER)),
-    }))
 }
 
 pub(crate) async fn acl(

@@ -110,7 +110,8 @@ struct Listed {
 }
 
 async fn page(gateway: &Gateway, list: ListObjects) -> Result<Listed, GatewayError> {
-    let owner = gateway.objects.bucket(&list.bucket).await?.owner;
+    let bucket = gateway.objects.bucket(&list.bucket).await?;
+    let owner = bucket.owner.clone();
     let page = match list.max {
         0 => ObjectPage::default(),
         _ => gateway.objects.list(list).await?,

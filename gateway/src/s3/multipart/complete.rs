@@ -47,6 +47,7 @@ pub(crate) async fn complete(
         checksum_type: claims::asked_type(map)?,
         len,
         conditions: headers::write_conditions(map),
+        by: prepared.by.clone(),
     };
     let count = u32::try_from(listed.len()).ok();
     let completed = gateway.objects.complete_upload(done).await?;

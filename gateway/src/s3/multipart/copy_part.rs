@@ -30,6 +30,7 @@ pub(crate) async fn copy_part(
         key,
         upload: input.upload_id,
         number: part_number(input.part_number)?,
+        by: prepared.by.clone(),
     };
     let part = gateway.objects.copy_part(copy).await?;
     let mut result = CopyPartResult {

@@ -25,6 +25,7 @@ pub(crate) async fn create(
         key,
         metadata: headers::metadata(&prepared.headers)?,
         checksum,
+        by: prepared.by.clone(),
     };
     let upload = gateway.objects.create_upload(create).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {

@@ -23,6 +23,7 @@ pub(crate) async fn put_part(
         upload: input.upload_id,
         number: part_number(input.part_number)?,
         body: body::incoming(&prepared, input.body)?,
+        by: prepared.by.clone(),
     };
     let part = gateway.objects.put_part(put).await?;
     let mut output = UploadPartOutput {

@@ -55,6 +55,7 @@ pub(crate) async fn copy(
         metadata: changes.then_some(given),
         checksum: claims::asked_kind(map)?,
         conditions: headers::write_conditions(map),
+        by: prepared.by.clone(),
     };
     let copied = gateway.objects.copy(copy).await?;
     let mut result = CopyObjectResult {

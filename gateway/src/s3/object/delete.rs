@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use super::{names, only_null};
 use crate::error::GatewayError;
-use crate::object::types::DeleteConditions;
+use crate::object::types::{DeleteConditions, DeleteObject};
 use crate::s3::prepare::Prepared;
 use crate::s3::{Gateway, headers};
 
@@ -40,6 +40,12 @@ pub(crate) async fn delete(
         size,
         modified_ms,
     };
-    gateway.objects.delete(&bucket, &key, &conditions).await?;
+    let delete = DeleteObject {
+        bucket,
+        key,
+        conditions,
+        by: prepared.by.clone(),
+    };
+    gateway.objects.delete(delete).await?;
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }

@@ -5,9 +5,11 @@ use s3s::dto::{DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error, Ob
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::only_null;
+use crate::auth::Caller;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::types::{DeleteConditions, ETagMatch};
+use crate::object::types::{DeleteConditions, DeleteObject, ETagMatch};
+use crate::s3::prepare::Prepared;
 use crate::s3::values::from_timestamp;
 use crate::s3::{Gateway, error};
 
@@ -19,6 +21,7 @@ pub(crate) async fn delete_many(
     gateway: &Gateway,
     request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    let prepared = Prepared::of(&request)?;
     let input = request.input;
     let bucket = BucketName::parse(&input.bucket)?;
     let count = input.delete.objects.len();
@@ -32,9 +35,9 @@ pub(crate) async fn delete_many(
     let outcomes: Vec<(ObjectIdentifier, Result<(), GatewayError>)> =
         stream::iter(input.delete.objects)
             .map(|object| {
-                let bucket = &bucket;
+                let (bucket, by) = (&bucket, &prepared.by);
                 async move {
-                    let outcome = delete_one(gateway, bucket, &object).await;
+                    let outcome = delete_one(gateway, bucket, &object, by).await;
                     (object, outcome)
                 }
             })
@@ -72,6 +75,7 @@ async fn delete_one(
     gateway: &Gateway,
     bucket: &BucketName,
     object: &ObjectIdentifier,
+    by: &Caller,
 ) -> Result<(), GatewayError> {
     let key = ObjectKey::parse(&object.key)?;
     only_null(object.version_id.as_ref(), key.as_str())?;
@@ -84,6 +88,12 @@ async fn delete_one(
         size: object.size.and_then(|size| u64::try_from(size).ok()),
         modified_ms: object.last_modified_time.as_ref().and_then(from_timestamp),
     };
-    gateway.objects.delete(bucket, &key, &conditions).await?;
+    let delete = DeleteObject {
+        bucket: bucket.clone(),
+        key,
+        conditions,
+        by: by.clone(),
+    };
+    gateway.objects.delete(delete).await?;
     Ok(())
 }

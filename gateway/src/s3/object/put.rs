@@ -22,6 +22,7 @@ pub(crate) async fn put(
         metadata: headers::metadata(&prepared.headers)?,
         body: body::incoming(&prepared, input.body)?,
         conditions: headers::write_conditions(&prepared.headers),
+        by: prepared.by.clone(),
     };
     let written = gateway.objects.put(put).await?;
     let mut output = PutObjectOutput {

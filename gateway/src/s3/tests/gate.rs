@@ -6,7 +6,7 @@ use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 use super::memory::Memory;
-use crate::auth::{Operation, Principal};
+use crate::auth::{AccountId, Caller, Identity, Operation};
 use crate::http::BodyHandle;
 use crate::object::Objects;
 use crate::s3::documents::check;
@@ -32,9 +32,12 @@ async fn status(service: &S3Service, target: &str, authorised: Option<Operation>
     if let Some(operation) = authorised {
         let prepared = Prepared {
             operation,
-            principal: Principal {
+            by: Caller::Known(Arc::new(Identity {
+                account: AccountId::new(super::ACCESS),
+                name: super::ACCESS.to_owned(),
                 access_key: super::ACCESS.to_owned(),
-            },
+                is_admin: true,
+            })),
             headers: http::HeaderMap::new(),
             trailers: None,
             handle: BodyHandle::default(),

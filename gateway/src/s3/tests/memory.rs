@@ -1,6 +1,7 @@
 //! Objects in memory: enough of the domain to see what the S3 front asks of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -13,9 +14,10 @@ pub(super) use super::kept::Memory;
 use super::kept::{Stored, Upload, check_read, info, now_ms, part_info, resolve};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::Objects;
 use crate::object::types::*;
+use crate::object::{Bucket, Edit, Objects};
 use crate::s3::claims::compute;
+use crate::settings::Settings;
 
 #[async_trait]
 impl Objects for Memory {
@@ -53,8 +55,16 @@ impl Objects for Memory {
         self.buckets.lock().unwrap().remove(name.as_str());
         Ok(())
     }
-    async fn bucket(&self, name: &BucketName) -> Result<BucketRow, GatewayError> {
-        self.row(name)
+    async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, GatewayError> {
+        Ok(Arc::new(Bucket::new(self.row(name)?)?))
+    }
+    async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError> {
+        let mut row = self.row(name)?;
+        let mut settings = Settings::decode(&row.config)?;
+        edit(&mut settings);
+        row.config = settings.encode()?;
+        self.buckets.lock().unwrap().insert(name.to_string(), row);
+        Ok(())
     }
     async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError> {
         Ok(self.buckets.lock().unwrap().values().cloned().collect())
@@ -111,13 +121,14 @@ impl Objects for Memory {
             stream: Box::pin(first.chain(futures::stream::once(rest))),
         })
     }
-    async fn delete(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: &DeleteConditions,
-    ) -> Result<Deleted, GatewayError> {
-        self.row(bucket)?;
+    async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError> {
+        let DeleteObject {
+            bucket,
+            key,
+            conditions,
+            ..
+        } = delete;
+        self.row(&bucket)?;
         let mut objects = self.objects.lock().unwrap();
         let name = (bucket.to_string(), key.to_string());
         let Some(present) = objects.get(&name) else {

@@ -3,6 +3,7 @@
 //! Method: the whole stack on a loopback port, over objects kept in memory; raw requests signed by
 //! our own signer, so that each can be wrong in exactly one way.
 
+mod compatibility;
 mod errors;
 mod fidelity;
 mod gate;
@@ -14,7 +15,9 @@ mod matrix;
 mod memory;
 mod multipart;
 mod objects;
+mod operations;
 mod reply;
+mod settings;
 mod wire;
 
 use std::net::SocketAddr;

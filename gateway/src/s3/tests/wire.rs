@@ -263,8 +263,10 @@ impl Req {
         list: &str,
         payload: &str,
     ) -> String {
-        let mut query: Vec<String> = self.query.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        // By name, then by value: `select` comes before `select-type`.
+        let mut query = self.query.clone();
         query.sort();
+        let query: Vec<String> = query.iter().map(|(n, v)| format!("{n}={v}")).collect();
         let mut lines = String::new();
         for name in names {
             let values: Vec<&str> = headers

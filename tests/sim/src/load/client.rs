@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use holdfast_gateway::GatewayError;
+use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
-    CopyObject, DeleteConditions, ETagMatch, GetObject, ListObjects, ObjectPage, PutObject,
-    RangeSpec, ReadConditions, WriteConditions,
+    CopyObject, DeleteConditions, DeleteObject, ETagMatch, GetObject, ListObjects, ObjectPage,
+    PutObject, RangeSpec, ReadConditions, WriteConditions,
 };
 use holdfast_protocol::Metadata;
 
@@ -92,6 +93,7 @@ impl Client {
             metadata: Metadata::default(),
             body: incoming(&bytes, &mut self.dice, cut),
             conditions,
+            by: Caller::Anonymous,
         };
         let call = self.load.tick();
         let got = self
@@ -323,8 +325,13 @@ impl Client {
         let call = self.load.tick();
         let got = self
             .ask(|gateway| async move {
-                let conditions = DeleteConditions::default();
-                gateway.service.delete(&bucket, &name, &conditions).await
+                let delete = DeleteObject {
+                    bucket,
+                    key: name,
+                    conditions: DeleteConditions::default(),
+                    by: Caller::Anonymous,
+                };
+                gateway.service.delete(delete).await
             })
             .await;
         let outcome = self.failed(got.map(|got| got.map(drop)));
@@ -351,6 +358,7 @@ impl Client {
             metadata: None,
             checksum: None,
             conditions: WriteConditions::default(),
+            by: Caller::Anonymous,
         };
         let call = self.load.tick();
         let got = self

@@ -1,6 +1,7 @@
 //! Multipart uploads of one client, from Create to Complete or Abort.
 
 use bytes::Bytes;
+use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
     CompleteUpload, CreateUpload, NamedPart, PutPart, WriteConditions,
@@ -19,6 +20,7 @@ impl Client {
             key: object_key(key),
             metadata: Metadata::default(),
             checksum: None,
+            by: Caller::Anonymous,
         };
         let got = self
             .ask(|gateway| async move { gateway.service.create_upload(create).await })
@@ -56,6 +58,7 @@ impl Client {
             upload: upload.to_owned(),
             number,
             body: incoming(bytes, &mut self.dice, None),
+            by: Caller::Anonymous,
         };
         let got = self
             .ask(|gateway| async move { gateway.service.put_part(put).await })
@@ -91,6 +94,7 @@ impl Client {
             checksum_type: None,
             len: None,
             conditions: WriteConditions::default(),
+            by: Caller::Anonymous,
         };
         let call = self.load.tick();
         let got = self

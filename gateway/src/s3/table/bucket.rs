@@ -1,0 +1,60 @@
+//! The bucket's part of the table of what is served.
+//!
+//! Owns: one row per operation that is done.
+//! Leaves to others: the verbs.
+//! Always: a row's operation is `Served` in `auth::operation`.
+
+macro_rules! bucket_verbs {
+    ($then:ident! $($more:ident!)* ; $($rows:tt)*) => {
+        $then! { $($more!)* ; $($rows)*
+            create_bucket: CreateBucketInput => CreateBucketOutput = buckets::create;
+            head_bucket: HeadBucketInput => HeadBucketOutput = buckets::head;
+            delete_bucket: DeleteBucketInput => DeleteBucketOutput = buckets::delete;
+            get_bucket_location:
+                GetBucketLocationInput => GetBucketLocationOutput
+                = buckets::location;
+            get_bucket_versioning:
+                GetBucketVersioningInput => GetBucketVersioningOutput
+                = buckets::versioning;
+            get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = buckets::acl;
+            get_bucket_request_payment:
+                GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput
+                = buckets::get_request_payment;
+            put_bucket_request_payment:
+                PutBucketRequestPaymentInput => PutBucketRequestPaymentOutput
+                = buckets::put_request_payment;
+            get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput = buckets::policy;
+            get_bucket_lifecycle_configuration:
+                GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
+                = buckets::lifecycle;
+            get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = buckets::get_cors;
+            put_bucket_cors: PutBucketCorsInput => PutBucketCorsOutput = buckets::put_cors;
+            delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput
+                = buckets::delete_cors;
+            get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput
+                = buckets::get_tagging;
+            put_bucket_tagging: PutBucketTaggingInput => PutBucketTaggingOutput
+                = buckets::put_tagging;
+            delete_bucket_tagging: DeleteBucketTaggingInput => DeleteBucketTaggingOutput
+                = buckets::delete_tagging;
+            get_bucket_ownership_controls:
+                GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput
+                = buckets::ownership;
+            get_public_access_block:
+                GetPublicAccessBlockInput => GetPublicAccessBlockOutput
+                = buckets::public_access_block;
+            get_object_lock_configuration:
+                GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput
+                = buckets::object_lock;
+            list_objects: ListObjectsInput => ListObjectsOutput = listing::v1;
+            list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = listing::v2;
+            list_object_versions:
+                ListObjectVersionsInput => ListObjectVersionsOutput
+                = listing::versions;
+            delete_objects: DeleteObjectsInput => DeleteObjectsOutput = objects::delete_many;
+            list_multipart_uploads:
+                ListMultipartUploadsInput => ListMultipartUploadsOutput
+                = listing::uploads;
+        }
+    };
+}

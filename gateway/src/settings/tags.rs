@@ -1,0 +1,57 @@
+//! The tags of a bucket.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::GatewayError;
+
+const TAGS_MAX: usize = 50;
+const KEY_CHARS_MAX: usize = 128;
+const VALUE_CHARS_MAX: usize = 256;
+
+/// A bucket's tags, in the order in which they were given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tags {
+    tags: Vec<(String, String)>,
+}
+
+impl Tags {
+    /// Checks S3's rules: at most 50 different keys of 1 to 128 characters, values of at most 256;
+    /// letters, digits, spaces and `+ - = . _ : / @`; no key of AWS's own.
+    ///
+    /// # Errors
+    /// `InvalidTag`.
+    pub fn new(tags: Vec<(String, String)>) -> Result<Self, GatewayError> {
+        if tags.len() > TAGS_MAX {
+            return refuse("Bucket tag count cannot be greater than 50");
+        }
+        for (at, (key, value)) in tags.iter().enumerate() {
+            let len = key.chars().count();
+            if !(1..=KEY_CHARS_MAX).contains(&len) || !key.chars().all(is_allowed) {
+                return refuse("The TagKey you have provided is invalid");
+            }
+            if value.chars().count() > VALUE_CHARS_MAX || !value.chars().all(is_allowed) {
+                return refuse("The TagValue you have provided is invalid");
+            }
+            if key.starts_with("aws:") {
+                return refuse("System tags cannot be added/updated by requester");
+            }
+            if tags[..at].iter().any(|(known, _)| known == key) {
+                return refuse("Cannot provide multiple Tags with the same key");
+            }
+        }
+        Ok(Self { tags })
+    }
+    /// Keys and values.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.tags
+    }
+}
+
+fn is_allowed(c: char) -> bool {
+    c.is_alphanumeric() || c == ' ' || "+-=._:/@".contains(c)
+}
+
+fn refuse<T>(why: &'static str) -> Result<T, GatewayError> {
+    Err(GatewayError::InvalidTag { why })
+}

@@ -1,0 +1,127 @@
+//! Facts about what lasts of settings.
+
+use bytes::Bytes;
+
+use super::*;
+
+/// As written by version 1; never edited.
+const GOLDEN: [(&str, &str); 3] = [
+    (
+        "cors",
+        concat!(
+            r#"{"rules":[{"expose":["ETag"],"headers":["*"],"id":"one","max_age_s":3000,"#,
+            r#""methods":["GET","PUT"],"origins":["https://*.example"]}],"v":1}"#,
+        ),
+    ),
+    ("tagging", r#"{"tags":[["k","v"],["empty",""]],"v":1}"#),
+    ("requestPayment", r#"{"payer":"Requester","v":1}"#),
+];
+
+fn config(pairs: &[(&str, &str)]) -> Vec<(String, Bytes)> {
+    let own = |&(name, text): &(&str, &str)| (name.to_owned(), Bytes::from(text.to_owned()));
+    pairs.iter().map(own).collect()
+}
+
+fn rule() -> CorsRule {
+    CorsRule {
+        id: Some("one".to_owned()),
+        origins: vec!["https://*.example".to_owned()],
+        methods: vec![CorsMethod::Get, CorsMethod::Put],
+        headers: vec!["*".to_owned()],
+        expose: vec!["ETag".to_owned()],
+        max_age_s: Some(3000),
+    }
+}
+
+#[test]
+fn settings_v1_golden_texts_round_trip() {
+    let pairs = [
+        ("k".to_owned(), "v".to_owned()),
+        ("empty".to_owned(), String::new()),
+    ];
+    let settings = Settings {
+        cors: Some(Cors::new(vec![rule()]).unwrap()),
+        tags: Some(Tags::new(pairs.to_vec()).unwrap()),
+        payer: Some(Payer::Requester),
+    };
+    assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
+    assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
+    assert_eq!(Settings::decode(&[]).unwrap(), Settings::default());
+    assert_eq!(Settings::default().encode().unwrap(), config(&[]));
+}
+
+#[test]
+fn what_cannot_be_read_is_never_taken_for_not_configured() {
+    for (name, text) in [
+        ("cors", ""),
+        ("cors", "{}"),
+        ("cors", r#"{"v":2,"rules":[]}"#),
+        ("cors", r#"{"v":1}"#),
+        ("tagging", r#"{"v":1,"tags":[],"more":1}"#),
+        ("requestPayment", r#"{"v":1,"payer":"Nobody"}"#),
+        ("unheard-of", r#"{"v":1}"#),
+    ] {
+        let read = Settings::decode(&config(&[(name, text)]));
+        assert!(read.is_err(), "{name} {text}");
+    }
+}
+
+#[test]
+fn rules_of_cors_are_checked() {
+    let with = |change: fn(&mut CorsRule)| {
+        let mut rule = rule();
+        change(&mut rule);
+        Cors::new(vec![rule])
+    };
+    assert!(with(|_| {}).is_ok());
+    assert!(with(|rule| rule.origins = vec!["*".to_owned()]).is_ok());
+    assert!(with(|rule| rule.origins = vec!["*a*".to_owned()]).is_err());
+    assert!(with(|rule| rule.headers = vec!["x-*-*".to_owned()]).is_err());
+    assert!(with(|rule| rule.expose = vec!["x-*".to_owned()]).is_err());
+    assert!(with(|rule| rule.expose = vec!["x\r\ny".to_owned()]).is_err());
+    assert!(with(|rule| rule.origins.clear()).is_err());
+    assert!(with(|rule| rule.methods.clear()).is_err());
+    assert!(with(|rule| rule.id = Some("i".repeat(255))).is_ok());
+    assert!(with(|rule| rule.id = Some("i".repeat(256))).is_err());
+    assert!(Cors::new(Vec::new()).is_err());
+    assert!(Cors::new(vec![rule(); 100]).is_ok());
+    assert!(Cors::new(vec![rule(); 101]).is_err());
+}
+
+#[test]
+fn tags_are_checked() {
+    let one = |key: &str, value: &str| Tags::new(vec![(key.to_owned(), value.to_owned())]);
+    assert!(one("Äpfel +-=._:/@ 7", "").is_ok());
+    assert!(one(&"k".repeat(128), &"v".repeat(256)).is_ok());
+    for (key, value) in [
+        ("", "v"),
+        ("k\n", "v"),
+        ("k", "a&b"),
+        ("aws:k", "v"),
+        (&"k".repeat(129), "v"),
+        ("k", &"v".repeat(257)),
+    ] {
+        assert!(one(key, value).is_err(), "{key:?} {value:?}");
+    }
+    let many = |count: usize| (0..count).map(|i| (i.to_string(), String::new())).collect();
+    assert!(Tags::new(many(50)).is_ok());
+    assert!(Tags::new(many(51)).is_err());
+    let pair = ("k".to_owned(), "v".to_owned());
+    assert!(Tags::new(vec![pair.clone(), pair]).is_err());
+}
+
+#[test]
+fn what_is_too_large_to_be_read_again_is_not_written() {
+    let with = |len: usize| {
+        let mut rule = rule();
+        rule.origins = vec!["\"".repeat(len)];
+        Settings {
+            cors: Some(Cors::new(vec![rule]).unwrap()),
+            ..Settings::default()
+        }
+    };
+    let fine = with(500_000).encode().unwrap();
+    assert_eq!(Settings::decode(&fine).unwrap(), with(500_000));
+    let error = with(600_000).encode().unwrap_err();
+    assert!(matches!(error, GatewayError::TooLarge { .. }), "{error}");
+}
