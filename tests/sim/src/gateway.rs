@@ -20,8 +20,8 @@ use holdfast_seam::rpc::{ClientConfig, ClientLimits, RemoteNode, RpcClient};
 use holdfast_seam::{NodeClient, RpcMetrics, World};
 use holdfast_store::{Drives, Store, StoreConfig, StoreMetrics, Trouble, survey};
 use holdfast_workers::{
-    ClaimOptions, Claimed, LeaseKeeper, MergeReport, Merging, NextWrite, Readers, Workers,
-    WorkersConfig, WorkersMetrics, WorkersParts, change_map, claim,
+    Claimed, LeaseKeeper, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
+    WorkersMetrics, WorkersParts, change_map,
 };
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -256,25 +256,7 @@ async fn run(parts: Parts, told: Shared) -> Result<Running, String> {
     attach(&parts, &drives);
     let deadline = parts.plan.drive_deadline.max(Duration::from_secs(1));
     let fatal = fatal(&parts.exec, parts.process, told);
-    let (mut claimed, lease) = loop {
-        let options = ClaimOptions {
-            cluster: Some(CLUSTER),
-            takeover: parts.start == Start::Rebuild,
-            deadline,
-            lease: parts.leasing.as_ref().map(Leasing::takeover),
-            ..ClaimOptions::default()
-        };
-        let claimed = claim(&drives, &parts.world, &parts.index, &options)
-            .await
-            .map_err(said("claim"))?;
-        let Some(leasing) = &parts.leasing else {
-            break (claimed, None);
-        };
-        let taken = leasing.take(&parts.world, &drives, &claimed, &fatal);
-        if let Some(lease) = taken.await {
-            break (claimed, Some(lease));
-        }
-    };
+    let (mut claimed, lease) = lease::claimed(&parts, &drives, deadline, &fatal).await?;
     let ids = Arc::new(WriteIds::new(GATEWAY, claimed.generation.get()));
     let first = match claimed.map {
         Some(_) => None,

@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::dice::Dice;
 use crate::net::NetConfig;
 
-/// A `Corrupt` fault whose draw is a multiple of this is a drive that reads wrongly.
+/// A `Corrupt` fault whose draw is a multiple of this is a drive that reads wrongly; with a
+/// remainder of 1, bits flip where the newest batches of its log begin.
 pub const MISREADS: u64 = 11;
 
 /// A way to fail.

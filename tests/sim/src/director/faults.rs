@@ -73,13 +73,19 @@ impl Director {
         Ok(())
     }
 
-    /// Bits flip, once or again and again; or only on their way from the medium.
+    /// Bits flip, once or again and again; or where the log ends; or only on their way from the
+    /// medium.
     fn rot(&mut self, fault: Fault, node: usize, place: usize) {
         if fault.draw.is_multiple_of(MISREADS) {
             let id = self.cluster().nodes[node].drives[place].id;
             let one_in = 3 + fault.draw / MISREADS % 60;
             self.cluster().misread(id, one_in);
             return self.later(fault.lasts, Ending::ReadRight(id));
+        }
+        if fault.draw % MISREADS == 1 {
+            let id = self.cluster().nodes[node].drives[place].id;
+            let count = 1 + fault.draw / MISREADS % 3;
+            return self.cluster().corrupt_log(id, count);
         }
         let count = match fault.draw % 3 {
             0 => 1 + fault.draw / 3 % 200,
@@ -160,7 +166,7 @@ impl Director {
                 let is_mixed = hosts.len() > 1 && (fault.draw / 12).is_multiple_of(2);
                 let links = hosts.iter().enumerate().flat_map(|(at, &host)| {
                     let way = match is_mixed {
-                        true => (fault.draw / 24 >> (2 * at)) % 3,
+                        true => ((fault.draw / 24) >> (2 * at)) % 3,
                         false => fault.draw / 4 % 3,
                     };
                     let there = (way != 1).then_some((gateway, host));

@@ -10,9 +10,9 @@ use std::time::Duration;
 use holdfast_protocol::ClaimantId;
 use holdfast_seam::World;
 use holdfast_store::Drives;
-use holdfast_workers::{Claimed, KeeperParts, LeaseKeeper, Takeover};
+use holdfast_workers::{ClaimOptions, Claimed, KeeperParts, LeaseKeeper, Takeover, claim};
 
-use super::Fatal;
+use super::{CLUSTER, Fatal, Parts, Start, said};
 
 /// How long the lease is waited for before it is seen whether more drives can be claimed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ impl Leasing {
         Self::new(self.len)
     }
 
-    pub(super) fn takeover(&self) -> Takeover {
+    fn takeover(&self) -> Takeover {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         Takeover {
             ended: ended.clone(),
@@ -45,7 +45,7 @@ impl Leasing {
     }
 
     /// Takes the lease for who claimed; `None` when the drives are to be claimed anew.
-    pub(super) async fn take(
+    async fn take(
         &self,
         world: &World,
         drives: &Arc<Drives>,
@@ -73,5 +73,36 @@ impl Leasing {
         }
         keeper.stop().await;
         None
+    }
+}
+
+/// Claims the drives, and again until the lease can be taken, if there is to be one.
+///
+/// # Errors
+/// What the claim failed with.
+pub(super) async fn claimed(
+    parts: &Parts,
+    drives: &Arc<Drives>,
+    deadline: Duration,
+    fatal: &Fatal,
+) -> Result<(Claimed, Option<LeaseKeeper>), String> {
+    loop {
+        let options = ClaimOptions {
+            cluster: Some(CLUSTER),
+            takeover: parts.start == Start::Rebuild,
+            deadline,
+            lease: parts.leasing.as_ref().map(Leasing::takeover),
+            ..ClaimOptions::default()
+        };
+        let claimed = claim(drives, &parts.world, &parts.index, &options)
+            .await
+            .map_err(said("claim"))?;
+        let Some(leasing) = &parts.leasing else {
+            return Ok((claimed, None));
+        };
+        let taken = leasing.take(&parts.world, drives, &claimed, fatal);
+        if let Some(lease) = taken.await {
+            return Ok((claimed, Some(lease)));
+        }
     }
 }

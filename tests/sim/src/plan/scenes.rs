@@ -15,6 +15,9 @@ impl Plan {
         self.fail_and_lose_the_index();
         self.misread_while_healing();
         self.take_over();
+        self.compare_while_writes_last();
+        self.rot_the_log();
+        self.delete_while_one_is_away();
         self.faults.sort_by_key(|fault| fault.after_ops);
     }
 
@@ -148,6 +151,76 @@ impl Plan {
                 target: dice.u64(),
                 lasts: Duration::from_millis(dice.within(5000..30_000)),
                 draw: dice.u64(),
+            });
+        }
+    }
+
+    /// One plan in six: drives are compared all the time, with a second look very soon, while some
+    /// of them answer slowly, so that writes are long under way.
+    fn compare_while_writes_last(&mut self) {
+        let mut dice = Dice::new(self.seed ^ 0x510e_0007);
+        if !dice.permille(170) {
+            return;
+        }
+        self.sweep_grace = Duration::from_micros(dice.within(1..5000));
+        self.compare_interval = Duration::from_millis(dice.within(20..500));
+        let slow = (usize::from(self.geometry.1) / self.drives_per_node).max(1) as u64;
+        let start = dice.within(self.ops / 20..self.ops * 9 / 10);
+        let first = dice.below(self.nodes as u64);
+        for number in 0..slow {
+            let node = (first + number) % self.nodes as u64;
+            self.faults.push(Fault {
+                after_ops: start + dice.below(10),
+                kind: FaultKind::Slow,
+                target: node * self.drives_per_node as u64,
+                lasts: Duration::from_millis(dice.within(5000..40_000)),
+                draw: dice.within(10..150),
+            });
+        }
+    }
+
+    /// One plan in six: bits flip in the newest batches of a drive's log; soon its process ends.
+    fn rot_the_log(&mut self) {
+        let mut dice = Dice::new(self.seed ^ 0x1090_0008);
+        if !dice.permille(170) {
+            return;
+        }
+        let start = dice.within(self.ops / 20..self.ops * 9 / 10);
+        let target = dice.u64();
+        for (after_ops, kind) in [
+            (start, FaultKind::Corrupt),
+            (start + dice.below(60), FaultKind::NodeKill),
+        ] {
+            self.faults.push(Fault {
+                after_ops,
+                kind,
+                target,
+                lasts: Duration::from_millis(dice.within(10..3000)),
+                draw: MISREADS * dice.below(1 << 40) + 1,
+            });
+        }
+    }
+
+    /// One plan in six: a node is away for so long that what clients delete meanwhile is purged
+    /// everywhere else; then the index is lost, and the node comes back after that or with it.
+    fn delete_while_one_is_away(&mut self) {
+        let mut dice = Dice::new(self.seed ^ 0x0de1_0009);
+        if !dice.permille(170) {
+            return;
+        }
+        let start = dice.within(self.ops / 20..self.ops * 4 / 5);
+        let target = dice.u64();
+        for (after_ops, kind, lasts) in [
+            (start, FaultKind::NodeKill, dice.within(20_000..90_000)),
+            (start + dice.within(40..250), FaultKind::IndexLost, 4000),
+        ] {
+            self.faults.push(Fault {
+                after_ops,
+                kind,
+                target,
+                lasts: Duration::from_millis(lasts),
+                // Suddenly, with an outage of all or without.
+                draw: 2 * dice.below(1 << 40),
             });
         }
     }
