@@ -85,13 +85,14 @@ async fn start(
             dir.path().display()
         )));
     }
-    let opened = drives::open(world, &dir, &mut stamp, drive_config, index_exists).await?;
+    // A new index takes dozens of syncs, and so do new drives: together they take half the time.
+    let opening = drives::open(world, &dir, &mut stamp, drive_config, index_exists);
+    let (opened, index) = tokio::try_join!(opening, open_index(dir.index(), config, metrics))?;
     let node = Arc::new(Node::new(world.clone(), opened.drives.iter().cloned()));
     let directory = Arc::new(Drives::new(Arc::clone(&world.clock)));
     for drive in &opened.drives {
         directory.attach(drive.id(), Arc::clone(&node) as Arc<dyn NodeClient>);
     }
-    let index = open_index(dir.index(), config, metrics).await?;
     let core = Core::start(Parts {
         world: world.clone(),
         drives: directory,

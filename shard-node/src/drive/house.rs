@@ -29,9 +29,12 @@ const TICK: Duration = Duration::from_secs(1);
 /// Runs until the drive is closed or dropped.
 pub(crate) async fn run(shared: Arc<Shared>, queue: WeakSender<Request>) {
     let mut last = shared.state.lock().end;
-    let mut looked = shared.world.clock.now();
+    let opened = shared.world.clock.now();
+    let mut looked = opened;
     while !shared.state.lock().closing {
-        while prewrite(&shared).await {}
+        // At first zeros would compete with the syncs of whoever starts together with the drive.
+        let started = shared.world.clock.now().since(opened) >= TICK;
+        while started && prewrite(&shared).await {}
         let now = shared.world.clock.now();
         if now.since(looked) >= TICK {
             looked = now;

@@ -25,6 +25,7 @@ mod space;
 mod stage;
 mod state;
 mod table;
+mod writes;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ use self::recover::{Recovered, recover};
 use self::request::{Dropped, Request};
 use self::seal::{Arrived, Caller};
 use self::state::Shared;
+use self::writes::Writes;
 use crate::config::{DriveConfig, FormatOptions};
 use crate::error::NodeError;
 use crate::metrics::DriveMetrics;
@@ -444,6 +446,7 @@ fn open(
         metrics,
         state: Mutex::new(state),
         growing: Mutex::new(()),
+        writes: Writes::default(),
         progress: Notify::new(),
         house: Notify::new(),
         lock: Mutex::new(Some(lock)),

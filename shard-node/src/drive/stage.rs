@@ -15,11 +15,11 @@ use holdfast_protocol::{
     BLOCK_LEN, BlockIdentity, MovedWrite, Order, STRIPE_LEN, WriteId, block_checksum,
 };
 use holdfast_seam::Monotonic;
-use tokio::sync::oneshot;
 
 use super::grow::{self, Purpose};
-use super::part::{self, Part};
+use super::part::Part;
 use super::state::{Shared, State};
+use super::writes;
 
 /// Shard indexes are below this.
 const SHARDS_MAX: u8 = 64;
@@ -136,19 +136,8 @@ pub(crate) async fn stage(
     let Some(part) = admit(shared, (write, shard), len_hint, admitted, &cell).await? else {
         return Ok(DriveReply::Done);
     };
-    let (send, receive) = oneshot::channel();
-    let job = Arc::clone(shared);
-    shared.world.spawn.blocking(Box::new(move || {
-        let written = part::write(&job.files, [&part]);
-        ended(&job, write, shard, written.as_ref().err());
-        let _ = send.send(written);
-    }));
-    match receive.await {
-        Ok(written) => written.map(|()| DriveReply::Done),
-        Err(_) => Err(DriveError::Io {
-            what: "shutting down".to_owned(),
-        }),
-    }
+    writes::write(shared, write, shard, part).await?;
+    Ok(DriveReply::Done)
 }
 
 /// Takes the last cell of a shard of `len` bytes. A small one is left to the log.
@@ -433,7 +422,7 @@ fn more_extents(
 }
 
 /// Notes the end of a write.
-fn ended(shared: &Shared, write: WriteId, shard: u8, error: Option<&DriveError>) {
+pub(crate) fn ended(shared: &Shared, write: WriteId, shard: u8, error: Option<&DriveError>) {
     let mut state = shared.state.lock();
     let state = &mut *state;
     if let Some(staged) = state.staged.get_mut(&(write, shard)) {

@@ -25,6 +25,7 @@ use super::purged::Purged;
 use super::space::Space;
 use super::stage::{Staged, drop_write_below};
 use super::table::Table;
+use super::writes::Writes;
 use crate::config::DriveConfig;
 use crate::metrics::DriveMetrics;
 
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     pub(crate) metrics: DriveMetrics,
     pub(crate) state: Mutex<State>,
+    /// Cells that wait to be written.
+    pub(crate) writes: Writes,
     /// Held while the drive grows.
     pub(crate) growing: Mutex<()>,
     /// Told when a cell was written or a seal ended.

@@ -22,7 +22,7 @@ use super::kernel::Kernel;
 use super::md5::{Md5, Piece, add_together};
 
 /// Pieces of one stream that wait or are being hashed.
-pub const PIECES_MAX: usize = 3;
+pub const PIECES_MAX: usize = 6;
 /// Bytes of each stream in one step, so that others may join soon.
 const STEP_LEN: usize = 256 << 10;
 
