@@ -14,8 +14,9 @@ use std::time::Duration;
 use holdfast_gateway::metrics::abandoned_uploads;
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{Index, MemoryIndex};
+use holdfast_protocol::rpc::DriveError;
 use holdfast_protocol::rpc::handshake::{Expected, Identity, Service as RpcService};
-use holdfast_protocol::{ClaimantId, ClusterMap, DriveId, GatewayId, MapDrive, NodeId, WriteId};
+use holdfast_protocol::{ClusterMap, DriveId, GatewayId, MapDrive, NodeId, WriteId};
 use holdfast_seam::rpc::{ClientConfig, ClientLimits, RemoteNode, RpcClient};
 use holdfast_seam::{NodeClient, RpcMetrics, World};
 use holdfast_store::{Drives, Store, StoreConfig, StoreMetrics, Trouble, survey};
@@ -432,12 +433,14 @@ impl Running {
             node,
         };
         drives.attach(drive, parts.client());
-        let generation = drives.serving().generation;
-        let claimant = ClaimantId::new(self.world.rng.u128());
+        let serving = drives.serving();
+        let (generation, claimant) = (serving.generation, serving.claimant);
         let deadline = plan.drive_deadline.max(Duration::from_secs(1));
-        survey::claim(drives, drive, deadline, generation, claimant, false)
-            .await
-            .map_err(said("claim the new drive"))?;
+        match survey::claim(drives, drive, deadline, generation, claimant, false).await {
+            // It granted this very number before, and the answer was lost.
+            Err(DriveError::OldGeneration { current }) if current == generation => {}
+            granted => granted.map_err(said("claim the new drive"))?,
+        }
         let ids = Arc::clone(&self.ids);
         let next_write: NextWrite = Arc::new(move || -> WriteId { ids.next() });
         let next = |map: &ClusterMap| replaced(map, changes);
