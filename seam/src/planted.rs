@@ -66,6 +66,14 @@ pub const PLANTED: &[(&str, &str)] = &[
     ),
     ("bucket-not-held", "a write does not hold its bucket"),
     ("key-not-held", "a write does not hold its key"),
+    (
+        "lease-unchecked",
+        "the lease is not looked at before an answer",
+    ),
+    (
+        "orphan-applied",
+        "a live index shows a write that it finds on a drive and in no row",
+    ),
 ];
 
 /// Whether the planted fault `name` is to be made.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest, LogPosition, SealShard};
 use holdfast_protocol::{
-    Body, DriveId, EncodedRecord, GroupId, Manifest, ManifestKind, MovedWrite, Order, Placement,
-    Record, RecordKind, WriteId,
+    Body, DriveId, EncodedRecord, Geometry, GroupId, Manifest, ManifestKind, MovedWrite, Order,
+    Placement, Record, RecordKind, WriteId,
 };
 use holdfast_seam::Monotonic;
 use holdfast_seam::planted;
@@ -89,10 +89,7 @@ impl Store {
                 request,
             });
         }
-        let needed = match planted("ack-at-k") {
-            true => body.layout.geometry().data(),
-            false => body.layout.geometry().write_quorum(),
-        };
+        let needed = write_quorum(body.layout.geometry());
         let mut round = Round::start(self, needed, messages, "coded");
         round.until_decided().await?;
         round.grace(self.config().late_grace).await;
@@ -415,6 +412,14 @@ fn is_bulk(record: &Record) -> bool {
                 && manifest.body != Body::DeleteMarker
         }
         _ => false,
+    }
+}
+
+/// Durable shards without which a coded write is not acknowledged.
+pub(crate) fn write_quorum(geometry: Geometry) -> usize {
+    match planted("ack-at-k") {
+        true => geometry.data(),
+        false => geometry.write_quorum(),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::digest::lanes::Md5Stream;
 use crate::digest::{BodyDigests, Digests};
 use crate::encode::{StripeJob, buffer_len};
 use crate::error::StoreError;
+use crate::seal::write_quorum;
 use crate::store::Store;
 
 /// Cells that may wait for one drive.
@@ -327,7 +328,7 @@ impl Writer {
     fn check_quorum(&self) -> Result<(), StoreError> {
         let failed = self.failed.load(Ordering::Acquire);
         let acked = self.drives.len() - failed.count_ones() as usize;
-        let needed = self.geometry.write_quorum();
+        let needed = write_quorum(self.geometry);
         if acked < needed {
             self.store
                 .shared

@@ -13,13 +13,17 @@ use std::time::Duration;
 use holdfast_index::rows::{self, PurgeEntry};
 use holdfast_index::{Batch, Index, Locks, Row, Table, keys};
 use holdfast_protocol::rpc::{DriveError, InventoryEntry};
-use holdfast_protocol::{DriveId, GatewayId, PurgeKind, PurgeRow, Record, WriteId};
+use holdfast_protocol::{
+    Body, DriveId, GatewayId, ManifestKind, Placement, PurgeKind, PurgeRow, Record, VersionRow,
+    WriteId,
+};
 use holdfast_seam::planted;
 use holdfast_store::{Store, row_name, survey};
 
 use crate::context::{Context, NextWrite};
 use crate::error::{Result, WorkersError, chain};
 use crate::guard;
+use crate::merge::usage;
 use crate::placed;
 use crate::trash::Found;
 
@@ -290,6 +294,7 @@ pub(crate) async fn resolve(ctx: &Context, drive: DriveId, entry: &InventoryEntr
         Look::Gone | Look::Known | Look::Open => {}
         Look::Superseded => supersede(ctx, drive, entry).await?,
         Look::LooseVoid { target } => adopt(ctx, drive, entry, *target).await?,
+        Look::Unknown if planted("orphan-applied") && show(ctx, drive, entry).await? => {}
         Look::Unknown => {
             ctx.metrics.unknown_writes.inc();
             let (write, kind) = (entry.write, entry.kind);
@@ -309,6 +314,42 @@ pub(crate) async fn resolve(ctx: &Context, drive: DriveId, entry: &InventoryEntr
         }
     }
     Ok(found)
+}
+
+/// What only the merge of a claim or rebuild may do: makes the row of a write that none names.
+/// Returns whether it did; it takes no row's place.
+async fn show(ctx: &Context, drive: DriveId, entry: &InventoryEntry) -> Result<bool> {
+    let (drives, cluster) = (ctx.store.drives(), ctx.store.cluster());
+    let deadline = ctx.config.drive_deadline;
+    let kept = survey::read_record(drives, cluster, drive, deadline, entry.write, false).await;
+    let Ok(Record::Commit { manifest, .. }) = kept.map(|kept| kept.record) else {
+        return Ok(false);
+    };
+    if !matches!(manifest.kind, ManifestKind::Version(_)) {
+        return Ok(false);
+    }
+    let locks = Locks::none().key(manifest.bucket, manifest.key.as_str());
+    let mut txn = ctx.begin(locks).await?;
+    let old = rows::get_current(&mut *txn, manifest.bucket, &manifest.key).await?;
+    if old.is_some() {
+        return Ok(false);
+    }
+    let holders = match &manifest.body {
+        Body::Coded { drives, .. } => drives.clone(),
+        _ => vec![drive],
+    };
+    let placement = Placement {
+        holders,
+        ..Placement::default()
+    };
+    let mut batch = Batch::new();
+    batch.usage(manifest.bucket, usage(&manifest, 1));
+    batch.put_current(&VersionRow {
+        manifest,
+        placement,
+        changed: None,
+    });
+    Ok(ctx.commit(txn, batch).await.is_ok())
 }
 
 /// Queues the purge that a void stands for.

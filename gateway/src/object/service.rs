@@ -18,6 +18,7 @@ use holdfast_protocol::{
     Body, BucketId, DriveId, ETag, GatewayId, Manifest, ManifestKind, Metadata, Order, Placement,
     Record, TombstoneTarget, WriteId,
 };
+use holdfast_seam::planted;
 use holdfast_store::placement::group_of;
 use holdfast_store::{Sealed, Store, StoreError, row_name};
 use holdfast_workers::{LeaseGuard, Readers};
@@ -139,6 +140,7 @@ impl Service {
     pub(super) fn told<T>(&self, outcome: Result<T, GatewayError>) -> Result<T, GatewayError> {
         match self.lease.check() {
             Ok(()) => outcome,
+            Err(_) if planted("lease-unchecked") => outcome,
             Err(lapsed) => Err(GatewayError::Unavailable {
                 why: lapsed.to_string(),
             }),

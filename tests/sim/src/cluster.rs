@@ -28,8 +28,8 @@ use crate::plan::Plan;
 
 /// The simulated cluster's identity.
 pub const CLUSTER: ClusterId = ClusterId::new(0xc1);
-/// The gateway's host.
-pub const GATEWAY_HOST: Host = 0;
+/// Hosts of gateways; the second is that of one that takes over, and so on in turn.
+pub const GATEWAY_HOSTS: [Host; 2] = [0, 900];
 
 /// The secret of the cluster.
 pub fn secret() -> ClusterSecret {
@@ -90,6 +90,8 @@ pub struct Cluster {
     pub nodes: Vec<NodeSlot>,
     /// What the plan says.
     pub plan: Plan,
+    /// The host of the gateway that is to serve.
+    pub gateway_host: Host,
     /// When the power of one machine fails, it fails everywhere.
     pub is_one_circuit: bool,
     /// Lost drives and their successors that the map may not know yet.
@@ -143,6 +145,7 @@ impl Cluster {
             network,
             nodes,
             plan: plan.clone(),
+            gateway_host: GATEWAY_HOSTS[0],
             is_one_circuit: false,
             replaced: Vec::new(),
             dice,
@@ -161,6 +164,13 @@ impl Cluster {
             rng: Arc::new(SimRng::new(self.dice.fork())),
             spawn: Arc::new(spawn),
         }
+    }
+
+    /// Has the next gateway run on another host; returns the one of the last.
+    pub fn change_gateway_host(&mut self) -> Host {
+        let [one, other] = GATEWAY_HOSTS;
+        let next = if self.gateway_host == one { other } else { one };
+        std::mem::replace(&mut self.gateway_host, next)
     }
 
     /// Dice for something else.
@@ -301,7 +311,8 @@ impl Cluster {
             let was = self.nodes[node].ends.get(&id)?;
             // Damage of the last batches looks as if they had been torn.
             let slot = self.nodes[node].drives.iter().find(|slot| slot.id == id)?;
-            let is_short = was.log == end.log && end.batch + slot.flips < was.batch;
+            let wrong = slot.flips + slot.disk.misreads();
+            let is_short = was.log == end.log && end.batch + wrong < was.batch;
             is_short.then(|| format!("drive {id}: the log ended at {was:?}, now at {end:?}"))
         })
     }

@@ -8,6 +8,7 @@
 mod brink;
 mod faults;
 mod rest;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use holdfast_protocol::{DriveId, IndexId};
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::exec::Exec;
-use crate::gateway::{Gateway, Progress, REBUILT, Running, Start};
+use crate::gateway::{Gateway, Leasing, Progress, REBUILT, Running, Start};
 use crate::load::{Load, bucket};
 use crate::net::Host;
 use crate::plan::{FaultKind, Plan};
@@ -47,7 +48,10 @@ enum Ending {
     Fast(Host),
     Roomy(usize, usize),
     Rot(DriveId, u64),
+    ReadRight(DriveId),
     StartGateway,
+    AskOld,
+    WakeOld,
 }
 
 /// What broke.
@@ -81,6 +85,9 @@ pub struct Director {
     /// Randomness for what is not in the plan.
     pub dice: Dice,
     gateway: Option<Gateway>,
+    /// One that another took over from, and that has not ended.
+    old: Option<takeover::Old>,
+    leasing: Option<Leasing>,
     /// The index while no gateway runs.
     memory: Option<MemoryIndex>,
     start: Start,
@@ -107,12 +114,14 @@ impl Director {
         dice: Dice,
     ) -> Self {
         Self {
+            leasing: plan.lease.map(Leasing::new),
             cluster,
             load,
             exec,
             plan,
             dice,
             gateway: None,
+            old: None,
             memory: Some(MemoryIndex::new(IndexId::new(1))),
             start: Start::Normal,
             snapshot: None,
@@ -181,6 +190,7 @@ impl Director {
         self.exec.sleep(TICK).await;
         self.look_after_gateway();
         self.shown.look().await?;
+        self.look_after_old();
         self.look_after_drives()?;
         let now = self.exec.now();
         while let Some(at) = self.endings.iter().position(|(at, _)| *at <= now) {
@@ -209,7 +219,8 @@ impl Director {
             return;
         }
         if let Some(memory) = self.memory.take() {
-            let gateway = Gateway::start(&mut self.cluster(), memory, self.start);
+            let leasing = self.leasing.clone();
+            let gateway = Gateway::start(&mut self.cluster(), memory, self.start, leasing);
             self.gateway = Some(gateway);
         }
     }
@@ -241,6 +252,7 @@ impl Director {
                 }
             }
             Progress::Failed(why) => {
+                self.prefer_new();
                 self.kill_gateway();
                 if self.start == Start::Rebuild && why == REBUILT {
                     self.start = Start::Normal;
@@ -377,7 +389,10 @@ impl Director {
                 disk.set_capacity(u64::MAX / 2);
             }
             Ending::Rot(drive, count) => self.cluster().corrupt(drive, count),
+            Ending::ReadRight(drive) => self.cluster().misread(drive, 0),
             Ending::StartGateway => self.start_gateway(),
+            Ending::AskOld => self.ask_old(),
+            Ending::WakeOld => self.wake_old(),
         }
     }
 
@@ -390,6 +405,7 @@ impl Director {
             }
             self.tick().await?;
         }
+        self.end_old();
         for node in 0..self.plan.nodes {
             let mut cluster = self.cluster();
             cluster.nodes[node].is_armed = false;

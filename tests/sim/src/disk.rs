@@ -49,6 +49,8 @@ impl SimDisk {
             changes: 0,
             syncs: 0,
             cold_reads: 3,
+            misread_one_in: 0,
+            misread: 0,
         })))
     }
 
@@ -96,6 +98,16 @@ impl SimDisk {
     /// Whether a sync or write was made to fail since [`SimDisk::spare`].
     pub fn has_failed(&self) -> bool {
         self.state().faults.has_failed
+    }
+
+    /// Lets one read in `one_in` give a wrong bit, though the medium has the right one; none if 0.
+    pub fn misread(&self, one_in: u64) {
+        self.state().misread_one_in = one_in;
+    }
+
+    /// Reads that gave a wrong bit, so far.
+    pub fn misreads(&self) -> u64 {
+        self.state().misread
     }
 
     /// Whether the power has failed and [`SimDisk::crash`] is due.
@@ -208,6 +220,7 @@ impl DiskFile for SimFile {
             return Err(io::Error::other("unreadable sector"));
         }
         buffer.copy_from_slice(bytes);
+        state.disturb(buffer);
         Ok(())
     }
     fn read_now(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {

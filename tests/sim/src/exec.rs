@@ -57,6 +57,8 @@ struct State {
     tasks: BTreeMap<u64, Slot>,
     timers: BTreeMap<(u64, u64), Waker>,
     dead: BTreeSet<ProcessId>,
+    /// Processes that sleep, and what of them was woken meanwhile.
+    asleep: BTreeMap<ProcessId, Vec<u64>>,
     dice: Dice,
     polls: u64,
     still: u64,
@@ -108,6 +110,7 @@ impl Exec {
             tasks: BTreeMap::new(),
             timers: BTreeMap::new(),
             dead: BTreeSet::new(),
+            asleep: BTreeMap::new(),
             dice,
             polls: 0,
             still: 0,
@@ -198,6 +201,7 @@ impl Exec {
     pub fn kill(&self, process: ProcessId) {
         let mut state = self.state();
         state.dead.insert(process);
+        state.asleep.remove(&process);
         let ids: Vec<u64> = state
             .tasks
             .iter()
@@ -207,6 +211,17 @@ impl Exec {
         let slots: Vec<Slot> = ids.iter().filter_map(|id| state.tasks.remove(id)).collect();
         drop(state);
         drop(slots);
+    }
+
+    /// Suspends a process: until it wakes, none of its tasks runs, while time goes on.
+    pub fn suspend(&self, process: ProcessId) {
+        self.state().asleep.entry(process).or_default();
+    }
+
+    /// Wakes a process; what was due meanwhile is due now.
+    pub fn resume(&self, process: ProcessId) {
+        let due = self.state().asleep.remove(&process).unwrap_or_default();
+        self.ready.set().extend(due);
     }
 
     /// Ends everything, so that nothing keeps itself alive.
@@ -269,10 +284,15 @@ impl Exec {
     fn poll(&self, id: u64) {
         let mut future = {
             let mut state = self.state();
+            let state = &mut *state;
             let now = state.now;
             let Some(slot) = state.tasks.get_mut(&id) else {
                 return;
             };
+            if let Some(due) = state.asleep.get_mut(&slot.process) {
+                due.push(id);
+                return;
+            }
             let Some(future) = slot.future.take() else {
                 return;
             };

@@ -4,6 +4,7 @@
 //! Leaves to others: nodes ([`crate::cluster`]), when ([`crate::director`]).
 //! Always: what a killed gateway was doing is over; its index keeps what was durable.
 
+mod lease;
 mod map;
 
 use std::fmt;
@@ -13,24 +14,26 @@ use std::time::Duration;
 use holdfast_gateway::metrics::abandoned_uploads;
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{Index, MemoryIndex};
+use holdfast_protocol::rpc::DriveError;
 use holdfast_protocol::rpc::handshake::{Expected, Identity, Service as RpcService};
-use holdfast_protocol::{ClaimantId, ClusterMap, DriveId, GatewayId, MapDrive, NodeId, WriteId};
+use holdfast_protocol::{ClusterMap, DriveId, GatewayId, MapDrive, NodeId, WriteId};
 use holdfast_seam::rpc::{ClientConfig, ClientLimits, RemoteNode, RpcClient};
 use holdfast_seam::{NodeClient, RpcMetrics, World};
 use holdfast_store::{Drives, Store, StoreConfig, StoreMetrics, Trouble, survey};
 use holdfast_workers::{
-    ClaimOptions, Claimed, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
-    WorkersMetrics, WorkersParts, change_map, claim,
+    Claimed, LeaseKeeper, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
+    WorkersMetrics, WorkersParts, change_map,
 };
 use prometheus::Registry;
 use tokio::sync::mpsc;
 
-use crate::cluster::{CLUSTER, Cluster, GATEWAY_HOST, chain, secret};
+use crate::cluster::{CLUSTER, Cluster, chain, secret};
 use crate::disk::SimDisk;
 use crate::exec::{Exec, ProcessId};
 use crate::index::SimIndex;
 use crate::net::Host;
 use crate::plan::Plan;
+pub use lease::Leasing;
 use map::{first_map, replaced};
 
 const GATEWAY: GatewayId = GatewayId::new(1);
@@ -53,6 +56,7 @@ pub struct Running {
     /// What the merge did.
     pub merged: MergeReport,
     ids: Arc<WriteIds>,
+    lease: Option<LeaseKeeper>,
     world: World,
 }
 
@@ -107,15 +111,21 @@ struct Parts {
     replaced: Vec<(DriveId, MapDrive)>,
     process: ProcessId,
     start: Start,
+    leasing: Option<Leasing>,
 }
 
 impl Gateway {
     /// Starts a process over `memory`.
-    pub fn start(cluster: &mut Cluster, memory: MemoryIndex, start: Start) -> Self {
+    pub fn start(
+        cluster: &mut Cluster,
+        memory: MemoryIndex,
+        start: Start,
+        leasing: Option<Leasing>,
+    ) -> Self {
         let exec = cluster.exec.clone();
         let process = exec.process();
         let disk = SimDisk::new(0);
-        let world = cluster.world(GATEWAY_HOST, process, disk);
+        let world = cluster.world(cluster.gateway_host, process, disk);
         let sync = cluster.plan.index_sync_max;
         let index = SimIndex::start(&exec, process, memory, cluster.dice(), sync);
         let remotes = cluster.nodes.iter().map(|node| {
@@ -132,6 +142,7 @@ impl Gateway {
             replaced: cluster.replaced.clone(),
             process,
             start,
+            leasing,
         };
         exec.note(|| format!("gateway {} starts: {start:?}", process.0));
         let progress = Shared::default();
@@ -245,15 +256,8 @@ async fn run(parts: Parts, told: Shared) -> Result<Running, String> {
     let drives = Arc::new(Drives::new(Arc::clone(&parts.world.clock)));
     attach(&parts, &drives);
     let deadline = parts.plan.drive_deadline.max(Duration::from_secs(1));
-    let options = ClaimOptions {
-        cluster: Some(CLUSTER),
-        takeover: parts.start == Start::Rebuild,
-        deadline,
-        ..ClaimOptions::default()
-    };
-    let mut claimed = claim(&drives, &parts.world, &parts.index, &options)
-        .await
-        .map_err(said("claim"))?;
+    let fatal = fatal(&parts.exec, parts.process, told);
+    let (mut claimed, lease) = lease::claimed(&parts, &drives, deadline, &fatal).await?;
     let ids = Arc::new(WriteIds::new(GATEWAY, claimed.generation.get()));
     let first = match claimed.map {
         Some(_) => None,
@@ -290,6 +294,9 @@ async fn run(parts: Parts, told: Shared) -> Result<Running, String> {
     let next = |map: &ClusterMap| first.or_else(|| replaced(map, &parts.replaced));
     let changed = change_map(&store, &parts.index, &next_write, next).await;
     changed.map_err(said("change the map"))?;
+    if let Some(lease) = &lease {
+        lease.map_changed(&store.map());
+    }
     for (_, successor) in &parts.replaced {
         claimed.granted.remove(&successor.id);
     }
@@ -300,8 +307,9 @@ async fn run(parts: Parts, told: Shared) -> Result<Running, String> {
         merged,
         next_write,
         troubles,
+        lease,
     };
-    serve(parts, begun, told).await
+    serve(parts, begun, fatal).await
 }
 
 /// A start that has come as far as the map.
@@ -312,9 +320,10 @@ struct Begun {
     merged: MergeReport,
     next_write: NextWrite,
     troubles: mpsc::Receiver<Trouble>,
+    lease: Option<LeaseKeeper>,
 }
 
-async fn serve(parts: Parts, begun: Begun, told: Shared) -> Result<Running, String> {
+async fn serve(parts: Parts, begun: Begun, fatal: Fatal) -> Result<Running, String> {
     let Begun {
         store,
         ids,
@@ -322,9 +331,9 @@ async fn serve(parts: Parts, begun: Begun, told: Shared) -> Result<Running, Stri
         merged,
         next_write,
         troubles,
+        lease,
     } = begun;
     let readers = Arc::new(Readers::default());
-    let fatal = fatal(&parts.exec, parts.process, told);
     let (on_fatal, on_reclaim) = (Arc::clone(&fatal), Arc::clone(&fatal));
     let workers = Workers::start(WorkersParts {
         store: store.clone(),
@@ -347,6 +356,10 @@ async fn serve(parts: Parts, begun: Begun, told: Shared) -> Result<Running, Stri
     });
     let index: Arc<dyn Index> = Arc::new(parts.index.clone());
     let service = Service::new(store.clone(), index, readers, Arc::clone(&ids), notices);
+    let service = match &lease {
+        Some(lease) => service.under(lease.guard()),
+        None => service,
+    };
     let age = parts.plan.upload_age;
     if !age.is_zero() {
         let aborted = metrics(abandoned_uploads);
@@ -361,6 +374,7 @@ async fn serve(parts: Parts, begun: Begun, told: Shared) -> Result<Running, Stri
         index: parts.index,
         merged,
         ids,
+        lease,
         world: parts.world,
     })
 }
@@ -419,12 +433,14 @@ impl Running {
             node,
         };
         drives.attach(drive, parts.client());
-        let generation = drives.serving().generation;
-        let claimant = ClaimantId::new(self.world.rng.u128());
+        let serving = drives.serving();
+        let (generation, claimant) = (serving.generation, serving.claimant);
         let deadline = plan.drive_deadline.max(Duration::from_secs(1));
-        survey::claim(drives, drive, deadline, generation, claimant, false)
-            .await
-            .map_err(said("claim the new drive"))?;
+        match survey::claim(drives, drive, deadline, generation, claimant, false).await {
+            // It granted this very number before, and the answer was lost.
+            Err(DriveError::OldGeneration { current }) if current == generation => {}
+            granted => granted.map_err(said("claim the new drive"))?,
+        }
         let ids = Arc::clone(&self.ids);
         let next_write: NextWrite = Arc::new(move || -> WriteId { ids.next() });
         let next = |map: &ClusterMap| replaced(map, changes);
@@ -432,6 +448,9 @@ impl Running {
         if changed.map_err(said("change the map"))? {
             changes.iter().for_each(|(lost, _)| drives.detach(*lost));
             self.workers.map_changed();
+            if let Some(lease) = &self.lease {
+                lease.map_changed(&self.store.map());
+            }
         }
         Ok(())
     }

@@ -52,6 +52,8 @@ pub struct Load {
 #[derive(Debug, Default)]
 struct Shared {
     gateway: Mutex<Option<Arc<Running>>>,
+    /// One that another took over from; some clients have not heard of that.
+    old: Mutex<Option<Arc<Running>>>,
     history: Mutex<Vec<Operation>>,
     /// Bytes that were served and must not have been.
     wrong: Mutex<Vec<String>>,
@@ -154,6 +156,11 @@ impl Load {
         lock(&self.shared.gateway).clone()
     }
 
+    /// Sets which gateway is asked by mistake.
+    pub fn set_old(&self, gateway: Option<Arc<Running>>) {
+        *lock(&self.shared.old) = gateway;
+    }
+
     /// Operations begun.
     pub fn begun(&self) -> u64 {
         self.shared.begun.load(Ordering::Relaxed)
@@ -172,6 +179,11 @@ impl Load {
     /// Has the clients end.
     pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the clients are to end.
+    fn is_over(&self) -> bool {
+        self.shared.stop.load(Ordering::Relaxed)
     }
 
     /// Clients at work.
@@ -277,7 +289,7 @@ type Got<T> = Option<Result<T, GatewayError>>;
 
 impl Client {
     async fn run(&mut self) {
-        while !self.load.shared.stop.load(Ordering::Relaxed) {
+        while !self.load.is_over() {
             let is_slow = self.load.shared.is_slow.load(Ordering::Relaxed);
             let pause = match is_slow || self.dice.permille(50) {
                 true => self.dice.within(1..200_000) * if is_slow { 20 } else { 1 },
@@ -298,6 +310,10 @@ impl Client {
         }
         let number = self.dice.below(self.load.plan.keys);
         let key = key_name(number);
+        if self.load.plan.has_cleaners && self.dice.permille(300) {
+            self.delete(&key).await;
+            return;
+        }
         match self.dice.below(100) {
             0..30 => self.put(&key, false).await,
             30..40 => self.put(&key, true).await,
@@ -305,9 +321,18 @@ impl Client {
             60..68 => self.get(&key, true).await,
             68..75 => self.head(&key).await,
             75..80 => self.list().await,
-            80..90 => self.delete(&key).await,
+            80..90 => _ = self.delete(&key).await,
             90..95 => self.copy(&key).await,
             _ => self.multipart(&key).await,
+        }
+    }
+
+    /// The gateway that this client takes for the one that serves.
+    fn addressed(&mut self) -> Option<Arc<Running>> {
+        let old = lock(&self.load.shared.old).clone();
+        match old {
+            Some(old) if self.number != AUDITOR && self.dice.permille(250) => Some(old),
+            _ => self.load.gateway(),
         }
     }
 
@@ -318,7 +343,7 @@ impl Client {
         W: FnOnce(Arc<Running>) -> F,
         F: Future<Output = Result<T, GatewayError>> + Send + 'static,
     {
-        let running = self.load.gateway()?;
+        let running = self.addressed()?;
         let process = running.process;
         let (send, receive) = oneshot::channel();
         let work = work(running);

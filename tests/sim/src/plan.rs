@@ -5,11 +5,17 @@
 //! Always: a plan has at least three faults, one of them a crash; faults that destroy bytes are
 //! never under way on two drives at once, so that a lost object is always a bug.
 
+mod scenes;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::dice::Dice;
 use crate::net::NetConfig;
+
+/// A `Corrupt` fault whose draw is a multiple of this is a drive that reads wrongly; with a
+/// remainder of 1, bits flip where the newest batches of its log begin.
+pub const MISREADS: u64 = 11;
 
 /// A way to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,11 +46,13 @@ pub enum FaultKind {
     IndexLost,
     /// The index is replaced by an old copy.
     IndexOld,
+    /// The gateway sleeps, or is cut off, and another takes its place.
+    Takeover,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::GatewayCrash,
         Self::NodeKill,
         Self::NodePower,
@@ -58,7 +66,11 @@ impl FaultKind {
         Self::Reset,
         Self::IndexLost,
         Self::IndexOld,
+        Self::Takeover,
     ];
+
+    /// Those that are drawn for themselves; the others come in scenes ([`scenes`]).
+    const SINGLE: usize = 13;
 
     /// Whether bytes that were durable are lost by it.
     pub fn destroys(self) -> bool {
@@ -82,6 +94,7 @@ impl fmt::Display for FaultKind {
             Self::Reset => "reset",
             Self::IndexLost => "index-lost",
             Self::IndexOld => "index-old",
+            Self::Takeover => "takeover",
         };
         f.write_str(name)
     }
@@ -161,6 +174,10 @@ pub struct Plan {
     pub sweep_grace: Duration,
     /// How often drives are compared without a reason.
     pub compare_interval: Duration,
+    /// How long a gateway's lease lasts; `None` where only one can run.
+    pub lease: Option<Duration>,
+    /// Clients delete a lot, also what may have come of a write that failed.
+    pub has_cleaners: bool,
     /// The faults, in order.
     pub faults: Vec<Fault>,
 }
@@ -210,6 +227,8 @@ impl Plan {
             upload_age: upload_age(seed),
             sweep_grace: Duration::from_secs(10),
             compare_interval: Duration::from_secs(120),
+            lease: None,
+            has_cleaners: false,
             faults: Vec::new(),
         };
         plan.make_eager();
@@ -219,7 +238,7 @@ impl Plan {
         }
         plan.draw_faults(&mut dice);
         plan.crowd_faults();
-        plan.go_to_the_brink();
+        plan.add_scenes();
         plan
     }
 
@@ -232,51 +251,6 @@ impl Plan {
         }
     }
 
-    /// One plan in six goes to the brink: as many drives as the geometry allows do not answer for a
-    /// while, clients write, and one more loses everything. Drawn for itself.
-    fn go_to_the_brink(&mut self) {
-        let mut dice = Dice::new(self.seed ^ 0xb61c_0003);
-        if !dice.permille(170) {
-            return;
-        }
-        let away = (usize::from(self.geometry.1) / self.drives_per_node).max(1) as u64;
-        let (first, drives) = (dice.below(self.nodes as u64), self.drives() as u64);
-        let start = dice.within(self.ops / 20..self.ops * 9 / 10);
-        for number in 0..=away {
-            let node = (first + number) % self.nodes as u64;
-            let (kind, after_ops) = match number < away {
-                true => (FaultKind::NodeKill, start + dice.below(10)),
-                false => (FaultKind::DriveLost, start + 10 + dice.below(60)),
-            };
-            self.faults.push(Fault {
-                after_ops,
-                kind,
-                target: node * self.drives_per_node as u64 + drives * dice.below(1000),
-                lasts: Duration::from_millis(dice.within(500..20_000)),
-                draw: dice.u64(),
-            });
-        }
-        self.faults.sort_by_key(|fault| fault.after_ops);
-    }
-
-    /// In two plans of five some faults come while others last. Drawn for itself.
-    fn crowd_faults(&mut self) {
-        let mut dice = Dice::new(self.seed ^ 0xc0de_0002);
-        if !dice.permille(400) {
-            return;
-        }
-        let mut last = None;
-        for fault in &mut self.faults {
-            if let Some(last) = last
-                && dice.permille(600)
-            {
-                fault.after_ops = last + dice.below(40);
-            }
-            last = Some(fault.after_ops);
-        }
-        self.faults.sort_by_key(|fault| fault.after_ops);
-    }
-
     fn draw_faults(&mut self, dice: &mut Dice) {
         let count = dice.within(4..10);
         let crashes = [
@@ -287,7 +261,7 @@ impl Plan {
         ];
         let mut kinds = vec![crashes[dice.below(4) as usize]];
         while (kinds.len() as u64) < count {
-            kinds.push(FaultKind::ALL[dice.below(13) as usize]);
+            kinds.push(FaultKind::ALL[dice.below(FaultKind::SINGLE as u64) as usize]);
         }
         let mut faults: Vec<Fault> = kinds
             .into_iter()

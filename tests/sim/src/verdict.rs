@@ -14,7 +14,7 @@ use holdfast_index::{Index, MemoryIndex, Row, ScanLimit, Table};
 use holdfast_protocol::row::{PartRow, UploadRow, VersionRow};
 use holdfast_protocol::{Body, DriveId, FormatError, Manifest, Placement, WriteId};
 
-use crate::cluster::{Cluster, GATEWAY_HOST};
+use crate::cluster::Cluster;
 use crate::director::{Director, Failure, failure};
 use crate::history::{Action, Operation, Outcome, Verdict, check};
 use crate::load::{PREFIXES, full};
@@ -153,9 +153,10 @@ async fn read_without(director: &mut Director) -> Done<()> {
 
 fn cut(director: &Director, hosts: &[Host], is_cut: bool) {
     let cluster = lock(&director.cluster);
+    let gateway = cluster.gateway_host;
     for &host in hosts {
-        cluster.network.set_cut(GATEWAY_HOST, host, is_cut);
-        cluster.network.set_cut(host, GATEWAY_HOST, is_cut);
+        cluster.network.set_cut(gateway, host, is_cut);
+        cluster.network.set_cut(host, gateway, is_cut);
     }
 }
 

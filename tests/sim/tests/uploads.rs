@@ -61,7 +61,7 @@ fn simulate<F: Future<Output = ()> + Send + 'static>(
 async fn serving(exec: &Exec, cluster: &Mutex<Cluster>) -> Arc<Running> {
     loop {
         let memory = MemoryIndex::new(IndexId::new(1));
-        let gateway = Gateway::start(&mut cluster.lock().unwrap(), memory, Start::Normal);
+        let gateway = Gateway::start(&mut cluster.lock().unwrap(), memory, Start::Normal, None);
         loop {
             exec.sleep(Duration::from_millis(50)).await;
             match gateway.progress() {

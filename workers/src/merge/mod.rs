@@ -42,6 +42,7 @@ mod systems;
 mod uploads;
 
 pub use apply::MergeReport;
+pub(crate) use apply::usage;
 pub use decide::{Doubt, Fate, Merged, decide};
 pub use facts::{BUCKET_KIND, BodyFact, Fact, Found, Kept, Records};
 pub(crate) use gather::check_absent;

@@ -9,10 +9,9 @@ use std::time::Duration;
 use holdfast_index::{Index, MemoryIndex};
 
 use super::{Director, Done, Ending, RESTART};
-use crate::cluster::GATEWAY_HOST;
-use crate::gateway::Start;
+use crate::gateway::{Leasing, Start};
 use crate::net::Host;
-use crate::plan::{Fault, FaultKind};
+use crate::plan::{Fault, FaultKind, MISREADS};
 
 impl Director {
     pub(super) async fn inject(&mut self, fault: Fault) -> Done<()> {
@@ -69,12 +68,25 @@ impl Director {
                 self.disturb_network(fault, node);
             }
             FaultKind::IndexLost | FaultKind::IndexOld => self.lose_index(fault).await?,
+            FaultKind::Takeover => self.take_over(fault).await?,
         }
         Ok(())
     }
 
-    /// Bits flip, once or again and again.
+    /// Bits flip, once or again and again; or where the log ends; or only on their way from the
+    /// medium.
     fn rot(&mut self, fault: Fault, node: usize, place: usize) {
+        if fault.draw.is_multiple_of(MISREADS) {
+            let id = self.cluster().nodes[node].drives[place].id;
+            let one_in = 3 + fault.draw / MISREADS % 60;
+            self.cluster().misread(id, one_in);
+            return self.later(fault.lasts, Ending::ReadRight(id));
+        }
+        if fault.draw % MISREADS == 1 {
+            let id = self.cluster().nodes[node].drives[place].id;
+            let count = 1 + fault.draw / MISREADS % 3;
+            return self.cluster().corrupt_log(id, count);
+        }
         let count = match fault.draw % 3 {
             0 => 1 + fault.draw / 3 % 200,
             1 => 1 + fault.draw / 3 % 30,
@@ -131,11 +143,14 @@ impl Director {
         }
         if fault.draw.is_multiple_of(2) {
             self.stop_gateway(fault.lasts / 4);
+            // After a reboot nobody knows who has ended.
+            self.leasing = self.leasing.as_ref().map(Leasing::elsewhere);
         }
         Ok(())
     }
 
     fn disturb_network(&mut self, fault: Fault, node: usize) {
+        let gateway = self.cluster().gateway_host;
         let host = self.cluster().nodes[node].host;
         let hosts: Vec<Host> = match fault.draw % 4 {
             0 => self.cluster().nodes.iter().map(|node| node.host).collect(),
@@ -148,10 +163,14 @@ impl Director {
                 self.later(fault.lasts, Ending::Fast(host));
             }
             FaultKind::Partition => {
-                let way = fault.draw / 4 % 3;
-                let links = hosts.iter().flat_map(|&host| {
-                    let there = (way != 1).then_some((GATEWAY_HOST, host));
-                    let back = (way != 2).then_some((host, GATEWAY_HOST));
+                let is_mixed = hosts.len() > 1 && (fault.draw / 12).is_multiple_of(2);
+                let links = hosts.iter().enumerate().flat_map(|(at, &host)| {
+                    let way = match is_mixed {
+                        true => ((fault.draw / 24) >> (2 * at)) % 3,
+                        false => fault.draw / 4 % 3,
+                    };
+                    let there = (way != 1).then_some((gateway, host));
+                    let back = (way != 2).then_some((host, gateway));
                     there.into_iter().chain(back)
                 });
                 let links: Vec<(Host, Host)> = links.collect();
@@ -162,7 +181,7 @@ impl Director {
             }
             _ => {
                 for host in hosts {
-                    self.cluster().network.reset(GATEWAY_HOST, host);
+                    self.cluster().network.reset(gateway, host);
                 }
             }
         }
@@ -179,7 +198,19 @@ impl Director {
         if fault.kind == FaultKind::IndexOld && !self.plan.old_copy_of_same_generation {
             self.outlive_snapshot().await?;
         }
+        let has_outage = is_sudden && (fault.draw / 2).is_multiple_of(2);
+        if has_outage && !self.has_lost {
+            self.mended().await?;
+            self.load.slow_down(false);
+            let begun = self.load.begun() + fault.draw / 4 % self.plan.keys;
+            while self.load.begun() < begun {
+                self.tick().await?;
+            }
+        }
         self.kill_gateway();
+        if has_outage {
+            self.lose_all_power();
+        }
         match (fault.kind, self.snapshot.take()) {
             (FaultKind::IndexOld, Some(old)) => {
                 self.exec
@@ -194,6 +225,32 @@ impl Director {
         self.snapshot = None;
         self.later(fault.lasts / 20, Ending::StartGateway);
         Ok(())
+    }
+
+    /// Waits, while clients do little, until the network is mended and what failed was tried again.
+    async fn mended(&mut self) -> Done<()> {
+        self.load.slow_down(true);
+        let is_cut = |endings: &[(u64, Ending)]| {
+            endings
+                .iter()
+                .any(|(_, ending)| matches!(ending, Ending::Mend(_)))
+        };
+        while is_cut(&self.endings) {
+            self.tick().await?;
+        }
+        for _ in 0..400 {
+            self.tick().await?;
+        }
+        Ok(())
+    }
+
+    /// All machines lose their power, and have it again; those that were down start, too.
+    fn lose_all_power(&mut self) {
+        for node in 0..self.plan.nodes {
+            let mut cluster = self.cluster();
+            cluster.power_off(node);
+            cluster.start(node);
+        }
     }
 
     /// Another generation than that of the old copy must have been claimed since: within one

@@ -71,6 +71,10 @@ pub(super) struct State {
     pub(super) syncs: u64,
     /// One read of so many is answered "not in memory" by `read_now`.
     pub(super) cold_reads: u64,
+    /// One read of so many gives a wrong bit; none if 0.
+    pub(super) misread_one_in: u64,
+    /// Reads that did.
+    pub(super) misread: u64,
 }
 
 impl State {
@@ -80,6 +84,19 @@ impl State {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// Inverts a bit of what is being read, now and then.
+    pub(super) fn disturb(&mut self, buffer: &mut [u8]) {
+        if self.misread_one_in == 0 || !self.random().is_multiple_of(self.misread_one_in) {
+            return;
+        }
+        let at = self.random();
+        let len = buffer.len().max(1) as u64;
+        if let Some(byte) = buffer.get_mut((at / 8 % len) as usize) {
+            *byte ^= 1 << (at % 8);
+            self.misread += 1;
+        }
     }
 
     pub(super) fn inode(&mut self, id: u64, life: u64) -> io::Result<&mut Inode> {

@@ -13,7 +13,7 @@ impl Client {
         let key = brief_name(self.dice.below(3));
         match self.dice.below(12) {
             0..4 => self.put(&key, false).await,
-            4..7 => self.delete(&key).await,
+            4..7 => _ = self.delete(&key).await,
             7 => self.get(&key, false).await,
             8 => drop(self.list_all(BRIEF_KEYS, 1000).await),
             9 => self.make_bucket().await,

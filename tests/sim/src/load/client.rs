@@ -3,6 +3,8 @@
 //! Owns: what is drawn for each, and judging its answer.
 //! Leaves to others: asking ([`super`]), multipart uploads ([`super::multipart`]).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use holdfast_gateway::GatewayError;
@@ -107,13 +109,28 @@ impl Client {
             }
             other => self.failed(other.map(|got| got.map(drop))),
         };
-        let key = full(key);
         let action = Action::Put {
-            key,
+            key: full(key),
             value,
             condition,
         };
+        let has_failed = matches!(outcome, Outcome::Failed | Outcome::Unknown);
         self.load.record(self.number, call, action, outcome);
+        if has_failed && self.load.plan.has_cleaners {
+            self.clean_up(key).await;
+        }
+    }
+
+    /// Deletes what may have come of a write that failed, until that is acknowledged.
+    async fn clean_up(&mut self, key: &str) {
+        for _ in 0..8 {
+            let pause = self.dice.within(1..2000);
+            let pause = self.load.exec.sleep(Duration::from_millis(pause));
+            pause.await;
+            if self.load.is_over() || self.delete(key).await {
+                return;
+            }
+        }
     }
 
     pub(super) fn failed(&self, got: Got<()>) -> Outcome {
@@ -302,7 +319,8 @@ impl Client {
         let _ = self.list_all(prefix, max).await;
     }
 
-    pub(super) async fn delete(&mut self, key: &str) {
+    /// Returns whether it was acknowledged.
+    pub(super) async fn delete(&mut self, key: &str) -> bool {
         let (bucket, name) = (bucket_of(key), object_key(key));
         let call = self.load.tick();
         let got = self
@@ -317,11 +335,13 @@ impl Client {
             })
             .await;
         let outcome = self.failed(got.map(|got| got.map(drop)));
+        let is_done = outcome == Outcome::Ok;
         let action = Action::Delete {
             key: full(key),
             condition: Condition::Always,
         };
         self.load.record(self.number, call, action, outcome);
+        is_done
     }
 
     pub(super) async fn copy(&mut self, key: &str) {
