@@ -8,8 +8,6 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use holdfast_index::{Index, MemoryIndex, ScanLimit, Table, rows};
 use support::{BUCKET, Cluster, body};
 

@@ -96,13 +96,11 @@ impl Service {
             Row::new(order, row.encode()),
             opened,
         );
-        batch.usage(
-            bucket.id,
-            UsageDelta {
-                uploads: -1,
-                ..UsageDelta::default()
-            },
-        );
+        let closed = UsageDelta {
+            uploads: -1,
+            ..UsageDelta::default()
+        };
+        batch.usage(bucket.id, closed);
         let mut retired = Retired::default();
         for part in &unnamed {
             self.retire_part(upload, part, &mut retired, &mut batch);

@@ -254,6 +254,16 @@ pub fn rows() -> Vec<Row> {
         }),
         Row::Purge(purge(PurgeKind::Moved, None)),
         Row::Purge(purge(PurgeKind::Gone, Some(write(3)))),
+    ]
+    .into_iter()
+    .chain(names(bucket, &key, id))
+    .chain(marks())
+    .collect()
+}
+
+fn names(bucket: BucketId, key: &str, id: WriteId) -> [Row; 4] {
+    let key = key.to_owned();
+    [
         Row::Name(RowName::Version {
             bucket,
             key: key.clone(),
@@ -276,19 +286,16 @@ pub fn rows() -> Vec<Row> {
             key,
             write: id,
         }),
+    ]
+}
+
+fn marks() -> [Row; 3] {
+    [
         Row::Usage(Usage {
             objects: 1,
             bytes: 2,
             uploads: 3,
         }),
-    ]
-    .into_iter()
-    .chain(marks())
-    .collect()
-}
-
-fn marks() -> [Row; 2] {
-    [
         Row::Seen(SeenRow {
             end: LogPosition {
                 log: LogId::new(0x1234),
