@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::config::WorkersConfig;
 use crate::error::Result;
 use crate::heal::{HealBook, HealTurns};
+use crate::lease::LeaseGuard;
 use crate::metrics::WorkersMetrics;
 use crate::nudge::{Nudge, Stop};
 use crate::pace::Pacer;
@@ -65,6 +66,8 @@ pub(crate) struct Context {
     pub(crate) readers: Arc<Readers>,
     pub(crate) metrics: WorkersMetrics,
     pub(crate) next_write: NextWrite,
+    /// Without it nothing is decided about writes that another gateway may have shown.
+    pub(crate) lease: LeaseGuard,
     pub(crate) on_fatal: OnFatal,
     pub(crate) on_reclaim: OnReclaim,
     pub(crate) reclaim: Mutex<Reclaim>,

@@ -62,6 +62,13 @@ impl Voider {
                 index: &*self.ctx.index,
                 next_write: &self.ctx.next_write,
             };
+            // Without the lease another gateway may have shown the write meanwhile: it decides.
+            if self.ctx.lease.check().is_err() {
+                if stop.unless(self.ctx.clock().sleep(RETRY)).await.is_none() {
+                    return;
+                }
+                continue;
+            }
             match stop.unless(parts.void(write, drives)).await {
                 None => return,
                 Some(Ok(())) => {

@@ -28,6 +28,7 @@ use crate::context::{CompareReason, Context, NextWrite, OnFatal, OnReclaim};
 use crate::error::Result;
 use crate::heal::{self, Healer, Troubles};
 use crate::inspect;
+use crate::lease::LeaseGuard;
 use crate::merge::MergeReport;
 use crate::metrics::WorkersMetrics;
 use crate::nudge::{Nudge, Stop};
@@ -53,6 +54,8 @@ pub struct WorkersParts {
     pub readers: Arc<Readers>,
     /// Gives names to records.
     pub next_write: NextWrite,
+    /// The lease under which the gateway serves.
+    pub lease: LeaseGuard,
     /// What the store found bad.
     pub trouble: mpsc::Receiver<Trouble>,
     /// Told when the process must end.
@@ -109,6 +112,7 @@ impl Workers {
             readers,
             metrics: parts.metrics,
             next_write,
+            lease: parts.lease,
             on_fatal: parts.on_fatal,
             on_reclaim: parts.on_reclaim,
             reclaim: Mutex::default(),

@@ -7,11 +7,12 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_index::{Batch, Index, Locks, Row, Table, keys};
 use holdfast_protocol::{GatewayId, Record, VersionRow, WriteId};
-use holdfast_workers::WorkersConfig;
+use holdfast_workers::{LeaseGuard, WorkersConfig};
 use support::{BUCKET, CLUSTER, Cluster, Running, config};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,6 +107,30 @@ async fn a_write_that_the_second_look_knows_is_spared() {
     running.workers.stop().await;
 }
 
+/// Another gateway may serve, and have shown the write: a void would take it away again when the
+/// index is rebuilt.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lease_nothing_is_voided() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let clock = Arc::clone(&cluster.world.clock);
+    cluster.lease = LeaseGuard::limited(Arc::clone(&clock));
+    let running = cluster.start().await;
+    let write = running.put("failed", &[7; 300], false).await.unwrap();
+    let write = write.manifest.write;
+    let drives = cluster.drives.iter().map(|drive| drive.id).collect();
+    running.workers.void(write, drives);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(running.metrics.voids.get(), 0);
+    assert!(cluster.drives.iter().any(|drive| drive.holds(write)));
+    cluster.lease.set(clock.boot().plus(PATIENCE));
+    until("it is void", || running.metrics.voids.get() == 1).await;
+    until("the write goes", || {
+        !cluster.drives.iter().any(|drive| drive.holds(write))
+    })
+    .await;
+    running.workers.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_void_of_a_write_that_is_shown_is_swept_itself() {
     let mut cluster = Cluster::new("2+1", 4);
@@ -175,15 +200,24 @@ async fn much_later() {
     tokio::time::sleep(config().sweep_grace * 10).await;
 }
 
-/// Whether all drives were compared since.
+/// Every drive is to be compared.
+async fn ask_all(cluster: &Cluster, running: &Running) {
+    for at in 0..cluster.drives.len() {
+        away_and_back(cluster, running, at).await;
+    }
+    until("asked", || is_comparing(running)).await;
+}
+
+fn is_comparing(running: &Running) -> bool {
+    !running.workers.heal_status().drives_comparing.is_empty()
+}
+
+/// All drives were compared since.
 async fn compare_all(cluster: &Cluster, running: &Running) {
     for at in 0..cluster.drives.len() {
         away_and_back(cluster, running, at).await;
     }
-    until("compared", || {
-        running.workers.heal_status().drives_comparing.is_empty()
-    })
-    .await;
+    until("compared", || !is_comparing(running)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,8 +228,9 @@ async fn age_is_no_reason_while_an_older_write_is_open() {
     let mut open = running.index.begin(Locks::none()).await.unwrap();
     let _order = open.take_order();
     let write = orphan(&running, "orphan").await.manifest.write;
-    compare_all(&cluster, &running).await;
+    ask_all(&cluster, &running).await;
     much_later().await;
+    assert!(is_comparing(&running), "it waits for what is open");
     let holders = || cluster.drives.iter().filter(|drive| drive.holds(write));
     assert_eq!(holders().count(), 2, "the settled mark has not passed it");
     assert_eq!(running.metrics.unknown_writes.get(), 0);
@@ -216,7 +251,7 @@ async fn nothing_is_swept_during_a_merge() {
     let coded = running.put("coded", &[2; 9000], false).await.unwrap();
     cluster.kill(running).await;
     let (running, claimed) = cluster.start_unmerged(config()).await;
-    compare_all(&cluster, &running).await;
+    ask_all(&cluster, &running).await;
     much_later().await;
     assert_eq!(running.metrics.unknown_writes.get(), 0);
     assert_eq!(running.metrics.voids.get(), 0);

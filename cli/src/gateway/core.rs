@@ -15,8 +15,8 @@ use holdfast_protocol::{ClusterMap, DriveId, MapDrive, WriteId};
 use holdfast_seam::{Task, World};
 use holdfast_store::{Drives, Serving, Store, StoreConfig, Trouble, survey};
 use holdfast_workers::{
-    ClaimOptions, Claimed, KeeperParts, LeaseKeeper, MergeReport, Merging, NextWrite, Readers,
-    Takeover, Workers, WorkersConfig, WorkersError, WorkersParts, change_map, claim,
+    ClaimOptions, Claimed, KeeperParts, LeaseGuard, LeaseKeeper, MergeReport, Merging, NextWrite,
+    Readers, Takeover, Workers, WorkersConfig, WorkersError, WorkersParts, change_map, claim,
 };
 use tokio::sync::{Mutex, mpsc};
 
@@ -294,6 +294,9 @@ impl Core {
         let (index, state) = (parts.index, parts.state);
         let readers = Arc::new(Readers::default());
         let (on_fatal, on_reclaim) = (state.clone(), state.clone());
+        let guard = lease
+            .as_ref()
+            .map_or_else(LeaseGuard::unlimited, LeaseKeeper::guard);
         let workers = Workers::start(WorkersParts {
             store: store.clone(),
             index: Arc::clone(&index) as Arc<dyn Index>,
@@ -301,6 +304,7 @@ impl Core {
             merged,
             readers: Arc::clone(&readers),
             next_write,
+            lease: guard.clone(),
             trouble: troubles,
             on_fatal: Arc::new(move |why| on_fatal.fail(why)),
             on_reclaim: Arc::new(move |why| on_reclaim.again(why)),
@@ -320,12 +324,9 @@ impl Core {
             Arc::clone(&ids),
             notices,
         );
-        let service = match &lease {
-            Some(lease) => service.under(lease.guard()),
-            None => service,
-        };
-        if let Some(lease) = &lease {
-            state.under(lease.guard());
+        let service = service.under(guard.clone());
+        if lease.is_some() {
+            state.under(guard);
         }
         watch_index(&index, state);
         let age = parts.config.abandoned_upload_age;

@@ -21,8 +21,8 @@ use holdfast_seam::rpc::{ClientConfig, ClientLimits, RemoteNode, RpcClient};
 use holdfast_seam::{NodeClient, RpcMetrics, World};
 use holdfast_store::{Drives, Store, StoreConfig, StoreMetrics, Trouble, survey};
 use holdfast_workers::{
-    Claimed, LeaseKeeper, MergeReport, Merging, NextWrite, Readers, Workers, WorkersConfig,
-    WorkersMetrics, WorkersParts, change_map,
+    Claimed, LeaseGuard, LeaseKeeper, MergeReport, Merging, NextWrite, Readers, Workers,
+    WorkersConfig, WorkersMetrics, WorkersParts, change_map,
 };
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -335,6 +335,9 @@ async fn serve(parts: Parts, begun: Begun, fatal: Fatal) -> Result<Running, Stri
     } = begun;
     let readers = Arc::new(Readers::default());
     let (on_fatal, on_reclaim) = (Arc::clone(&fatal), Arc::clone(&fatal));
+    let guard = lease
+        .as_ref()
+        .map_or_else(LeaseGuard::unlimited, LeaseKeeper::guard);
     let workers = Workers::start(WorkersParts {
         store: store.clone(),
         index: Arc::new(parts.index.clone()),
@@ -342,6 +345,7 @@ async fn serve(parts: Parts, begun: Begun, fatal: Fatal) -> Result<Running, Stri
         merged: merged.clone(),
         readers: Arc::clone(&readers),
         next_write,
+        lease: guard.clone(),
         trouble: troubles,
         on_fatal: Arc::new(move |why| on_fatal(why)),
         on_reclaim: Arc::new(move |why| on_reclaim(why)),
@@ -356,10 +360,7 @@ async fn serve(parts: Parts, begun: Begun, fatal: Fatal) -> Result<Running, Stri
     });
     let index: Arc<dyn Index> = Arc::new(parts.index.clone());
     let service = Service::new(store.clone(), index, readers, Arc::clone(&ids), notices);
-    let service = match &lease {
-        Some(lease) => service.under(lease.guard()),
-        None => service,
-    };
+    let service = service.under(guard);
     let age = parts.plan.upload_age;
     if !age.is_zero() {
         let aborted = metrics(abandoned_uploads);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use drive::MemoryDrive;
-use futures::StreamExt;
+use futures::TryStreamExt;
 use holdfast_index::{
     Batch, Index, Locks, MemoryIndex, Row, Table, Transaction, UsageDelta, keys, rows,
 };
@@ -31,8 +31,8 @@ use holdfast_store::{
 };
 use holdfast_workers::claim::{MAP_KIND, MAP_NAME};
 use holdfast_workers::{
-    ClaimOptions, Claimed, MergeReport, Merging, NextWrite, OnReclaim, Readers, Workers,
-    WorkersConfig, WorkersMetrics, WorkersParts, claim,
+    ClaimOptions, Claimed, LeaseGuard, MergeReport, Merging, NextWrite, OnReclaim, Readers,
+    Workers, WorkersConfig, WorkersMetrics, WorkersParts, claim,
 };
 use prometheus::Registry;
 use tokio::sync::mpsc;
@@ -49,6 +49,7 @@ pub struct Cluster {
     pub drives: Vec<Arc<MemoryDrive>>,
     pub index: Arc<MemoryIndex>,
     pub on_reclaim: OnReclaim,
+    pub lease: LeaseGuard,
     geometry: Geometry,
     epoch: u32,
 }
@@ -88,6 +89,7 @@ impl Cluster {
             drives: (1..=drives).map(drive).collect(),
             index: Arc::new(MemoryIndex::new(IndexId::new(1))),
             on_reclaim: Arc::new(|_| {}),
+            lease: LeaseGuard::unlimited(),
             geometry: Geometry::parse(geometry).unwrap(),
             epoch: 0,
         }
@@ -186,6 +188,7 @@ impl Cluster {
             merged: merged.clone(),
             readers: Arc::clone(&readers),
             next_write: Arc::clone(&next_write),
+            lease: self.lease.clone(),
             trouble,
             on_fatal: Arc::new(|why| panic!("fatal: {why}")),
             on_reclaim: Arc::clone(&self.on_reclaim),
@@ -450,12 +453,8 @@ impl Running {
 
     async fn read(&self, row: Arc<VersionRow>) -> Result<Vec<u8>, StoreError> {
         let range = ByteRange::new(0, row.manifest.len);
-        let mut stream = self.store.read(row, range);
-        let mut all = Vec::new();
-        while let Some(piece) = stream.next().await {
-            all.extend_from_slice(&piece?);
-        }
-        Ok(all)
+        let pieces: Vec<Bytes> = self.store.read(row, range).try_collect().await?;
+        Ok(pieces.concat())
     }
 
     pub fn clock(&self) -> &dyn Clock {

@@ -40,6 +40,7 @@ impl Cluster {
             merged: merged.clone(),
             readers: Arc::clone(&readers),
             next_write: Arc::clone(&next_write),
+            lease: self.lease.clone(),
             trouble,
             on_fatal: Arc::new(|why| panic!("fatal: {why}")),
             on_reclaim: Arc::clone(&self.on_reclaim),
