@@ -121,7 +121,7 @@ fn check_time(stamp: &str, claim: &Claim, now: SystemTime) -> Result<(), Denied>
 }
 
 /// Seconds since 1970 of `yyyyMMddTHHmmssZ`; `None` for anything else.
-fn unix_seconds(stamp: &str) -> Option<u64> {
+pub(crate) fn unix_seconds(stamp: &str) -> Option<u64> {
     let bytes = stamp.as_bytes();
     if bytes.len() != 16 || bytes[8] != b'T' || bytes[15] != b'Z' {
         return None;
@@ -224,7 +224,7 @@ fn signature(secret: &str, stamp: &str, claim: &Claim, canonical: &str) -> Strin
     hex::encode(mac(&key, text.as_bytes()))
 }
 
-fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
+pub(crate) fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text);
     mac.finalize().into_bytes().into()
