@@ -4,6 +4,7 @@ a file of any size is passed on as it comes.
 Method: forms as boto3 signs them (`generate_presigned_post`), sent by requests and, where a form is
 to be wrong in one way or to come slowly, byte by byte; what is stored is read back with boto3.
 """
+import re
 import threading
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -15,7 +16,7 @@ from conftest import new_bucket
 from harness import checksums as c
 from harness import forms, rawhttp
 from harness import s3 as h
-from harness.server import Embedded
+from harness.server import ROOT, Embedded
 
 # What boto3 signs presigned requests with by itself is version 2.
 V4 = {"signature_version": "s3v4"}
@@ -130,6 +131,22 @@ def test_tags_of_a_form_are_a_document(server, s3, bucket):
     assert answer.status_code == 204, answer.text
     got = s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"]
     assert got == [{"Key": "team", "Value": "a&b"}]
+
+
+def test_the_page_about_uploads_works_as_written(server, s3, bucket, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "browser-uploads.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    for name, value in server.environ().items():
+        monkeypatch.setenv(name, value)
+    Path("cat.png").write_bytes(FILE)
+    names = {}
+    for block in blocks:
+        block = block.replace("http://127.0.0.1:9000", server.s3_url)
+        exec(block.replace('"photos"', repr(bucket)), names)  # noqa: S102 (our own page)
+    assert h.get(s3, bucket, "inbox/cat.png") == FILE
+    assert names["answer"].headers["location"] == f"{server.s3_url}/{bucket}/inbox/cat.png"
 
 
 # -- how it is answered
@@ -328,7 +345,7 @@ def test_a_client_that_dies_leaves_the_old_object(server, s3, bucket):
 
 
 def resident(server):
-    """Bytes that the server has had in memory at most since it was last asked."""
+    """The most bytes that the server has had in memory so far."""
     process = Path(f"/proc/{server.process.pid}")
     line = next(line for line in (process / "status").read_text().splitlines()
                 if line.startswith("VmHWM:"))
