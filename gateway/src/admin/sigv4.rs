@@ -139,6 +139,9 @@ pub(crate) fn unix_seconds(stamp: &str) -> Option<u64> {
         && hour < 24
         && minute < 60
         && second < 61;
+    if !valid {
+        return None;
+    }
     // Days since 1970 by the civil calendar (Hinnant, "chrono-compatible low-level date
     // algorithms").
     let shifted = if month <= 2 { year - 1 } else { year };
@@ -146,7 +149,7 @@ pub(crate) fn unix_seconds(stamp: &str) -> Option<u64> {
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.saturating_sub(1);
     let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
     let days = days.checked_sub(719_468)?;
-    valid.then_some(((days * 24 + hour) * 60 + minute) * 60 + second)
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 /// The digest that goes into the canonical request.
@@ -256,6 +259,8 @@ mod tests {
             "",
             "20261120T172200",
             "20261320T172200Z",
+            "00000111T000000Z",
+            "20260011T000000Z",
             "2026-11-20T17:22Z",
             "+0261120T172200Z",
         ] {
