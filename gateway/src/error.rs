@@ -8,6 +8,7 @@ use holdfast_index::IndexError;
 use holdfast_protocol::ETag;
 use holdfast_store::StoreError;
 
+use crate::post::PostError;
 use crate::settings::Setting;
 
 /// Why a request was not done.
@@ -195,6 +196,9 @@ pub enum GatewayError {
     /// The body could not be read: client gone, bad chunk, bad chunk signature.
     #[error("read the body")]
     Body(#[source] BodyError),
+    /// A form is refused.
+    #[error(transparent)]
+    Post(#[from] PostError),
     /// The caller may not do this.
     #[error("access denied: {why}")]
     AccessDenied {
@@ -256,6 +260,9 @@ pub enum BodyError {
         /// Received, as far as it was read.
         got: u64,
     },
+    /// The body is a form, and what is left of it is refused.
+    #[error(transparent)]
+    Form(#[from] PostError),
     /// The chunks are malformed, or a chunk is too long.
     #[error("malformed body: {0}")]
     Malformed(String),

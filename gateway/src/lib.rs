@@ -1,7 +1,8 @@
 //! The gateway: names, permissions and the commit protocol.
 //!
-//! Owns: S3 (`s3`), the admin API (`admin`), and what they stand on: buckets, objects, listings and
-//! multipart uploads, committed as `docs/ARCHITECTURE.md` says ([`object`]).
+//! Owns: S3 (`s3`), forms of browsers (`post`), the admin API (`admin`), and what they stand on:
+//! buckets, objects, listings and multipart uploads, committed as `docs/ARCHITECTURE.md` says
+//! ([`object`]).
 //! Leaves to others: shards (`store`), rows (`index`), background work (`workers`).
 //! Always: a refused request never wrote a record; what the index shows is durable on drives.
 
@@ -14,6 +15,7 @@ pub mod http;
 pub mod metrics;
 pub mod names;
 pub mod object;
+pub mod post;
 pub mod s3;
 pub mod settings;
 

@@ -34,6 +34,9 @@ settings! {
         region: String = "us-east-1",
         /// Domains under which buckets are host names, for instance `s3.example.com`.
         domain: Vec<String> = "",
+        /// Whether forms in browsers (POST of an object) may be signed by signature version 2, as
+        /// old programs do. All other requests need version 4.
+        sigv2: bool = "false",
         /// Domains under which buckets are to be served as websites. Without effect yet: websites
         /// are not served, and a start that is given one warns.
         website_domain: Vec<String> = "",

@@ -123,6 +123,7 @@ impl Front {
             s3_config: S3Config {
                 region: config.region.clone(),
                 domains: config.domain.clone(),
+                sigv2: config.sigv2,
                 body: limits.body,
             },
         })

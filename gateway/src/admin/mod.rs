@@ -14,7 +14,7 @@ pub(crate) mod fuzz;
 mod openapi;
 mod routes;
 mod service;
-mod sigv4;
+pub(crate) mod sigv4;
 
 #[cfg(test)]
 mod tests;

@@ -121,7 +121,7 @@ fn check_time(stamp: &str, claim: &Claim, now: SystemTime) -> Result<(), Denied>
 }
 
 /// Seconds since 1970 of `yyyyMMddTHHmmssZ`; `None` for anything else.
-fn unix_seconds(stamp: &str) -> Option<u64> {
+pub(crate) fn unix_seconds(stamp: &str) -> Option<u64> {
     let bytes = stamp.as_bytes();
     if bytes.len() != 16 || bytes[8] != b'T' || bytes[15] != b'Z' {
         return None;
@@ -139,6 +139,9 @@ fn unix_seconds(stamp: &str) -> Option<u64> {
         && hour < 24
         && minute < 60
         && second < 61;
+    if !valid {
+        return None;
+    }
     // Days since 1970 by the civil calendar (Hinnant, "chrono-compatible low-level date
     // algorithms").
     let shifted = if month <= 2 { year - 1 } else { year };
@@ -146,7 +149,7 @@ fn unix_seconds(stamp: &str) -> Option<u64> {
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.saturating_sub(1);
     let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
     let days = days.checked_sub(719_468)?;
-    valid.then_some(((days * 24 + hour) * 60 + minute) * 60 + second)
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 /// The digest that goes into the canonical request.
@@ -224,7 +227,7 @@ fn signature(secret: &str, stamp: &str, claim: &Claim, canonical: &str) -> Strin
     hex::encode(mac(&key, text.as_bytes()))
 }
 
-fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
+pub(crate) fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text);
     mac.finalize().into_bytes().into()
@@ -256,6 +259,8 @@ mod tests {
             "",
             "20261120T172200",
             "20261320T172200Z",
+            "00000111T000000Z",
+            "20260011T000000Z",
             "2026-11-20T17:22Z",
             "+0261120T172200Z",
         ] {

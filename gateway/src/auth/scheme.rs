@@ -153,7 +153,7 @@ fn check_signature(signature: Option<&str>) -> Result<(), &'static str> {
 }
 
 /// Access key, day and region of `KEY/20260101/us-east-1/s3/aws4_request`.
-fn scope(credential: &str) -> Result<(String, String, String), &'static str> {
+pub(crate) fn scope(credential: &str) -> Result<(String, String, String), &'static str> {
     let mut fields = credential.rsplitn(5, '/');
     let mut next = || fields.next().ok_or("the credential must have five fields");
     let (end, service, region, date, access_key) = (next()?, next()?, next()?, next()?, next()?);

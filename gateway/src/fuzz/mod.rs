@@ -1,12 +1,14 @@
 //! Fuzz targets of everything that reads what strangers send.
 //!
 //! Owns: one function per parser; each holds what it accepts against rules written down again,
-//! apart from the parser ([`http`], [`s3`](crate::s3::fuzz), [`admin`](crate::admin::fuzz)).
+//! apart from the parser ([`http`], [`post`], [`s3`](crate::s3::fuzz),
+//! [`admin`](crate::admin::fuzz)).
 //! Leaves to others: making inputs (`fuzz/` with `cargo fuzz`; on stable the tests below over the
 //! kept corpus `fuzz/corpus`).
 //! Always: a target may refuse anything, and must not panic, hang, or accept what breaks a rule.
 
 mod http;
+mod post;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,8 @@ pub const ALL: &[(&str, Target)] = &[
     ("gateway_target", http::target),
     ("gateway_claim", http::claim),
     ("gateway_names", http::names),
+    ("gateway_form", post::form),
+    ("gateway_policy", post::policy),
     ("gateway_admin_signature", crate::admin::fuzz::signature),
     ("gateway_document", crate::s3::fuzz::document),
     ("gateway_range", crate::s3::fuzz::range),

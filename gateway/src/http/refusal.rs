@@ -100,6 +100,12 @@ pub enum Refusal {
         /// What.
         what: String,
     },
+    /// POST of a bucket is a form or nothing.
+    #[error(
+        "At least one of the pre-conditions you specified did not hold: Bucket POST must be of \
+         the enclosure-type multipart/form-data"
+    )]
+    NotAForm,
     /// Neither S3 nor we know the method here.
     #[error("The specified method is not allowed against this resource.")]
     MethodNotAllowed,
@@ -160,7 +166,7 @@ impl Refusal {
             Self::BadExpires => "expires",
             Self::SecurityToken => "token",
             Self::DuplicateQuery { .. } | Self::BadQuery { .. } | Self::InvalidUri => "query",
-            Self::Unsupported { .. } | Self::MethodNotAllowed => "unsupported",
+            Self::Unsupported { .. } | Self::NotAForm | Self::MethodNotAllowed => "unsupported",
             Self::NoCors | Self::CorsDenied | Self::BadPreflight { .. } => "cors",
             Self::AmbiguousFraming { .. } => "framing",
             Self::DocumentTooLarge { .. } => "too_large",

@@ -103,6 +103,8 @@ fn every_operation_can_be_reached_and_no_parameter_but_its_own_is_taken() {
                     if copy {
                         let source = HeaderValue::from_static("/b/s");
                         headers.insert("x-amz-copy-source", source);
+                        let form = HeaderValue::from_static("multipart/form-data; boundary=b");
+                        headers.insert("content-type", form);
                     }
                     let parsed = Query::parse(Some(query)).unwrap();
                     let Ok(operation) = route::operation(&method, target, &parsed, &headers) else {

@@ -21,7 +21,7 @@ pub mod types;
 mod upload;
 
 pub use bucket::{BUCKET_KIND, Bucket, Edit};
-pub use put::checksum_header;
+pub use put::{PUT_LEN_MAX, checksum_header};
 pub use service::{Notices, Service, WriteIds};
 
 use std::sync::Arc;

@@ -12,13 +12,14 @@ use holdfast_index::IndexError;
 use holdfast_store::StoreError;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use s3s::{S3Error, S3ErrorCode as Code};
+use s3s::{Body, S3Error, S3ErrorCode as Code};
 use tracing::{error, warn};
 
 use super::values::http_date;
 use crate::auth::Operation;
 use crate::error::{BodyError, GatewayError};
 use crate::http::Refusal;
+use crate::post::PostError;
 use crate::settings::Setting;
 
 const INTERNAL: &str = "We encountered an internal error. Please try again.";
@@ -82,6 +83,7 @@ fn code(error: &GatewayError) -> Code {
         },
         E::IncompleteBody { .. } => Code::IncompleteBody,
         E::Body(body) => body_code(body),
+        E::Post(post) => post_code(post),
         E::AccessDenied { .. } => Code::AccessDenied,
         E::NotImplemented { .. } => Code::NotImplemented,
         E::Busy { .. } => Code::SlowDown,
@@ -98,7 +100,23 @@ fn body_code(error: &BodyError) -> Code {
         BodyError::TooSlow => Code::RequestTimeout,
         BodyError::Signature(_) => Code::SignatureDoesNotMatch,
         BodyError::ContentSha256 => Code::Custom("XAmzContentSHA256Mismatch".into()),
+        BodyError::Form(post) => post_code(post),
         BodyError::Malformed(_) => Code::InvalidRequest,
+    }
+}
+
+fn post_code(error: &PostError) -> Code {
+    match error {
+        PostError::Malformed { .. } => Code::MalformedPOSTRequest,
+        PostError::FieldsTooLong { .. } => Code::MaxPostPreDataLengthExceededError,
+        PostError::NoFile => Code::IncorrectNumberOfFilesInPostRequest,
+        PostError::NoKey => Code::UserKeyMustBeSpecified,
+        PostError::FieldMissing { .. } | PostError::BadField { .. } => Code::InvalidArgument,
+        PostError::InvalidPolicy { .. } => Code::InvalidPolicyDocument,
+        PostError::Denied { .. } => Code::AccessDenied,
+        PostError::Signature => Code::SignatureDoesNotMatch,
+        PostError::FileTooLong { .. } => Code::EntityTooLarge,
+        PostError::FileTooShort { .. } => Code::EntityTooSmall,
     }
 }
 
@@ -312,6 +330,15 @@ pub(super) fn default_message(document: &[u8]) -> &'static str {
     "The request could not be served."
 }
 
+/// The answer to a failure that does not pass through the library.
+pub(super) fn answer(failure: S3Error) -> Response<Body> {
+    let answer = failure.to_http_response();
+    answer.unwrap_or_else(|failure| {
+        error!(error = ?failure, "the answer could not be made");
+        panicked().map(Body::from)
+    })
+}
+
 /// A handler panicked.
 pub(super) fn panicked() -> Response<Bytes> {
     document(
@@ -347,6 +374,7 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
         R::SecurityToken => Code::InvalidToken,
         R::InvalidUri => Code::InvalidURI,
         R::Unsupported { .. } => Code::NotImplemented,
+        R::NotAForm => Code::PreconditionFailed,
         R::MethodNotAllowed => Code::MethodNotAllowed,
         R::NoCors | R::CorsDenied => Code::Custom("AccessForbidden".into()),
         R::BadPreflight { .. } => Code::Custom("BadRequest".into()),

@@ -19,6 +19,7 @@ mod headers;
 mod listing;
 mod multipart;
 mod object;
+mod post;
 mod prepare;
 mod service;
 mod table;
@@ -41,6 +42,7 @@ use crate::metrics::S3Metrics;
 use crate::object::Objects;
 
 pub use service::Service;
+pub(crate) use values::escape;
 
 /// Documents without a length that are held at a time, before their signature is verified.
 const UNSIZED_DOCUMENTS_MAX: usize = 16;
@@ -52,6 +54,8 @@ pub struct S3Config {
     pub region: String,
     /// Domains under which a host names a bucket.
     pub domains: Vec<String>,
+    /// Whether forms may be signed by signature version 2.
+    pub sigv2: bool,
     /// How slow a body may be.
     pub body: Pace,
 }
@@ -80,13 +84,15 @@ pub fn service(
     }
     first.set_route(prepare::Verified {
         inner: second.build(),
-        credentials,
+        credentials: Arc::clone(&credentials),
     });
     Service(Arc::new(service::Layers {
         first: first.build(),
         objects,
+        credentials,
         region: config.region,
         domains,
+        sigv2: config.sigv2,
         pace: config.body,
         metrics,
         health,

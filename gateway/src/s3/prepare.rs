@@ -180,7 +180,7 @@ fn asked<T>(request: &S3Request<T>) -> S3Result<Asked> {
 }
 
 /// Whether `by` may do `operation`, as far as that can be told without looking at the bucket.
-fn allow(operation: Operation, by: &Caller) -> S3Result<()> {
+pub(super) fn allow(operation: Operation, by: &Caller) -> S3Result<()> {
     let verdict = evaluate(&Ask {
         caller: by,
         action: operation.action(),

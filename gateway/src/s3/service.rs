@@ -28,7 +28,7 @@ use super::documents::{DOCUMENT_LEN_MAX, has_document};
 use super::error;
 use super::prepare::Asked;
 use crate::auth::scheme::Claim;
-use crate::auth::{Operation, guard, scheme};
+use crate::auth::{Credentials, Operation, guard, scheme};
 use crate::http::{
     BodyHandle, ChunkWatch, Chunks, Domains, Handler, Health, Pace, Query, Readiness, Refusal,
     RequestBody, ResponseBody, Target, health, route,
@@ -49,8 +49,11 @@ pub struct Service(pub(super) Arc<Layers>);
 pub(super) struct Layers {
     pub first: S3Service,
     pub objects: Arc<dyn Objects>,
+    pub credentials: Arc<dyn Credentials>,
     pub region: String,
     pub domains: Domains,
+    /// Whether forms may be signed by signature version 2.
+    pub sigv2: bool,
     pub pace: Pace,
     pub metrics: S3Metrics,
     pub health: Arc<dyn Health>,
@@ -197,6 +200,10 @@ impl Layers {
         let claim = scheme::claim(headers, &query)?;
         guard::check(claim.as_ref(), headers, &query, &self.region)?;
         let operation = route::operation(request.method(), &target, &query, headers)?;
+        if operation == Operation::PostObject && claim.is_some() {
+            // A form says itself who signed it.
+            return Err(Refusal::TwoMechanisms);
+        }
         let watch = watch(headers, claim.as_ref())?;
         Ok(Admitted {
             operation,
@@ -232,6 +239,11 @@ impl Layers {
         let expects = parts.headers.contains_key(EXPECT);
         let body = RequestBody::new(body, admitted.watch, self.pace);
         let handle = body.handle();
+        if admitted.operation == Operation::PostObject {
+            let answer = self.post_object(&parts.headers, &admitted.target, body);
+            let answer = settled(answer, &handle, expects).await;
+            return (answer, handle);
+        }
         let body = match self
             .document(admitted.operation, &parts.headers, body)
             .await
@@ -253,25 +265,13 @@ impl Layers {
             handle: handle.clone(),
         });
         let request = Request::from_parts(parts, body);
-        let answer = AssertUnwindSafe(self.first.call(request))
-            .catch_unwind()
-            .await;
-        let answer = match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(failure)) => {
+        let answer = self.first.call(request).map(|answer| {
+            answer.unwrap_or_else(|failure| {
                 error!(error = ?failure, "the answer could not be made");
                 error::panicked().map(Body::from)
-            }
-            Err(_) => {
-                error!("a request panicked");
-                error::panicked().map(Body::from)
-            }
-        };
-        let failed = answer.status().is_client_error() || answer.status().is_server_error();
-        if failed && !expects {
-            handle.drain(LEFTOVER_LEN_MAX, LEFTOVER_TIME).await;
-        }
-        (answer, handle)
+            })
+        });
+        (settled(answer, &handle, expects).await, handle)
     }
 
     /// Holds a document that comes without a length: its signature is over its hash and length.
@@ -305,6 +305,24 @@ impl Layers {
         }
         Ok(Body::http_body(Full::new(Bytes::from(document))))
     }
+}
+
+/// The answer, also where making it panics; and the client is ready to see it.
+async fn settled(
+    answer: impl Future<Output = Response<Body>>,
+    handle: &BodyHandle,
+    expects: bool,
+) -> Response<Body> {
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    let answer = answer.unwrap_or_else(|_| {
+        error!("a request panicked");
+        error::panicked().map(Body::from)
+    });
+    let failed = answer.status().is_client_error() || answer.status().is_server_error();
+    if failed && !expects {
+        handle.drain(LEFTOVER_LEN_MAX, LEFTOVER_TIME).await;
+    }
+    answer
 }
 
 /// What watches the body pass, if it is `aws-chunked`.

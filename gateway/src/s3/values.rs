@@ -48,7 +48,7 @@ pub(super) fn etag(etag: &ETag) -> dto::ETag {
 }
 
 /// Text of an element.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -9,6 +9,8 @@ macro_rules! object_operations {
         $then! { $($more!)* ; $($rows)*
             /// PUT of an object.
             PutObject: PutObject on Object, Served;
+            /// POST of a bucket with a form, whose file becomes an object.
+            PostObject: PutObject on Object, Served;
             /// GET of an object.
             GetObject: GetObject / GetObjectVersion on Object, Served;
             /// HEAD of an object.

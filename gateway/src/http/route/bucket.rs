@@ -5,6 +5,7 @@ use http::{HeaderMap, Method};
 use super::{Found, named};
 use crate::auth::Operation as O;
 use crate::http::{Query, Refusal};
+use crate::post::form;
 
 const LIST: [&str; 5] = ["delimiter", "encoding-type", "marker", "max-keys", "prefix"];
 const LIST_V2: [&str; 8] = [
@@ -165,23 +166,25 @@ fn get(query: &Query) -> Result<Found, Refusal> {
 }
 
 fn post(query: &Query, headers: &HeaderMap) -> Result<Found, Refusal> {
-    let form = headers
-        .get(http::header::CONTENT_TYPE)
+    let kind = headers.get(http::header::CONTENT_TYPE);
+    let kind = kind
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|text| {
-            text.trim_start()
-                .to_ascii_lowercase()
-                .starts_with("multipart/")
-        });
+        .unwrap_or_default();
+    let multipart = kind
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("multipart/");
     let metadata_table = (
         O::CreateBucketMetadataTableConfiguration,
         &["metadataTable"][..],
     );
     match (query.has("delete"), query.has("metadataTable")) {
-        (true, _) if !form => Ok((O::DeleteObjects, &["delete"])),
-        (false, true) if !form => Ok(metadata_table),
+        (true, _) if !multipart => Ok((O::DeleteObjects, &["delete"])),
+        (false, true) if !multipart => Ok(metadata_table),
+        (false, false) if form::is_form(kind) => Ok((O::PostObject, &[])),
+        (false, false) if query.pairs().next().is_none() => Err(Refusal::NotAForm),
         _ => Err(Refusal::Unsupported {
-            what: "POST of an object as a form".to_owned(),
+            what: "POST of a bucket with another subresource than delete".to_owned(),
         }),
     }
 }

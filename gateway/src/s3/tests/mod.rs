@@ -16,6 +16,7 @@ mod memory;
 mod multipart;
 mod objects;
 mod operations;
+mod post;
 mod reply;
 mod settings;
 mod wire;
@@ -73,6 +74,10 @@ impl Server {
     }
 
     async fn with(limits: Limits) -> Self {
+        Self::made(limits, false).await
+    }
+
+    async fn made(limits: Limits, sigv2: bool) -> Self {
         let memory = Arc::new(Memory::default());
         let metrics = S3Metrics::new().unwrap();
         let registry = Registry::new();
@@ -81,6 +86,7 @@ impl Server {
         let config = S3Config {
             region: "eu-test-1".to_owned(),
             domains: vec!["s3.test".to_owned()],
+            sigv2,
             body: limits.body,
         };
         let admin = Administrator::new(ACCESS, Secret::new(SECRET)).unwrap();

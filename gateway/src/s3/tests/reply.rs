@@ -69,6 +69,16 @@ pub(super) async fn exchange(addr: SocketAddr, bytes: &[u8]) -> Reply {
     parse(&answer)
 }
 
+/// Sends bytes, ends the sending side, and waits until the server has closed.
+pub(super) async fn exchange_cut(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    answer
+}
+
 pub(super) fn parse(answer: &[u8]) -> Reply {
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
     let end = end.unwrap_or_else(|| panic!("no head: {:?}", String::from_utf8_lossy(answer)));

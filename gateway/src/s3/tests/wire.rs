@@ -363,7 +363,7 @@ impl Req {
     }
 }
 
-fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
+pub(super) fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(text);
     mac.finalize().into_bytes().to_vec()
@@ -388,7 +388,7 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// `YYYYMMDDTHHMMSSZ` of now, moved by `skew` seconds.
-fn stamp(skew: i64) -> String {
+pub(super) fn stamp(skew: i64) -> String {
     let now = SystemTime::now();
     let time = match u64::try_from(skew) {
         Ok(ahead) => now + Duration::from_secs(ahead),
