@@ -24,7 +24,7 @@ use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 
 /// How often a read starts again because the object was replaced meanwhile.
-const ATTEMPTS_MAX: usize = 8;
+pub(super) const ATTEMPTS_MAX: usize = 8;
 /// A reader of more segments is not asked which they are: it would need too much memory.
 const NARROW_MAX: usize = 1024;
 
@@ -133,7 +133,7 @@ impl Service {
         Ok(Some(segments))
     }
 
-    async fn describe(
+    pub(super) async fn describe(
         &self,
         row: &VersionRow,
         part: Option<u32>,

@@ -6,6 +6,7 @@
 //! bad, unless the gateway's lease held after it was known.
 
 mod abandoned;
+mod attributes;
 mod bucket;
 mod complete;
 pub mod conditions;
@@ -32,9 +33,10 @@ use holdfast_protocol::row::BucketRow;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use types::{
-    CompleteUpload, CompletedObject, CopiedObject, CopyObject, CopyPart, CreateUpload,
-    DeleteObject, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectInfo, ObjectPage,
-    ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage, WrittenObject,
+    AskedParts, CompleteUpload, CompletedObject, CopiedObject, CopyObject, CopyPart, CreateUpload,
+    DeleteObject, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectAttributes,
+    ObjectInfo, ObjectPage, ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions,
+    UploadPage, WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -65,6 +67,13 @@ pub trait Objects: Send + Sync + 'static {
         part: Option<u32>,
         conditions: &ReadConditions,
     ) -> Result<ObjectInfo, GatewayError>;
+    /// Describes an object, and a page of its parts if they are asked for.
+    async fn attributes(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        parts: Option<AskedParts>,
+    ) -> Result<ObjectAttributes, GatewayError>;
     /// Opens an object for reading; the stream in the answer fails rather than end early.
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError>;
     /// Deletes an object; one that does not exist is deleted already.
@@ -127,6 +136,14 @@ impl Objects for Service {
         conditions: &ReadConditions,
     ) -> Result<ObjectInfo, GatewayError> {
         self.told(self.head_object(bucket, key, part, conditions).await)
+    }
+    async fn attributes(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        parts: Option<AskedParts>,
+    ) -> Result<ObjectAttributes, GatewayError> {
+        self.told(self.object_attributes(bucket, key, parts).await)
     }
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
         self.told(self.get_object(get).await)

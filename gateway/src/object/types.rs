@@ -181,6 +181,35 @@ pub struct ObjectInfo {
     pub part_range: Option<ByteRange>,
 }
 
+/// Which parts of an object are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedParts {
+    /// Those behind this number.
+    pub after: u32,
+    /// At most so many.
+    pub max: usize,
+}
+
+/// A page of an object's parts.
+#[derive(Clone, Debug)]
+pub struct ObjectParts {
+    /// All parts of the object.
+    pub count: u32,
+    /// Those of this page, by their place in the object.
+    pub parts: Vec<PartInfo>,
+    /// If there are more: the number of the last one here.
+    pub next: Option<u32>,
+}
+
+/// An object and its parts.
+#[derive(Clone, Debug)]
+pub struct ObjectAttributes {
+    /// The object.
+    pub info: ObjectInfo,
+    /// `None` unless they were asked for and it was made by Complete.
+    pub parts: Option<ObjectParts>,
+}
+
 /// The bytes wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeSpec {

@@ -65,11 +65,18 @@ impl IdSource {
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const ID_2: HeaderName = HeaderName::from_static("x-amz-id-2");
 
+/// Marks a document in which the entity tag has no quotes; the library always writes them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BareETag;
+
 /// Completes an answer.
 pub(super) fn finish(answer: &mut Response<Body>, method: &Method, path: &str, ids: &Ids) {
     let status = answer.status();
     if status.is_client_error() || status.is_server_error() {
         complete_error(answer, path, ids);
+    }
+    if answer.extensions_mut().remove::<BareETag>().is_some() {
+        bare_etag(answer);
     }
     // The library knows no 206 for HEAD.
     let ranged = answer.headers().contains_key(CONTENT_RANGE);
@@ -91,6 +98,21 @@ pub(super) fn finish(answer: &mut Response<Body>, method: &Method, path: &str, i
         headers.insert(ID_2, id);
     }
     headers.insert(SERVER, HeaderValue::from_static("Holdfast"));
+}
+
+fn bare_etag(answer: &mut Response<Body>) {
+    let document = answer.body().bytes();
+    let Some(text) = document
+        .as_deref()
+        .and_then(|bytes| str::from_utf8(bytes).ok())
+    else {
+        return;
+    };
+    let bare = text
+        .replacen("<ETag>\"", "<ETag>", 1)
+        .replacen("\"</ETag>", "</ETag>", 1);
+    answer.headers_mut().remove(CONTENT_LENGTH);
+    *answer.body_mut() = Body::from(bare);
 }
 
 /// Adds what the library leaves out of an error document.

@@ -230,8 +230,10 @@ fn hoist(query: &Query, headers: &mut HeaderMap) {
 /// The headers that the second pass needs; all others are read by us.
 fn needed(headers: &HeaderMap) -> HeaderMap {
     let source = HeaderName::from_static("x-amz-copy-source");
+    // It only has to be there.
+    let attributes = HeaderName::from_static("x-amz-object-attributes");
     let mut needed = HeaderMap::new();
-    for name in [HOST, CONTENT_LENGTH, source] {
+    for name in [HOST, CONTENT_LENGTH, source, attributes] {
         if let Some(value) = headers.get(&name) {
             needed.insert(name, value.clone());
         }

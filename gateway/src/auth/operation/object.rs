@@ -20,7 +20,7 @@ macro_rules! object_operations {
             /// PUT of an object with a source, which is asked about by itself.
             CopyObject: PutObject on Object, Served;
             /// GET of `?attributes`.
-            GetObjectAttributes: GetObjectAttributes / GetObjectVersionAttributes on Object, Later;
+            GetObjectAttributes: GetObjectAttributes / GetObjectVersionAttributes on Object, Served;
             /// GET of `?acl` of an object.
             GetObjectAcl: GetObjectAcl / GetObjectVersionAcl on Object, Served;
             /// PUT of `?acl` of an object.

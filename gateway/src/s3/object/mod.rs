@@ -5,6 +5,7 @@
 //! Always: headers that were stored go out as they came in.
 
 mod acl;
+mod attributes;
 mod copy;
 mod delete;
 mod delete_many;
@@ -18,6 +19,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use acl::acl;
+pub(super) use attributes::attributes;
 pub(super) use copy::{copy, source};
 pub(super) use delete::delete;
 pub(super) use delete_many::delete_many;

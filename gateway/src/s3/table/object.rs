@@ -12,6 +12,9 @@ macro_rules! object_verbs {
             head_object: HeadObjectInput => HeadObjectOutput = objects::head;
             delete_object: DeleteObjectInput => DeleteObjectOutput = objects::delete;
             copy_object: CopyObjectInput => CopyObjectOutput = objects::copy;
+            get_object_attributes:
+                GetObjectAttributesInput => GetObjectAttributesOutput
+                = objects::attributes;
             get_object_acl: GetObjectAclInput => GetObjectAclOutput = objects::acl;
             get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput = objects::tagging;
             create_multipart_upload:

@@ -87,6 +87,15 @@ impl Objects for Memory {
         check_read(&stored, conditions)?;
         info(&stored, part)
     }
+    async fn attributes(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        _: Option<AskedParts>,
+    ) -> Result<ObjectAttributes, GatewayError> {
+        let info = info(&self.find(bucket, key)?, None)?;
+        Ok(ObjectAttributes { info, parts: None })
+    }
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
         let stored = self.find(&get.bucket, &get.key)?;
         check_read(&stored, &get.conditions)?;
