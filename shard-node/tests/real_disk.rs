@@ -135,6 +135,35 @@ async fn a_span_reads_its_blocks_and_no_more() {
     drive.close().await;
 }
 
+/// What was cut off is lost; the drive goes on all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_cut_within_a_page_is_written_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::real(2);
+    let drive = fresh(&world, dir.path()).await;
+    claim(&drive, 1, 9).await.unwrap();
+    let kept = inline_record(write_id(1), 4096);
+    seal(&drive, kept.clone(), None).await.unwrap();
+    drive.abandon().await;
+    let space = dir.path().join("space.0");
+    let file = std::fs::File::options().write(true).open(space).unwrap();
+    file.set_len((64 << 10) + 777).unwrap();
+    let drive = reopen(&world, dir.path()).await;
+    assert_eq!(read_record(&drive, write_id(1)).await.unwrap(), kept);
+    for number in 2..=40 {
+        let record = inline_record(write_id(number), 4096);
+        seal(&drive, record, None).await.unwrap();
+    }
+    let large = Shard::new(write_id(50), 1, &[262_144, 262_144, 100_032]);
+    put(&drive, &large).await.unwrap();
+    drive.abandon().await;
+    let drive = reopen(&world, dir.path()).await;
+    let last = inline_record(write_id(40), 4096);
+    assert_eq!(read_record(&drive, write_id(40)).await.unwrap(), last);
+    assert_eq!(read_all(&drive, &large).await.unwrap(), large.bytes());
+    drive.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_not_the_drive_is_refused() {
     let dir = tempfile::tempdir().unwrap();

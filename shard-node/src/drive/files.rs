@@ -102,10 +102,14 @@ impl Files {
         address / self.arena_len
     }
 
-    /// End of the files in the address space, in bytes: of the last arena that has any.
+    /// End of the files in the address space, in bytes: of the last arena that has any. A file that
+    /// was cut within a page counts with all of it: what is written goes on behind.
     pub(crate) fn end(&self) -> io::Result<u64> {
         match self.arenas.read().last_key_value() {
-            Some((number, file)) => Ok(number * self.arena_len + file.len()?.min(self.arena_len)),
+            Some((number, file)) => {
+                let len = file.len()?.next_multiple_of(PAGE_LEN);
+                Ok(number * self.arena_len + len.min(self.arena_len))
+            }
             None => Ok(0),
         }
     }
