@@ -173,7 +173,6 @@ async fn no_unknown_subresource_falls_through() {
         ("PUT", "/bkt?versioning"),
         ("PUT", "/bkt?policy"),
         ("PUT", "/bkt?abac"),
-        ("GET", "/bkt/k?attributes"),
         ("GET", "/bkt/k?torrent"),
         ("GET", "/bkt/k?legal-hold"),
         ("GET", "/bkt?session"),
