@@ -8,6 +8,7 @@
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use holdfast_protocol::rpc::{BlockSpan, DriveError, DriveReply, DriveRequest};
 use holdfast_protocol::*;
@@ -75,6 +76,27 @@ async fn what_was_sealed_is_there_after_close_and_after_a_crash() {
     assert_eq!(inventory(&drive).await, []);
     assert_eq!(put(&drive, &large).await, Err(DriveError::Purged));
     drive.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_took_of_the_space_that_was_grown_for_a_shard_is_grown_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::real(4);
+    let drive = Arc::new(fresh(&world, dir.path()).await);
+    claim(&drive, 1, 9).await.unwrap();
+    let mut shards = tokio::task::JoinSet::new();
+    for number in 0..96 {
+        let drive = Arc::clone(&drive);
+        shards.spawn(async move {
+            let shard = Shard::new(write_id(number), 1, &[262_144; 24]);
+            put(&drive, &shard).await
+        });
+    }
+    while let Some(put) = shards.join_next().await {
+        put.unwrap().unwrap();
+    }
+    drive.audit().unwrap();
+    Arc::into_inner(drive).unwrap().close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use holdfast_protocol::drive::PAGE_LEN;
+use holdfast_protocol::drive::{Extent, PAGE_LEN};
 use holdfast_protocol::rpc::DriveError;
 use holdfast_seam::spawn::blocking;
 
@@ -23,6 +23,9 @@ const STEP_LEN: u64 = 16 << 20;
 const STEP_SHARE: u64 = 16;
 /// Chunks of free space that shards leave to the log once the reserve is all that is left.
 const LOG_CHUNKS: u64 = 4;
+
+/// Times that one taker has the drive grow: what was grown is anyone's, so others may be quicker.
+pub(crate) const TURNS: u32 = 32;
 
 /// What space is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +90,11 @@ impl State {
     }
 }
 
+/// Whether shards may still take `pages`, after growing if need be.
+pub(crate) fn has_room(shared: &Shared, pages: u64) -> bool {
+    shared.state.lock().free_pages_for_shards(shared) >= pages
+}
+
 /// Sees to it that `pages` can be given out without growing, if the file system has them.
 ///
 /// # Errors
@@ -110,6 +118,26 @@ pub(crate) async fn ensure(
                 why: "shutting down".to_owned(),
             })
         })
+}
+
+/// Takes pages for data, growing for them.
+///
+/// # Errors
+/// As [`grow`]; `Full` if there are not so many, also after growing.
+pub(crate) async fn take(
+    shared: &Arc<Shared>,
+    pages: u64,
+    purpose: Purpose,
+) -> Result<Vec<Extent>, DriveError> {
+    let mut taken = shared.state.lock().take_data(shared, pages, purpose);
+    for _ in 0..TURNS {
+        if !matches!(taken, Err(DriveError::Full)) {
+            break;
+        }
+        ensure(shared, pages, purpose).await?;
+        taken = shared.state.lock().take_data(shared, pages, purpose);
+    }
+    taken
 }
 
 /// Allocates at least enough that `pages` can be taken beyond the frontier, or all there is for

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use super::apply::{apply_entry, apply_move, decide, granted, refusal};
 use super::compact::Compaction;
-use super::grow::{Purpose, grow};
+use super::grow::{Purpose, TURNS, grow};
 use super::house::zero;
 use super::part::{self, Part};
 use super::purged::Purged;
@@ -287,16 +287,17 @@ impl Log {
 
     /// Goes on in the next chunk, and sets one more aside.
     pub(crate) fn next_chunk(&mut self) -> Result<(), DriveError> {
-        let taken = self.shared.state.lock().take_chunk(&self.shared);
-        let (following, new) = match taken {
-            Err(DriveError::Full) => {
-                let pages = self.shared.superblock.chunk_len / PAGE_LEN;
-                let pages = self.shared.state.lock().space.growth_for_one(pages);
-                grow(&self.shared, pages, Purpose::Log)?;
-                self.shared.state.lock().take_chunk(&self.shared)?
+        let mut taken = self.shared.state.lock().take_chunk(&self.shared);
+        for _ in 0..TURNS {
+            if !matches!(taken, Err(DriveError::Full)) {
+                break;
             }
-            taken => taken?,
-        };
+            let pages = self.shared.superblock.chunk_len / PAGE_LEN;
+            let pages = self.shared.state.lock().space.growth_for_one(pages);
+            grow(&self.shared, pages, Purpose::Log)?;
+            taken = self.shared.state.lock().take_chunk(&self.shared);
+        }
+        let (following, new) = taken?;
         // Written now, so that the log goes on when the file system is full.
         let address = following.page * PAGE_LEN;
         if new && let Err(error) = zero(&self.shared.files, address, following.len()) {

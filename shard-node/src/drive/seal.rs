@@ -23,7 +23,7 @@ use super::grow::{self, Purpose};
 use super::part::Part;
 use super::read;
 use super::request::{Request, SealJob};
-use super::stage::{self, Staged};
+use super::stage;
 use super::state::{Shared, State};
 
 /// Payloads longer than this share of a chunk are kept outside the log.
@@ -94,12 +94,15 @@ pub(crate) async fn seal(
         written(shared, head.write, shard.shard).await;
     }
     let payload = arrived.record.len() as u64 + shard.map_or(0, checksums_len_max);
-    if payload > spill_len(shared) {
-        grow::ensure(shared, payload.div_ceil(PAGE_LEN), Purpose::Log).await?;
-    }
     let permit = queue.reserve().await.map_err(|_| closed())?;
     let (reply, receive) = oneshot::channel();
-    let job = prepare(shared, &head, arrived, caller, reply)?;
+    let mut spill = Vec::new();
+    if payload > spill_len(shared) {
+        spill = grow::take(shared, payload.div_ceil(PAGE_LEN), Purpose::Log).await?;
+    }
+    let job = prepare(shared, &head, arrived, (caller, reply), &mut spill);
+    shared.state.lock().free_data(&spill);
+    let job = job?;
     permit.send(Request::Seal(Box::new((job, Guard(Some(sealing))))));
     receive.await.map_err(|_| closed())?
 }
@@ -213,13 +216,14 @@ async fn same(
     }
 }
 
-/// Takes the staged shard and builds the entry. Nothing here waits.
+/// Takes the staged shard and builds the entry; what the log has no place for goes to the pages of
+/// `spill`, and those that stay there are not needed. Nothing here waits.
 fn prepare(
     shared: &Shared,
     head: &RecordHead,
     arrived: Arrived,
-    caller: Caller,
-    reply: oneshot::Sender<Result<DriveReply, DriveError>>,
+    (caller, reply): (Caller, oneshot::Sender<Result<DriveReply, DriveError>>),
+    spill: &mut Vec<Extent>,
 ) -> Result<SealJob, DriveError> {
     let Arrived {
         admitted,
@@ -256,14 +260,7 @@ fn prepare(
     let chunk_len = shared.superblock.chunk_len;
     let payload_len = entry.payload_len() as u64;
     if payload_len > spill_len(shared) {
-        match state.take_data(shared, payload_len.div_ceil(PAGE_LEN), Purpose::Log) {
-            Ok(spill) => entry.spill = spill,
-            Err(error) => {
-                let extents: Vec<Extent> = entry.extents().collect();
-                state.free_data(&extents);
-                return Err(error);
-            }
-        }
+        (entry.spill, *spill) = trim(payload_len, spill);
     }
     let entry_len = BATCH_HEADER_LEN + Entry::Seal(entry.clone()).padded_len();
     if entry_len as u64 > chunk_len {
@@ -313,7 +310,7 @@ fn take_staged(
     }
     let mut staged = state.staged.remove(&key).ok_or_else(|| bad("shard"))?;
     stage::finish(&mut staged);
-    let (extents, rest) = trim(&staged);
+    let (extents, rest) = trim(staged.len, &staged.extents);
     state.free_data(&rest);
     if extents.len() > EXTENTS_MAX {
         state.free_data(&extents);
@@ -332,10 +329,10 @@ fn take_staged(
 }
 
 /// The extents that hold the shard, adjacent ones joined, and those it does not need.
-fn trim(staged: &Staged) -> (Vec<Extent>, Vec<Extent>) {
-    let mut left = staged.len.div_ceil(PAGE_LEN);
+fn trim(len: u64, extents: &[Extent]) -> (Vec<Extent>, Vec<Extent>) {
+    let mut left = len.div_ceil(PAGE_LEN);
     let (mut kept, mut rest) = (Vec::new(), Vec::new());
-    for extent in &staged.extents {
+    for extent in extents {
         let used = left.min(extent.count.into()) as u32;
         left -= u64::from(used);
         let (first, second) = (

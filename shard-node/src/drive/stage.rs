@@ -183,15 +183,18 @@ async fn admit(
 ) -> Result<Option<Part>, DriveError> {
     shared.files.check()?;
     check_cell(shared, key.0, key.1, cell)?;
-    match begin(shared, key, len_hint, admitted, cell, Attempt::First) {
-        Err(DriveError::Full) => {
-            let wanted = len_hint.unwrap_or_default().min(AHEAD_MAX);
-            let wanted = wanted.max(cell.bytes.len() as u64).div_ceil(PAGE_LEN);
-            grow::ensure(shared, wanted, Purpose::Shards).await?;
-            begin(shared, key, len_hint, admitted, cell, Attempt::Grown)
+    let mut begun = begin(shared, key, len_hint, admitted, cell, Attempt::First);
+    let wanted = len_hint.unwrap_or_default().min(AHEAD_MAX);
+    let wanted = wanted.max(cell.bytes.len() as u64).div_ceil(PAGE_LEN);
+    for turn in 0..grow::TURNS {
+        let is_full = matches!(begun, Err(DriveError::Full));
+        if !is_full || (turn > 0 && !grow::has_room(shared, wanted)) {
+            break;
         }
-        begun => begun,
+        grow::ensure(shared, wanted, Purpose::Shards).await?;
+        begun = begin(shared, key, len_hint, admitted, cell, Attempt::Grown);
     }
+    begun
 }
 
 /// Drops what was staged of `write`.
