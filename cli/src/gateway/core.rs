@@ -325,9 +325,7 @@ impl Core {
             notices,
         );
         let service = service.under(guard.clone());
-        if lease.is_some() {
-            state.under(guard);
-        }
+        state.under(guard);
         watch_index(&index, state);
         let age = parts.config.abandoned_upload_age;
         let aborted = parts.metrics.abandoned_uploads.clone();

@@ -58,7 +58,7 @@ impl State {
         let _ = self.store.set(store);
         self.ready();
     }
-    /// Ready only while the lease holds.
+    /// Ready only while the lease holds, which may be for ever.
     pub fn under(&self, lease: LeaseGuard) {
         // Set once, by the one start of the process.
         let _ = self.lease.set(lease);

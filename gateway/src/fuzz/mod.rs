@@ -8,7 +8,7 @@
 //! Always: a target may refuse anything, and must not panic, hang, or accept what breaks a rule.
 
 mod http;
-mod post;
+pub(crate) mod post;
 #[cfg(test)]
 mod tests;
 

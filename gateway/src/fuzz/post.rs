@@ -11,10 +11,10 @@ use crate::post::{Fields, Form, Piece, Policy, PostError, policy};
 
 /// What was read of a form.
 #[derive(Debug, PartialEq, Eq)]
-struct Read {
-    fields: Vec<(String, String)>,
-    file: String,
-    data: Vec<u8>,
+pub(crate) struct Read {
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) file: String,
+    pub(crate) data: Vec<u8>,
 }
 
 /// Forms: however the bytes arrive, the outcome is the same; fields are bounded; the file stands in
@@ -40,7 +40,8 @@ pub(super) fn form(data: &[u8]) {
     assert!(!read.fields.iter().any(named));
 }
 
-fn read(pieces: &[&[u8]]) -> Result<Read, PostError> {
+/// Reads a form whose boundary is `b` and whose bytes come in these pieces.
+pub(crate) fn read(pieces: &[&[u8]]) -> Result<Read, PostError> {
     let mut form = Form::new("multipart/form-data; boundary=b")?;
     let (mut fields, mut file, mut data) = (Vec::new(), None, Vec::new());
     for bytes in pieces {

@@ -135,6 +135,7 @@ fn announced(
         .map(|checksum| (checksum.kind, checksum.covers))
 }
 
-fn storage_class(metadata: &Metadata) -> String {
+/// The storage class of what has this metadata.
+pub(crate) fn storage_class(metadata: &Metadata) -> String {
     metadata.get(STORAGE_CLASS).unwrap_or(STANDARD).to_owned()
 }

@@ -22,6 +22,7 @@ pub mod types;
 mod upload;
 
 pub use bucket::{BUCKET_KIND, Bucket, Edit};
+pub(crate) use list::storage_class;
 pub use put::{PUT_LEN_MAX, checksum_header};
 pub use service::{Notices, Service, WriteIds};
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use holdfast_index::rows::{VersionPlace, find_version};
 use holdfast_index::{Batch, Index, Locks, Transaction, UsageDelta, rows};
 use holdfast_protocol::{
-    Body, DriveId, ManifestKind, MetadataRow, Order, Placement, PurgeKind, PurgeRow, Record,
-    TombstoneTarget, VersionName, VersionRow, WriteId,
+    Body, DriveId, Manifest, ManifestKind, MetadataRow, Order, Placement, PurgeKind, PurgeRow,
+    Record, TombstoneTarget, VersionName, VersionRow, WriteId,
 };
 use holdfast_store::Sealed;
 use holdfast_store::placement::group_of;
@@ -23,6 +23,20 @@ impl Running {
         self.store.seal_small(record, group).await.unwrap()
     }
 
+    /// The row of a record that was sealed with this body.
+    async fn sealed(&self, manifest: Manifest, bytes: &[u8]) -> VersionRow {
+        let record = Record::Commit {
+            manifest: manifest.clone(),
+            body: Bytes::copy_from_slice(bytes),
+        };
+        let sealed = self.seal_of(&record, &manifest.key).await;
+        VersionRow {
+            manifest,
+            placement: sealed.placement,
+            changed: None,
+        }
+    }
+
     async fn placed(&self, row: &VersionRow) -> Option<(VersionPlace, VersionRow)> {
         let manifest = &row.manifest;
         let (version, write) = (manifest.version, manifest.write);
@@ -37,16 +51,7 @@ impl Running {
         let order = txn.take_order();
         let mut manifest = self.manifest(key, order, bytes.len() as u64, Body::Inline);
         manifest.kind = ManifestKind::Version(VersionName::Ordered);
-        let record = Record::Commit {
-            manifest: manifest.clone(),
-            body: Bytes::copy_from_slice(bytes),
-        };
-        let sealed = self.seal_of(&record, key).await;
-        let new = VersionRow {
-            manifest,
-            placement: sealed.placement,
-            changed: None,
-        };
+        let new = self.sealed(manifest, bytes).await;
         if !commit {
             return new;
         }
@@ -69,16 +74,7 @@ impl Running {
         let mut manifest = old.manifest.clone();
         manifest.order = txn.take_order();
         manifest.write = (self.next_write)();
-        let record = Record::Commit {
-            manifest: manifest.clone(),
-            body: Bytes::copy_from_slice(bytes),
-        };
-        let sealed = self.seal_of(&record, &key).await;
-        let new = VersionRow {
-            manifest,
-            placement: sealed.placement,
-            changed: None,
-        };
+        let new = self.sealed(manifest, bytes).await;
         if !commit {
             return new;
         }
@@ -113,16 +109,7 @@ impl Running {
         manifest.kind = ManifestKind::Metadata { name, target };
         manifest.version = version.manifest.version;
         manifest.metadata.set("x-amz-tagging", value);
-        let record = Record::Commit {
-            manifest: manifest.clone(),
-            body: Bytes::new(),
-        };
-        let sealed = self.seal_of(&record, &key).await;
-        let new = MetadataRow {
-            manifest,
-            placement: sealed.placement,
-            changed: None,
-        };
+        let new: MetadataRow = self.sealed(manifest, b"").await;
         if !commit {
             return new;
         }

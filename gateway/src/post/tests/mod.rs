@@ -10,6 +10,7 @@ use super::form::{FIELDS_LEN_MAX, REST_LEN_MAX};
 use super::policy::iso8601;
 use super::{Claim, Fields, Form, Piece, PostError};
 use crate::auth::Secret;
+use crate::fuzz::post::{Read, read};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const POLICY: &str = "eyJleHBpcmF0aW9uIjoiMjAzMC0wMS0wMVQwMDowMDowMFoiLCJjb25kaXRpb25zIjpbeyJidWNr\
@@ -30,25 +31,6 @@ fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut form: Vec<u8> = parts.flatten().collect();
     form.extend(b"--b--\r\n");
     form
-}
-
-type Read = (Vec<(String, String)>, String, Vec<u8>);
-
-fn read(pieces: &[&[u8]]) -> Result<Read, PostError> {
-    let mut form = Form::new("multipart/form-data; boundary=b")?;
-    let (mut fields, mut file, mut data) = (Vec::new(), None, Vec::new());
-    for bytes in pieces {
-        form.push(Bytes::copy_from_slice(bytes));
-        while let Some(piece) = form.piece()? {
-            match piece {
-                Piece::Field { name, value } => fields.push((name, value)),
-                Piece::File { name } => file = Some(name),
-                Piece::Data(bytes) => data.extend(bytes),
-            }
-        }
-    }
-    form.finish()?;
-    Ok((fields, file.unwrap(), data))
 }
 
 proptest! {
@@ -81,7 +63,8 @@ proptest! {
             from = at;
         }
         pieces.push(&body[from..]);
-        prop_assert_eq!(read(&pieces), Ok((fields, "f".to_owned(), data)));
+        let file = "f".to_owned();
+        prop_assert_eq!(read(&pieces), Ok(Read { fields, file, data }));
     }
 
     #[test]
@@ -145,7 +128,7 @@ fn what_comes_before_the_file_and_after_it_is_bounded() {
         }
     }
     let mut body = form(&[("name=\"a\"", &long[..20_000]), ("name=\"file\"", &long)]);
-    assert_eq!(read(&[&body]).unwrap().2.len(), long.len());
+    assert_eq!(read(&[&body]).unwrap().data.len(), long.len());
     body.extend(vec![0; REST_LEN_MAX as usize]);
     assert!(matches!(read(&[&body]), Err(PostError::Malformed { .. })));
 }
@@ -182,7 +165,11 @@ fn heads_are_read_as_browsers_write_them() {
             "",
         ),
     ] {
-        let (fields, read_name, data) = read(&[&form(&[(head, b"d")])]).unwrap();
+        let Read {
+            fields,
+            file: read_name,
+            data,
+        } = read(&[&form(&[(head, b"d")])]).unwrap();
         assert!(
             fields.is_empty() && name.eq_ignore_ascii_case("file"),
             "{head}"

@@ -11,6 +11,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use super::{names, only_null};
 use crate::error::GatewayError;
+use crate::object::storage_class;
 use crate::object::types::{AskedParts, ObjectInfo, ObjectParts, PartInfo};
 use crate::s3::answer::BareETag;
 use crate::s3::listing::{invalid, page_len, shown};
@@ -18,7 +19,6 @@ use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum, timestamp};
 use crate::s3::{Gateway, headers};
 
-const STANDARD: &str = "STANDARD";
 const NAMES: &str = "x-amz-object-attributes";
 const MAX_PARTS: &str = "x-amz-max-parts";
 const MARKER: &str = "x-amz-part-number-marker";
@@ -52,7 +52,6 @@ pub(crate) async fn attributes(
     let asked = has(Attribute::OBJECT_PARTS).then_some(AskedParts { after, max });
     let found = gateway.objects.attributes(&bucket, &key, asked).await?;
     let info = &found.info;
-    let class = info.metadata.get("x-amz-storage-class");
     let output = GetObjectAttributesOutput {
         checksum: checksum(info).filter(|_| has(Attribute::CHECKSUM)),
         e_tag: has(Attribute::ETAG).then(|| etag(&info.etag)),
@@ -60,7 +59,7 @@ pub(crate) async fn attributes(
         object_parts: found.parts.map(|parts| page(parts, after, max)),
         object_size: has(Attribute::OBJECT_SIZE).then_some(info.len.cast_signed()),
         storage_class: has(Attribute::STORAGE_CLASS)
-            .then(|| StorageClass::from(class.unwrap_or(STANDARD).to_owned())),
+            .then(|| StorageClass::from(storage_class(&info.metadata))),
         ..GetObjectAttributesOutput::default()
     };
     let mut response = S3Response::new(output);
