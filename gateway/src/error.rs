@@ -8,6 +8,7 @@ use holdfast_index::IndexError;
 use holdfast_protocol::ETag;
 use holdfast_store::StoreError;
 
+use crate::object::VersionId;
 use crate::post::PostError;
 use crate::settings::Setting;
 
@@ -96,6 +97,21 @@ pub enum GatewayError {
         /// The version asked for.
         version: String,
     },
+    /// What was asked for is a delete marker.
+    #[error("{key:?} is deleted: version {version} is a delete marker")]
+    DeleteMarker {
+        /// The key.
+        key: String,
+        /// The marker.
+        version: VersionId,
+        /// Whether the request named the version.
+        was_named: bool,
+        /// When it was made (milliseconds since 1970).
+        modified_ms: u64,
+    },
+    /// A configuration of versioning that says nothing.
+    #[error("the versioning configuration must have a Status, Enabled or Suspended")]
+    IllegalVersioning,
     /// No such upload, or it was completed or aborted.
     #[error("no upload {upload:?}")]
     NoSuchUpload {

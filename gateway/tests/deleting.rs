@@ -5,58 +5,32 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod common;
 #[path = "../../workers/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 
+use common::{bucket, object_key, service};
 use holdfast_gateway::auth::Caller;
+use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{DeleteConditions, DeleteObject};
-use holdfast_gateway::object::{Notices, Objects, Service, WriteIds};
-use holdfast_gateway::{BucketName, ObjectKey};
 use holdfast_index::{Index, MemoryIndex, rows};
-use holdfast_protocol::{DriveId, GatewayId, IndexId, WriteId};
+use holdfast_protocol::{IndexId, WriteId};
 use holdfast_store::placement::group_of;
-use holdfast_workers::{ClaimOptions, Workers};
+use holdfast_workers::ClaimOptions;
 use support::{BUCKET, Cluster, Running};
-
-struct Told(Workers);
-
-impl Notices for Told {
-    fn purge(&self) {
-        self.0.wake_purge();
-    }
-    fn heal(&self) {
-        self.0.wake_heal();
-    }
-    fn void(&self, write: WriteId, drives: Vec<DriveId>) {
-        self.0.void(write, drives);
-    }
-    fn hides_writes(&self) -> bool {
-        self.0.hides_writes()
-    }
-    fn fatal(&self, why: String) {
-        panic!("fatal: {why}");
-    }
-}
 
 /// Deletes a key as a client does; whether it existed.
 async fn delete(running: &Running, key: &str) -> bool {
-    let service = Service::new(
-        running.store.clone(),
-        Arc::clone(&running.index) as _,
-        Arc::clone(&running.readers),
-        Arc::new(WriteIds::new(GatewayId::new(2), 1)),
-        Arc::new(Told(running.workers.clone())),
-    );
-    let (bucket, key) = (BucketName::parse("bucket"), ObjectKey::parse(key));
     let delete = DeleteObject {
-        bucket: bucket.unwrap(),
-        key: key.unwrap(),
+        bucket: bucket(),
+        key: object_key(key),
+        version: None,
         conditions: DeleteConditions::default(),
         by: Caller::Anonymous,
     };
-    let deleted = service.delete(delete).await;
+    let deleted = service(running).delete(delete).await;
     deleted.unwrap().existed
 }
 

@@ -6,56 +6,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod common;
 #[path = "../../workers/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use common::{bucket, object_key, service};
+use holdfast_gateway::GatewayError;
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::types::{
     DeleteConditions, DeleteObject, ListObjects, ReadConditions,
 };
-use holdfast_gateway::object::{Notices, Objects, Service, WriteIds};
-use holdfast_gateway::{BucketName, GatewayError, ObjectKey};
+use holdfast_gateway::object::{Objects, Service};
 use holdfast_index::{Index, MemoryIndex, doubt};
-use holdfast_protocol::{DriveId, GatewayId, IndexId, WriteId};
-use holdfast_workers::{ClaimOptions, Workers};
+use holdfast_protocol::{DriveId, IndexId};
+use holdfast_workers::ClaimOptions;
 use support::{BUCKET, Cluster, Running, body};
-
-struct Told(Workers);
-
-impl Notices for Told {
-    fn purge(&self) {
-        self.0.wake_purge();
-    }
-    fn heal(&self) {
-        self.0.wake_heal();
-    }
-    fn void(&self, write: WriteId, drives: Vec<DriveId>) {
-        self.0.void(write, drives);
-    }
-    fn hides_writes(&self) -> bool {
-        self.0.hides_writes()
-    }
-    fn fatal(&self, why: String) {
-        panic!("fatal: {why}");
-    }
-}
-
-fn service(running: &Running) -> Service {
-    Service::new(
-        running.store.clone(),
-        Arc::clone(&running.index) as _,
-        Arc::clone(&running.readers),
-        Arc::new(WriteIds::new(GatewayId::new(2), 1)),
-        Arc::new(Told(running.workers.clone())),
-    )
-}
-
-fn bucket() -> BucketName {
-    BucketName::parse("bucket").unwrap()
-}
 
 fn list(prefix: &str) -> ListObjects {
     ListObjects {
@@ -70,16 +38,22 @@ fn list(prefix: &str) -> ListObjects {
 fn of_key(key: &str) -> DeleteObject {
     DeleteObject {
         bucket: bucket(),
-        key: ObjectKey::parse(key).unwrap(),
+        key: object_key(key),
+        version: None,
         conditions: DeleteConditions::default(),
         by: Caller::Anonymous,
     }
 }
 
 async fn head(service: &Service, key: &str) -> Result<u64, GatewayError> {
-    let key = ObjectKey::parse(key).unwrap();
     let found = service
-        .head(&bucket(), &key, None, &ReadConditions::default())
+        .head(
+            &bucket(),
+            &object_key(key),
+            None,
+            None,
+            &ReadConditions::default(),
+        )
         .await;
     found.map(|info| info.len)
 }

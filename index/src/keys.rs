@@ -52,6 +52,14 @@ pub fn noncurrent_prefix(bucket: BucketId, key: &str) -> Bytes {
     escaped(b"", bucket, key, 0).freeze()
 }
 
+/// What all keys of [`noncurrent`] begin with whose S3 key begins with `prefix`.
+pub fn noncurrents_prefix(bucket: BucketId, prefix: &str) -> Bytes {
+    let mut out = BytesMut::with_capacity(10 + prefix.len());
+    out.put_u64(bucket.get());
+    escape(prefix.as_bytes(), &mut out);
+    out.freeze()
+}
+
 /// [`crate::Table::Upload`]: bucket, key, then the upload, which is its oldest write first.
 pub fn upload(bucket: BucketId, key: &str, upload: WriteId) -> Bytes {
     let mut out = escaped(UPLOAD_BY_KEY, bucket, key, 16);

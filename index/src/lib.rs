@@ -21,6 +21,7 @@ mod metrics;
 mod orders;
 mod read;
 pub mod rows;
+pub mod versions;
 mod write;
 
 pub use api::{Index, Row, Scan, ScanLimit, Table, Transaction};

@@ -65,9 +65,9 @@ pub struct UploadEntry {
 }
 
 /// Rows of the first read after a seek: as many as a small directory has, and cheap to throw away.
-const CHUNK_ROWS_MIN: usize = 16;
+pub(crate) const CHUNK_ROWS_MIN: usize = 16;
 /// Most rows of a read.
-const CHUNK_ROWS_MAX: usize = 1001;
+pub(crate) const CHUNK_ROWS_MAX: usize = 1001;
 
 /// Lists the current versions of a bucket.
 ///
@@ -131,7 +131,7 @@ pub async fn list_uploads(
 }
 
 /// Where keys begin that are above all that begin with `prefix`.
-fn past(prefix: &[u8]) -> Bound<Bytes> {
+pub(crate) fn past(prefix: &[u8]) -> Bound<Bytes> {
     keys::after_prefix(prefix).map_or(Bound::Unbounded, Bound::Included)
 }
 
@@ -150,10 +150,63 @@ struct Source<At, After, KeyOf, Entry> {
 }
 
 /// What a listing has gathered, and where it stands.
-struct Progress<T> {
-    listing: Listing<T>,
+pub(crate) struct Progress<T> {
+    pub(crate) listing: Listing<T>,
     /// The common prefix shown last: keys that begin with it are passed over.
-    rolled_up: Option<String>,
+    pub(crate) rolled_up: Option<String>,
+}
+
+impl<T> Progress<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            listing: Listing::empty(),
+            rolled_up: None,
+        }
+    }
+
+    /// Whether what is under this key stands in the common prefix shown last.
+    pub(crate) fn passes_over(&self, key: &str) -> bool {
+        let prefix = self.rolled_up.as_deref();
+        prefix.is_some_and(|prefix| key.starts_with(prefix))
+    }
+
+    /// Shows what is under a key, or the common prefix it stands in. Returns whether there was
+    /// room; if not, the listing is truncated before it.
+    ///
+    /// # Errors
+    /// What `entry` says.
+    pub(crate) fn show(
+        &mut self,
+        query: &ListQuery<'_>,
+        key: &str,
+        entry: impl FnOnce() -> Result<T>,
+    ) -> Result<bool> {
+        let listing = &mut self.listing;
+        if listing.entries.len() + listing.common_prefixes.len() == query.max_keys {
+            listing.truncated = true;
+            return Ok(false);
+        }
+        match common_prefix(query, key) {
+            Some(prefix) => {
+                listing.common_prefixes.push(prefix.to_owned());
+                listing.next = Some(prefix.to_owned());
+                self.rolled_up = Some(prefix.to_owned());
+            }
+            None => {
+                listing.entries.push(entry()?);
+                listing.next = Some(key.to_owned());
+            }
+        }
+        Ok(true)
+    }
+
+    /// The listing: what continues it is told only if there is more.
+    pub(crate) fn end(mut self) -> Listing<T> {
+        if !self.listing.truncated {
+            self.listing.next = None;
+        }
+        self.listing
+    }
 }
 
 impl<At, After, KeyOf, Entry, T> Source<At, After, KeyOf, Entry>
@@ -164,10 +217,7 @@ where
     Entry: Fn(&str, &Row) -> std::result::Result<Option<T>, FormatError>,
 {
     async fn list(self, mut reader: impl Read, query: ListQuery<'_>) -> Result<Listing<T>> {
-        let mut progress = Progress {
-            listing: Listing::empty(),
-            rolled_up: None,
-        };
+        let mut progress = Progress::new();
         if query.max_keys == 0 {
             return Ok(progress.listing);
         }
@@ -201,10 +251,7 @@ where
                 }
             };
         }
-        if !progress.listing.truncated {
-            progress.listing.next = None;
-        }
-        Ok(progress.listing)
+        Ok(progress.end())
     }
 
     /// Where the listing begins.
@@ -220,30 +267,16 @@ where
 
     /// Adds what the rows show, until one is shown too many.
     fn take(&self, scan: &Scan, query: &ListQuery<'_>, progress: &mut Progress<T>) -> Result<()> {
-        let listing = &mut progress.listing;
         for (stored, row) in &scan.rows {
             let key = self.key_of(stored)?;
-            let rolled_up = progress.rolled_up.as_deref();
-            if rolled_up.is_some_and(|prefix| key.starts_with(prefix)) {
+            if progress.passes_over(&key) {
                 continue;
             }
             let entry =
                 (self.entry)(&key, row).map_err(|e| IndexError::damaged(self.table, stored, e))?;
             let Some(entry) = entry else { continue };
-            if listing.entries.len() + listing.common_prefixes.len() == query.max_keys {
-                listing.truncated = true;
+            if !progress.show(query, &key, || Ok(entry))? {
                 break;
-            }
-            match common_prefix(query, &key) {
-                Some(prefix) => {
-                    listing.common_prefixes.push(prefix.to_owned());
-                    listing.next = Some(prefix.to_owned());
-                    progress.rolled_up = Some(prefix.to_owned());
-                }
-                None => {
-                    listing.entries.push(entry);
-                    listing.next = Some(key);
-                }
             }
         }
         Ok(())
@@ -257,7 +290,7 @@ where
 }
 
 /// What `key` is rolled up into.
-fn common_prefix<'k>(query: &ListQuery<'_>, key: &'k str) -> Option<&'k str> {
+pub(crate) fn common_prefix<'k>(query: &ListQuery<'_>, key: &'k str) -> Option<&'k str> {
     let rest = key.strip_prefix(query.prefix)?;
     let found = match query.delimiter {
         "" => return None,

@@ -172,6 +172,11 @@ impl Order {
         generation: Generation::new(0),
         sequence: 0,
     };
+    /// Above every order that an index gives.
+    pub const MAX: Self = Self {
+        generation: Generation::new(u32::MAX),
+        sequence: u64::MAX,
+    };
 
     /// Appends the 12 bytes (each field little-endian).
     pub fn encode(self, out: &mut Writer) {

@@ -204,8 +204,6 @@ def test_settings_outlast_a_restart_a_kill_and_the_index(own_server):
 
 
 @pytest.mark.parametrize("call", [
-    lambda s3, b: s3.put_bucket_versioning(
-        Bucket=b, VersioningConfiguration={"Status": "Enabled"}),
     lambda s3, b: s3.put_bucket_policy(Bucket=b, Policy="{}"),
     lambda s3, b: s3.put_bucket_acl(Bucket=b, ACL="private"),
     lambda s3, b: s3.get_bucket_website(Bucket=b),
@@ -214,7 +212,7 @@ def test_settings_outlast_a_restart_a_kill_and_the_index(own_server):
     lambda s3, b: s3.put_object_tagging(
         Bucket=b, Key="k", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]}),
     lambda s3, b: s3.restore_object(Bucket=b, Key="k", RestoreRequest={"Days": 1}),
-], ids=["versioning", "policy", "acl", "website", "encryption", "public-access", "tagging",
+], ids=["policy", "acl", "website", "encryption", "public-access", "tagging",
         "restore"])
 def test_what_is_not_served_says_so(s3, bucket, call):
     s3.put_object(Bucket=bucket, Key="k", Body=b"data")

@@ -5,13 +5,15 @@
 //! Always: such an upload goes as by AbortMultipartUpload: a tombstone, one commit, the purge. Its
 //! age is looked at again while it is held alone, so that no part goes that came meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_index::listing::{self, ListQuery};
 use holdfast_index::rows;
-use holdfast_protocol::row::{BucketRow, PartRow, UploadRow};
+use holdfast_protocol::row::{PartRow, UploadRow};
 use prometheus::IntCounter;
 
+use super::bucket::Bucket;
 use super::service::Service;
 use crate::error::GatewayError;
 
@@ -69,6 +71,7 @@ impl Service {
             let page = rows::list_buckets(&*self.index, "", after.as_deref(), PAGE).await?;
             after = page.items.last().map(|bucket| bucket.name.clone());
             for bucket in page.items {
+                let bucket = Arc::new(Bucket::new(bucket)?);
                 self.abort_abandoned_in(&bucket, age, aborted).await?;
             }
             if !page.more {
@@ -79,7 +82,7 @@ impl Service {
 
     async fn abort_abandoned_in(
         &self,
-        bucket: &BucketRow,
+        bucket: &Arc<Bucket>,
         age: Duration,
         aborted: &IntCounter,
     ) -> Result<(), GatewayError> {
@@ -109,7 +112,7 @@ impl Service {
                 {
                     continue;
                 }
-                let (service, bucket) = (self.clone(), bucket.clone());
+                let (service, bucket) = (self.clone(), Arc::clone(bucket));
                 let (key, upload) = (entry.key, entry.upload);
                 let name = key.clone();
                 let work = async move {

@@ -11,6 +11,7 @@ use super::get::ATTEMPTS_MAX;
 use super::part::part_info;
 use super::service::Service;
 use super::types::{AskedParts, ObjectAttributes, ObjectParts, PartInfo};
+use super::version::VersionId;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 
@@ -19,12 +20,13 @@ impl Service {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        version: Option<VersionId>,
         asked: Option<AskedParts>,
     ) -> Result<ObjectAttributes, GatewayError> {
         let bucket = self.live_bucket(bucket).await?;
         for _ in 0..=ATTEMPTS_MAX {
-            let row = self.existing(bucket.id, key).await?;
-            let info = self.describe(&row, None).await?;
+            let row = self.existing(&bucket, key, version).await?;
+            let info = self.describe(&bucket, &row, None).await?;
             let (Some(asked), Body::Parts { upload, parts }) = (asked, &row.manifest.body) else {
                 return Ok(ObjectAttributes { info, parts: None });
             };

@@ -26,7 +26,10 @@ pub const BUCKET_KIND: &str = "bucket";
 const KEPT_MAX: usize = 1024;
 
 /// A change of a bucket's settings.
-pub type Edit = Box<dyn FnOnce(&mut Settings) + Send>;
+///
+/// # Errors
+/// What it says is told to the client, and nothing changes.
+pub type Edit = Box<dyn FnOnce(&mut Settings) -> Result<(), GatewayError> + Send>;
 
 /// A bucket and its settings, as last committed.
 #[derive(Clone, Debug)]
@@ -182,19 +185,23 @@ impl Service {
     }
 
     /// Begins a change in a bucket: locks it shared, and what else `locks` names, and checks that
-    /// it is still the same bucket.
+    /// it is still the same bucket. Returns it as it is under the lock.
     pub(super) async fn begin_in(
         &self,
-        bucket: &BucketRow,
+        bucket: &Arc<Bucket>,
         locks: Locks,
-    ) -> Result<Box<dyn Transaction>, GatewayError> {
+    ) -> Result<(Box<dyn Transaction>, Arc<Bucket>), GatewayError> {
         let locks = match planted("bucket-not-held") {
             true => locks,
             false => locks.bucket(bucket.id, Mode::Shared),
         };
         let mut txn = self.index.begin(locks).await?;
-        same_row(&mut *txn, bucket).await?;
-        Ok(txn)
+        let row = same_row(&mut *txn, bucket).await?;
+        let now = match row.order == bucket.order {
+            true => Arc::clone(bucket),
+            false => self.buckets.put(Bucket::new(row)?),
+        };
+        Ok((txn, now))
     }
 
     pub(super) async fn change_bucket(
@@ -217,7 +224,7 @@ impl Service {
         let mut row = same_row(&mut *txn, bucket).await?;
         let before = Settings::decode(&row.config)?;
         let mut settings = before.clone();
-        edit(&mut settings);
+        edit(&mut settings)?;
         if settings == before {
             return Ok(());
         }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum_combine};
-use holdfast_index::{Batch, Locks, Mode, Row, Table, UsageDelta, keys, rows};
+use holdfast_index::rows::{self, Which};
+use holdfast_index::{Batch, Locks, Mode, Row, Table, Transaction, UsageDelta, keys};
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::row::{Completed, PartRow, UploadRow, VersionRow};
 use holdfast_protocol::{
-    Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, ObjectChecksum, PartRef,
-    Record, VersionName, WriteId,
+    Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, ObjectChecksum, PartRef, Record,
 };
 use holdfast_store::Checksum;
 use holdfast_store::digest::md5;
@@ -24,6 +24,7 @@ use super::put::checksum_header;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::{CompleteUpload, CompletedObject, NamedPart};
 use super::upload::{no_such_upload, parse_upload};
+use super::version::VersionId;
 use crate::error::GatewayError;
 
 /// All parts but the last have at least so many bytes.
@@ -54,20 +55,24 @@ impl Service {
         let locks = Locks::none()
             .upload(upload, Mode::Exclusive)
             .key(bucket.id, key);
-        let mut txn = self.begin_in(&bucket, locks).await?;
+        let (mut txn, bucket) = self.begin_in(&bucket, locks).await?;
         let mut row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
         let request_digest = digest_request(&done.parts);
-        let old = rows::get_current(&mut *txn, bucket.id, key).await?;
+        let present = self.present(txn.as_mut(), &bucket, key).await?;
         if let Some(completed) = &row.completed {
-            return self.repeat(completed, request_digest, &done);
+            let mut again = self.repeat(completed, request_digest, &done)?;
+            again.version = self
+                .completed_as(txn.as_mut(), &bucket, key, completed)
+                .await?;
+            return Ok(again);
         }
         let stored = self.parts(upload).await?;
         let (named, unnamed) = choose(&done.parts, stored)?;
         let checksum = whole_checksum(&row, &done, &named)?;
-        self.decide(&done.conditions, old.as_ref(), bucket.id, key)
-            .await?;
+        let old = present.current.as_ref();
+        self.decide(&done.conditions, old, bucket.id, key).await?;
         let order = txn.take_order();
-        let manifest = self.whole(&row, upload, order, &named, checksum);
+        let manifest = self.whole(&bucket, &row, order, &named, checksum);
         let record = Record::Commit {
             manifest: manifest.clone(),
             body: Bytes::new(),
@@ -79,7 +84,7 @@ impl Service {
             changed: None,
         };
         let mut batch = Batch::new();
-        self.replace_current(&mut batch, old.as_ref(), &new).await?;
+        self.place(&mut batch, &present, &new).await?;
         let opened = row.manifest.order;
         row.completed = Some(Completed {
             write: new.manifest.write,
@@ -110,6 +115,7 @@ impl Service {
         self.commit(txn, batch).await?;
         self.notify(true, false);
         Ok(CompletedObject {
+            version: bucket.id_of(&new.manifest),
             etag: new.manifest.etag,
             checksum: new.manifest.checksum,
         })
@@ -118,8 +124,8 @@ impl Service {
     /// The version that Complete makes.
     fn whole(
         &self,
+        in_bucket: &Bucket,
         upload_row: &UploadRow,
-        upload: WriteId,
         order: holdfast_protocol::Order,
         named: &[PartRow],
         checksum: Option<ObjectChecksum>,
@@ -137,7 +143,8 @@ impl Service {
             })
             .collect();
         let (bucket, key) = (upload_row.manifest.bucket, &upload_row.manifest.key);
-        let kind = ManifestKind::Version(VersionName::Null);
+        let upload = upload_row.manifest.write;
+        let kind = ManifestKind::Version(in_bucket.name_of_new());
         Manifest {
             len: parts.iter().map(|part| part.len).sum(),
             etag: ETag {
@@ -166,7 +173,28 @@ impl Service {
         Ok(CompletedObject {
             etag: completed.etag,
             checksum: completed.checksum.clone(),
+            version: None,
         })
+    }
+
+    /// The version id that an earlier Complete answered with. The upload does not keep it: a null
+    /// version that was replaced since then is taken for one that was not.
+    async fn completed_as(
+        &self,
+        txn: &mut dyn Transaction,
+        bucket: &Bucket,
+        key: &str,
+        completed: &Completed,
+    ) -> Result<Option<VersionId>, GatewayError> {
+        if !bucket.has_versions() {
+            return Ok(None);
+        }
+        let null = rows::get_version(txn, bucket.id, key, Which::Null).await?;
+        let is_null = null.is_some_and(|(_, row)| row.manifest.write == completed.write);
+        Ok(Some(match is_null {
+            true => VersionId::Null,
+            false => VersionId::Ordered(completed.order),
+        }))
     }
 }
 

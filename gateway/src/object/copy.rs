@@ -19,6 +19,7 @@ use super::get::{narrow, read_all, resolve};
 use super::put::{NewVersion, PUT_LEN_MAX, body_error};
 use super::service::Service;
 use super::types::{CopiedObject, CopyObject, RangeSpec, ReadConditions};
+use super::version::VersionId;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 
@@ -26,14 +27,30 @@ use crate::names::{BucketName, ObjectKey};
 pub(super) struct Source {
     pub row: Arc<VersionRow>,
     pub len: u64,
+    /// Its version id, where versions are kept.
+    pub version: Option<VersionId>,
     stream: BoxStream<'static, Result<Bytes, GatewayError>>,
+}
+
+/// As S3 answers a copy from a delete marker that is named.
+fn no_marker_by_name(error: GatewayError) -> GatewayError {
+    match error {
+        GatewayError::DeleteMarker {
+            was_named: true, ..
+        } => GatewayError::InvalidRequest {
+            why: "The source of a copy request may not specifically refer to a delete marker by \
+                  version id."
+                .to_owned(),
+        },
+        other => other,
+    }
 }
 
 impl Service {
     pub(super) async fn copy_object(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         let bucket = self.live_bucket(&copy.bucket).await?;
         let same = copy.source_bucket == copy.bucket && copy.source_key == copy.key;
-        if same && copy.metadata.is_none() {
+        if same && copy.source_version.is_none() && copy.metadata.is_none() {
             return Err(GatewayError::InvalidRequest {
                 why:
                     "This copy request is illegal because it is trying to copy an object to itself \
@@ -46,6 +63,7 @@ impl Service {
             .open_source(
                 &copy.source_bucket,
                 &copy.source_key,
+                copy.source_version,
                 None,
                 &copy.source_conditions,
             )
@@ -63,6 +81,7 @@ impl Service {
             .metadata
             .unwrap_or_else(|| source.row.manifest.metadata.clone());
         let write = self.ids.next();
+        let source_version = source.version;
         let staged = self
             .receive_copy(&bucket, &copy.key, write, source, checksum)
             .await?;
@@ -79,6 +98,7 @@ impl Service {
         let work = async move { service.commit_version(version).await };
         Ok(CopiedObject {
             written: self.to_the_end("copy", work).await?,
+            source_version,
         })
     }
 
@@ -87,12 +107,14 @@ impl Service {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        version: Option<VersionId>,
         range: Option<RangeSpec>,
         conditions: &ReadConditions,
     ) -> Result<Source, GatewayError> {
         let mut reader = self.readers.enter();
         let bucket = self.live_bucket(bucket).await?;
-        let row = Arc::new(self.existing(bucket.id, key).await?);
+        let row = self.existing(&bucket, key, version).await;
+        let row = Arc::new(row.map_err(no_marker_by_name)?);
         check_source(conditions, &row.manifest)?;
         let len = row.manifest.len;
         let beyond = |last| last >= len;
@@ -122,6 +144,7 @@ impl Service {
             })
             .boxed();
         Ok(Source {
+            version: bucket.id_of(&row.manifest),
             row,
             len: range.len(),
             stream,

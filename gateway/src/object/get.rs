@@ -16,10 +16,12 @@ use holdfast_protocol::{Body, ByteRange, Manifest, PartRef};
 use holdfast_store::Store;
 use holdfast_workers::Reading;
 
+use super::bucket::Bucket;
 use super::conditions::check_read;
 use super::put::visible;
 use super::service::Service;
 use super::types::{GetObject, ObjectInfo, ObjectRead, RangeSpec, ReadConditions, ReadStream};
+use super::version::VersionId;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 
@@ -36,13 +38,14 @@ impl Service {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        version: Option<VersionId>,
         part: Option<u32>,
         conditions: &ReadConditions,
     ) -> Result<ObjectInfo, GatewayError> {
         let bucket = self.live_bucket(bucket).await?;
-        let row = self.existing(bucket.id, key).await?;
+        let row = self.existing(&bucket, key, version).await?;
         check_read(conditions, &row.manifest)?;
-        self.describe(&row, part).await
+        self.describe(&bucket, &row, part).await
     }
 
     pub(super) async fn get_object(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
@@ -50,9 +53,9 @@ impl Service {
         let bucket = self.live_bucket(&get.bucket).await?;
         let mut attempt = 0;
         let (info, range, segments) = loop {
-            let row = self.existing(bucket.id, &get.key).await?;
+            let row = self.existing(&bucket, &get.key, get.version).await?;
             check_read(&get.conditions, &row.manifest)?;
-            let info = self.describe(&row, get.part).await?;
+            let info = self.describe(&bucket, &row, get.part).await?;
             let range = match (info.part_range, get.range) {
                 (Some(range), _) => range,
                 (None, Some(wanted)) => resolve(wanted, info.len)?,
@@ -89,20 +92,44 @@ impl Service {
         })
     }
 
-    /// The object, or `NoSuchKey`.
+    /// The object, or that version of it.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `NoSuchVersion`; `DeleteMarker` if it is one.
     pub(super) async fn existing(
         &self,
-        bucket: holdfast_protocol::BucketId,
+        bucket: &Bucket,
         key: &ObjectKey,
+        version: Option<VersionId>,
     ) -> Result<VersionRow, GatewayError> {
-        let row = self.current(bucket, key).await?;
-        if row.is_none() {
-            self.sure(bucket, key.as_str()).await?;
-        }
-        row.filter(|row| visible(row).is_some())
-            .ok_or_else(|| GatewayError::NoSuchKey {
+        let row = match version {
+            None => self.current(bucket.id, key).await?,
+            Some(id) => {
+                let which = id.which();
+                let found = rows::get_version(&*self.index, bucket.id, key.as_str(), which);
+                found.await?.map(|(_, row)| row)
+            }
+        };
+        let Some(row) = row else {
+            self.sure(bucket.id, key.as_str()).await?;
+            let key = key.as_str().to_owned();
+            return Err(match version {
+                None => GatewayError::NoSuchKey { key },
+                Some(version) => GatewayError::NoSuchVersion {
+                    key,
+                    version: version.to_string(),
+                },
+            });
+        };
+        match visible(&row) {
+            Some(_) => Ok(row),
+            None => Err(GatewayError::DeleteMarker {
                 key: key.as_str().to_owned(),
-            })
+                version: VersionId::of(&row.manifest),
+                was_named: version.is_some(),
+                modified_ms: row.manifest.created_ms,
+            }),
+        }
     }
 
     /// The pieces of `range`, in order; `None` if the object was replaced meanwhile.
@@ -135,6 +162,7 @@ impl Service {
 
     pub(super) async fn describe(
         &self,
+        bucket: &Bucket,
         row: &VersionRow,
         part: Option<u32>,
     ) -> Result<ObjectInfo, GatewayError> {
@@ -147,6 +175,7 @@ impl Service {
             checksum: manifest.checksum.clone(),
             part_count: part_count(manifest),
             part_range: None,
+            version: bucket.id_of(manifest),
         };
         let Some(number) = part else { return Ok(info) };
         let Body::Parts { upload, parts } = &manifest.body else {

@@ -6,16 +6,20 @@
 
 use holdfast_index::listing::{self, ListQuery};
 use holdfast_index::rows;
+use holdfast_index::versions::{self, VersionEntry};
 use holdfast_protocol::manifest::STORAGE_CLASS;
-use holdfast_protocol::row::ListedVersion;
-use holdfast_protocol::{Manifest, Metadata};
+use holdfast_protocol::row::ListedVersion as RowListed;
+use holdfast_protocol::{Manifest, Metadata, Order, VersionName};
 
+use super::bucket::Bucket;
 use super::part::part_info;
 use super::service::Service;
 use super::types::{
-    ListObjects, ListParts, ListUploads, ListedObject, ObjectPage, PartPage, UploadInfo, UploadPage,
+    ListObjects, ListParts, ListUploads, ListVersions, ListedObject, ListedVersion, ObjectPage,
+    PartPage, UploadInfo, UploadPage, VersionPage,
 };
 use super::upload::{no_such_upload, parse_upload};
+use super::version::VersionId;
 use crate::error::GatewayError;
 
 /// The storage class of an object that names none.
@@ -42,6 +46,58 @@ impl Service {
             prefixes: page.common_prefixes,
             next: page.next,
         })
+    }
+
+    pub(super) async fn list_all_versions(
+        &self,
+        list: ListVersions,
+    ) -> Result<VersionPage, GatewayError> {
+        let bucket = self.live_bucket(&list.bucket).await?;
+        let query = ListQuery {
+            bucket: bucket.id,
+            prefix: &list.prefix,
+            delimiter: list.delimiter.as_deref().unwrap_or_default(),
+            after: list.after.as_deref(),
+            max_keys: list.max,
+        };
+        self.sure_of_all(bucket.id, &list.prefix).await?;
+        let after = match (list.after.as_deref(), list.after_version) {
+            (Some(key), Some(id)) => Some(self.place_of(&bucket, key, id).await?),
+            _ => None,
+        };
+        let page = versions::list_versions(&*self.index, query, after).await?;
+        let last = page.entries.last();
+        let last = last.map(|entry| (entry.key.clone(), id_of(&entry.version)));
+        let next = page.next.map(|next| match last {
+            Some((key, id)) if key == next => (key, Some(id)),
+            _ => (next, None),
+        });
+        let version = |entry: VersionEntry| ListedVersion {
+            version: id_of(&entry.version),
+            is_latest: entry.is_latest,
+            is_marker: entry.version.is_delete_marker,
+            object: listed(entry.key, entry.version),
+        };
+        Ok(VersionPage {
+            versions: page.entries.into_iter().map(version).collect(),
+            prefixes: page.common_prefixes,
+            next,
+        })
+    }
+
+    /// Where a version stands among those of its key. If a null version went meanwhile, the key is
+    /// listed anew: what was deleted is not shown twice.
+    async fn place_of(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        id: VersionId,
+    ) -> Result<Order, GatewayError> {
+        if let VersionId::Ordered(version) = id {
+            return Ok(version);
+        }
+        let null = rows::get_version(&*self.index, bucket.id, key, id.which()).await?;
+        Ok(null.map_or(Order::MAX, |(_, row)| row.manifest.version))
     }
 
     pub(super) async fn list_upload_parts(
@@ -112,7 +168,14 @@ impl Service {
     }
 }
 
-fn listed(key: String, version: ListedVersion) -> ListedObject {
+fn id_of(version: &RowListed) -> VersionId {
+    match version.name {
+        VersionName::Null => VersionId::Null,
+        VersionName::Ordered => VersionId::Ordered(version.version),
+    }
+}
+
+fn listed(key: String, version: RowListed) -> ListedObject {
     ListedObject {
         key,
         len: version.len,

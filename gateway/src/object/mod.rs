@@ -20,11 +20,13 @@ mod put;
 mod service;
 pub mod types;
 mod upload;
+mod version;
 
 pub use bucket::{BUCKET_KIND, Bucket, Edit};
 pub(crate) use list::storage_class;
 pub use put::{PUT_LEN_MAX, checksum_header};
 pub use service::{Notices, Service, WriteIds};
+pub use version::VersionId;
 
 use std::sync::Arc;
 
@@ -34,10 +36,10 @@ use holdfast_protocol::row::BucketRow;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use types::{
-    AskedParts, CompleteUpload, CompletedObject, CopiedObject, CopyObject, CopyPart, CreateUpload,
-    DeleteObject, Deleted, GetObject, ListObjects, ListParts, ListUploads, ObjectAttributes,
-    ObjectInfo, ObjectPage, ObjectRead, PartInfo, PartPage, PutObject, PutPart, ReadConditions,
-    UploadPage, WrittenObject,
+    AskedParts, CompleteUpload, CompletedObject, CopiedObject, CopiedPart, CopyObject, CopyPart,
+    CreateUpload, DeleteObject, Deleted, GetObject, ListObjects, ListParts, ListUploads,
+    ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead, PartInfo, PartPage,
+    PutObject, PutPart, ReadConditions, UploadPage, VersionPage, WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -65,6 +67,7 @@ pub trait Objects: Send + Sync + 'static {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        version: Option<VersionId>,
         part: Option<u32>,
         conditions: &ReadConditions,
     ) -> Result<ObjectInfo, GatewayError>;
@@ -73,23 +76,26 @@ pub trait Objects: Send + Sync + 'static {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        version: Option<VersionId>,
         parts: Option<AskedParts>,
     ) -> Result<ObjectAttributes, GatewayError>;
     /// Opens an object for reading; the stream in the answer fails rather than end early.
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError>;
-    /// Deletes an object; one that does not exist is deleted already.
+    /// Deletes an object or a version; one that does not exist is deleted already.
     async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError>;
     /// Copies an object within the cluster (new shards; no two versions share one).
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError>;
     /// One page of a listing, exact.
     async fn list(&self, list: ListObjects) -> Result<ObjectPage, GatewayError>;
+    /// One page of all versions and delete markers, exact.
+    async fn list_versions(&self, list: ListVersions) -> Result<VersionPage, GatewayError>;
 
     /// Opens an upload and returns its id.
     async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError>;
     /// Writes a part; a later one of the same number replaces it.
     async fn put_part(&self, put: PutPart) -> Result<PartInfo, GatewayError>;
     /// Writes a part from an existing object.
-    async fn copy_part(&self, copy: CopyPart) -> Result<PartInfo, GatewayError>;
+    async fn copy_part(&self, copy: CopyPart) -> Result<CopiedPart, GatewayError>;
     /// Makes the object of the named parts; repeats with the same answer for a day.
     async fn complete_upload(&self, done: CompleteUpload) -> Result<CompletedObject, GatewayError>;
     /// Drops an upload and its parts.
@@ -133,18 +139,21 @@ impl Objects for Service {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        version: Option<VersionId>,
         part: Option<u32>,
         conditions: &ReadConditions,
     ) -> Result<ObjectInfo, GatewayError> {
-        self.told(self.head_object(bucket, key, part, conditions).await)
+        let info = self.head_object(bucket, key, version, part, conditions);
+        self.told(info.await)
     }
     async fn attributes(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        version: Option<VersionId>,
         parts: Option<AskedParts>,
     ) -> Result<ObjectAttributes, GatewayError> {
-        self.told(self.object_attributes(bucket, key, parts).await)
+        self.told(self.object_attributes(bucket, key, version, parts).await)
     }
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
         self.told(self.get_object(get).await)
@@ -158,13 +167,16 @@ impl Objects for Service {
     async fn list(&self, list: ListObjects) -> Result<ObjectPage, GatewayError> {
         self.told(self.list_objects(list).await)
     }
+    async fn list_versions(&self, list: ListVersions) -> Result<VersionPage, GatewayError> {
+        self.told(self.list_all_versions(list).await)
+    }
     async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
         self.told(self.open_upload(create).await)
     }
     async fn put_part(&self, put: PutPart) -> Result<PartInfo, GatewayError> {
         self.told(self.write_part(put).await)
     }
-    async fn copy_part(&self, copy: CopyPart) -> Result<PartInfo, GatewayError> {
+    async fn copy_part(&self, copy: CopyPart) -> Result<CopiedPart, GatewayError> {
         self.told(self.write_part_copy(copy).await)
     }
     async fn complete_upload(&self, done: CompleteUpload) -> Result<CompletedObject, GatewayError> {

@@ -14,7 +14,7 @@ use holdfast_store::Staged;
 use super::bucket::Bucket;
 use super::put::with_body;
 use super::service::{Retired, Service, note_seen, queue_heal, queue_purge};
-use super::types::{CopyPart, PartInfo, PutPart};
+use super::types::{CopiedPart, CopyPart, PartInfo, PutPart};
 use super::upload::no_such_upload;
 use crate::error::GatewayError;
 use crate::names::ObjectKey;
@@ -48,28 +48,33 @@ impl Service {
         .await
     }
 
-    pub(super) async fn write_part_copy(&self, copy: CopyPart) -> Result<PartInfo, GatewayError> {
+    pub(super) async fn write_part_copy(&self, copy: CopyPart) -> Result<CopiedPart, GatewayError> {
         let bucket = self.live_bucket(&copy.bucket).await?;
         let (upload, row) = self.upload(bucket.id, &copy.key, &copy.upload).await?;
         let checksum = part_checksum(&row, None)?;
-        let (from, range) = (&copy.source_bucket, copy.source_range);
+        let (from, key) = (&copy.source_bucket, &copy.source_key);
+        let (version, range) = (copy.source_version, copy.source_range);
         let source = self
-            .open_source(from, &copy.source_key, range, &copy.source_conditions)
+            .open_source(from, key, version, range, &copy.source_conditions)
             .await?;
+        let source_version = source.version;
         let write = self.ids.next();
         let staged = self
             .receive_copy(&bucket, &copy.key, write, source, checksum)
             .await?;
         let (key, number) = (copy.key, copy.number);
-        self.finish_part(NewPart {
+        let part = NewPart {
             bucket,
             key,
             upload,
             number,
             write,
             staged,
+        };
+        Ok(CopiedPart {
+            part: self.finish_part(part).await?,
+            source_version,
         })
-        .await
     }
 
     async fn finish_part(&self, part: NewPart) -> Result<PartInfo, GatewayError> {
@@ -92,7 +97,7 @@ impl Service {
         let locks = Locks::none()
             .upload(upload, Mode::Shared)
             .key(bucket.id, name);
-        let mut txn = self.begin_in(&bucket, locks).await?;
+        let (mut txn, _) = self.begin_in(&bucket, locks).await?;
         let row = self
             .upload_in(txn.as_mut(), bucket.id, key.as_str(), upload)
             .await?;

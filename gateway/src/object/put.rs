@@ -9,11 +9,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_index::{Batch, Locks, Table, UsageDelta, keys, rows};
+use holdfast_index::{Batch, Locks, UsageDelta};
 use holdfast_protocol::row::{BucketRow, VersionRow};
 use holdfast_protocol::{
     Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, Metadata, ObjectChecksum,
-    Order, Record, VersionName, WriteId,
+    Order, Record, WriteId,
 };
 use holdfast_seam::planted;
 use holdfast_store::placement::group_of;
@@ -21,7 +21,7 @@ use holdfast_store::{BodyPlan, Sealed, Staged, StagedBody, StoreError};
 
 use super::bucket::Bucket;
 use super::conditions::check_write;
-use super::service::{Retired, Service, note_seen, queue_heal, queue_purge, version_row};
+use super::service::{Service, note_seen, queue_heal};
 use super::types::{BodyClaims, Incoming, PutObject, WriteConditions, WrittenObject};
 use crate::error::{BodyError, GatewayError};
 use crate::names::ObjectKey;
@@ -132,14 +132,15 @@ impl Service {
             true => Locks::none(),
             false => Locks::none().key(bucket.id, key.as_str()),
         };
-        let mut txn = self.begin_in(&bucket, locks).await?;
-        let old = rows::get_current(&mut *txn, bucket.id, key.as_str()).await?;
-        self.decidable(&conditions, old.as_ref(), bucket.id, key.as_str())
+        let (mut txn, bucket) = self.begin_in(&bucket, locks).await?;
+        let present = self.present(&mut *txn, &bucket, key.as_str()).await?;
+        let old = present.current.as_ref();
+        self.decidable(&conditions, old, bucket.id, key.as_str())
             .await?;
         if !planted("condition-before-lock") {
-            check_write(&conditions, key.as_str(), old.as_ref().and_then(visible))?;
+            check_write(&conditions, key.as_str(), old.and_then(visible))?;
         }
-        let kind = ManifestKind::Version(VersionName::Null);
+        let kind = ManifestKind::Version(bucket.name_of_new());
         let order = txn.take_order();
         let manifest = self.manifest(kind, bucket.id, key.as_str(), write, order);
         let manifest = Manifest {
@@ -147,7 +148,7 @@ impl Service {
             ..with_body(manifest, &staged)
         };
         if planted("purge-before-record")
-            && let Some(old) = &old
+            && let Some(old) = old
         {
             for drive in old.placement.drives() {
                 let writes = vec![old.manifest.write];
@@ -161,43 +162,18 @@ impl Service {
             changed: None,
         };
         let mut batch = Batch::new();
-        self.replace_current(&mut batch, old.as_ref(), &row).await?;
+        let has_retired = self.place(&mut batch, &present, &row).await?;
         note_seen(&mut batch, &sealed.seen);
         let heal = queue_heal(&mut batch, &row.manifest, &row.placement);
         self.commit(txn, batch).await?;
-        self.notify(old.is_some(), heal);
+        self.notify(has_retired, heal);
         Ok(WrittenObject {
+            version: bucket.id_of(&row.manifest),
             etag: row.manifest.etag,
             checksum: row.manifest.checksum.clone(),
             len: row.manifest.len,
             modified_ms: row.manifest.created_ms,
         })
-    }
-
-    /// The row of a new current version in place of `old`, which is retired; and the usage.
-    pub(super) async fn replace_current(
-        &self,
-        batch: &mut Batch,
-        old: Option<&VersionRow>,
-        new: &VersionRow,
-    ) -> Result<(), GatewayError> {
-        let (bucket, order) = (new.manifest.bucket, new.manifest.order);
-        batch.put(
-            Table::Current,
-            keys::current(bucket, &new.manifest.key),
-            version_row(new),
-        );
-        let mut delta = usage_of(&new.manifest, 1);
-        if let Some(old) = old {
-            let mut retired = Retired::default();
-            self.retire_version(old, &mut retired, batch).await?;
-            queue_purge(batch, order, retired, None);
-            let less = usage_of(&old.manifest, -1);
-            delta.objects += less.objects;
-            delta.bytes += less.bytes;
-        }
-        batch.usage(bucket, delta);
-        Ok(())
     }
 
     /// Makes the record durable with the body that belongs to it.

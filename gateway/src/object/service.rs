@@ -410,8 +410,3 @@ pub(super) fn note_seen(batch: &mut Batch, seen: &[(DriveId, LogPosition)]) {
         batch.seen(drive, position);
     }
 }
-
-/// An index row of a version.
-pub(super) fn version_row(row: &VersionRow) -> Row {
-    Row::new(row.manifest.order, row.encode())
-}

@@ -17,6 +17,7 @@ use crate::auth::Caller;
 use crate::error::{BodyError, GatewayError};
 use crate::names::{BucketName, ObjectKey};
 
+pub use super::version::VersionId;
 pub use upload::*;
 
 /// Body bytes as they come.
@@ -143,6 +144,8 @@ pub struct DeleteObject {
     pub bucket: BucketName,
     /// The key.
     pub key: ObjectKey,
+    /// The version; without one, the object.
+    pub version: Option<VersionId>,
     /// Conditions.
     pub conditions: DeleteConditions,
     /// Who asks.
@@ -160,6 +163,8 @@ pub struct WrittenObject {
     pub len: u64,
     /// When it was made (milliseconds since 1970).
     pub modified_ms: u64,
+    /// Its version id; `None` where no versions are kept.
+    pub version: Option<VersionId>,
 }
 
 /// An object, described.
@@ -179,6 +184,8 @@ pub struct ObjectInfo {
     pub part_count: Option<u32>,
     /// The bytes that the part asked for covers.
     pub part_range: Option<ByteRange>,
+    /// Its version id; `None` where no versions are kept.
+    pub version: Option<VersionId>,
 }
 
 /// Which parts of an object are asked for.
@@ -231,6 +238,8 @@ pub struct GetObject {
     pub bucket: BucketName,
     /// The key.
     pub key: ObjectKey,
+    /// The version; without one, the current one.
+    pub version: Option<VersionId>,
     /// A range of bytes.
     pub range: Option<RangeSpec>,
     /// A part, by its number; 1 is all of an object that was not made of parts.
@@ -263,8 +272,12 @@ impl fmt::Debug for ObjectRead {
 /// What a delete did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deleted {
-    /// Whether there was an object.
+    /// Whether there was what was to be deleted.
     pub existed: bool,
+    /// The version that was deleted, or made to delete the object; `None` where none are kept.
+    pub version: Option<VersionId>,
+    /// Whether that is a delete marker.
+    pub is_marker: bool,
 }
 
 /// CopyObject.
@@ -274,6 +287,8 @@ pub struct CopyObject {
     pub source_bucket: BucketName,
     /// Key to copy from.
     pub source_key: ObjectKey,
+    /// Version to copy from; without one, the current one.
+    pub source_version: Option<VersionId>,
     /// `x-amz-copy-source-if-*`; a failing one is `Precondition`.
     pub source_conditions: ReadConditions,
     /// Bucket to copy to.
@@ -295,6 +310,8 @@ pub struct CopyObject {
 pub struct CopiedObject {
     /// The new object.
     pub written: WrittenObject,
+    /// The version that was copied; `None` where none are kept.
+    pub source_version: Option<VersionId>,
 }
 
 /// ListObjects, both versions.
@@ -328,6 +345,47 @@ pub struct ListedObject {
     pub storage_class: String,
     /// Kind and type of the checksum kept.
     pub checksum: Option<(ChecksumKind, ChecksumType)>,
+}
+
+/// What to list of versions.
+#[derive(Clone, Debug)]
+pub struct ListVersions {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Keys are rolled up at its first occurrence after the prefix.
+    pub delimiter: Option<String>,
+    /// Only what sorts after this key or common prefix.
+    pub after: Option<String>,
+    /// Goes on within the key `after`, behind this version.
+    pub after_version: Option<VersionId>,
+    /// At most so many versions and common prefixes together.
+    pub max: usize,
+}
+
+/// A version in a listing.
+#[derive(Clone, Debug)]
+pub struct ListedVersion {
+    /// What is listed of an object; a delete marker is empty.
+    pub object: ListedObject,
+    /// The version.
+    pub version: VersionId,
+    /// Whether it is current.
+    pub is_latest: bool,
+    /// Whether it is a delete marker.
+    pub is_marker: bool,
+}
+
+/// A page of a listing of versions.
+#[derive(Clone, Debug, Default)]
+pub struct VersionPage {
+    /// By key, then newest first.
+    pub versions: Vec<ListedVersion>,
+    /// In order; keys and prefixes interleave by order.
+    pub prefixes: Vec<String>,
+    /// If there is more: the last key or prefix of this page, and the version if it is a key.
+    pub next: Option<(String, Option<VersionId>)>,
 }
 
 /// A page of a listing.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_index::{Batch, Locks, Mode, Row, Table, Transaction, UsageDelta, keys, rows};
-use holdfast_protocol::row::{BucketRow, RowName, UploadRow};
+use holdfast_protocol::row::{RowName, UploadRow};
 use holdfast_protocol::{
     BucketId, Manifest, ManifestKind, ObjectChecksum, Record, TombstoneTarget, WriteId,
 };
@@ -35,7 +35,7 @@ impl Service {
         create: CreateUpload,
     ) -> Result<String, GatewayError> {
         let key = create.key.as_str();
-        let mut txn = self.begin_in(&bucket, Locks::none()).await?;
+        let (mut txn, _) = self.begin_in(&bucket, Locks::none()).await?;
         let order = txn.take_order();
         let write = self.ids.next();
         let manifest = Manifest {
@@ -129,13 +129,13 @@ impl Service {
     /// Drops an open upload; with `only`, if it is abandoned. Returns whether it was dropped.
     pub(super) async fn commit_abort(
         &self,
-        bucket: &BucketRow,
+        bucket: &Arc<Bucket>,
         key: &str,
         upload: WriteId,
         only: Option<Abandoned>,
     ) -> Result<bool, GatewayError> {
         let locks = Locks::none().upload(upload, Mode::Exclusive);
-        let mut txn = self.begin_in(bucket, locks).await?;
+        let (mut txn, _) = self.begin_in(bucket, locks).await?;
         let row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
         if row.completed.is_some() {
             return Err(no_such_upload(&upload.to_string()));

@@ -10,12 +10,12 @@ use std::error::Error as _;
 use bytes::Bytes;
 use holdfast_index::IndexError;
 use holdfast_store::StoreError;
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use s3s::{Body, S3Error, S3ErrorCode as Code};
 use tracing::{error, warn};
 
-use super::values::http_date;
+use super::values::{VERSION_ID, http_date};
 use crate::auth::Operation;
 use crate::error::{BodyError, GatewayError};
 use crate::http::Refusal;
@@ -23,6 +23,7 @@ use crate::post::PostError;
 use crate::settings::Setting;
 
 const INTERNAL: &str = "We encountered an internal error. Please try again.";
+const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 /// Seconds after which a client may try again.
 const RETRY_SECONDS: &str = "2";
 
@@ -65,6 +66,11 @@ fn code(error: &GatewayError) -> Code {
         E::BucketNotEmpty { .. } => Code::BucketNotEmpty,
         E::NoSuchKey { .. } => Code::NoSuchKey,
         E::NoSuchVersion { .. } => Code::NoSuchVersion,
+        E::DeleteMarker {
+            was_named: false, ..
+        } => Code::NoSuchKey,
+        E::DeleteMarker { .. } => Code::MethodNotAllowed,
+        E::IllegalVersioning => Code::IllegalVersioningConfigurationException,
         E::NoSuchUpload { .. } => Code::NoSuchUpload,
         E::Precondition { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
@@ -212,6 +218,21 @@ fn headers(error: &GatewayError, code: &Code) -> Option<HeaderMap> {
                 LAST_MODIFIED,
                 HeaderValue::try_from(http_date(*modified_ms)).ok()?,
             );
+        }
+        GatewayError::DeleteMarker {
+            version,
+            was_named,
+            modified_ms,
+            ..
+        } => {
+            headers.insert(DELETE_MARKER, HeaderValue::from_static("true"));
+            let version = HeaderValue::try_from(version.to_string()).ok()?;
+            headers.insert(VERSION_ID, version);
+            if *was_named {
+                headers.insert(ALLOW, HeaderValue::from_static("DELETE"));
+                let modified = HeaderValue::try_from(http_date(*modified_ms)).ok()?;
+                headers.insert(LAST_MODIFIED, modified);
+            }
         }
         GatewayError::InvalidRange { len } => {
             let range = HeaderValue::try_from(format!("bytes */{len}")).ok()?;

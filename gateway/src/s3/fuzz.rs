@@ -129,9 +129,9 @@ pub(crate) fn copy_source(data: &[u8]) {
     let Ok(parsed) = CopySource::parse(text) else {
         return;
     };
-    if let Ok((bucket, key)) = object::source(&parsed) {
-        assert!(text.contains(bucket.as_str()) || text.contains('%'));
-        assert!(!key.as_str().is_empty());
+    if let Ok(from) = object::source(&parsed) {
+        assert!(text.contains(from.bucket.as_str()) || text.contains('%'));
+        assert!(!from.key.as_str().is_empty());
     }
 }
 

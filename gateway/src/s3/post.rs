@@ -21,7 +21,7 @@ use s3s::{Body, S3Error};
 use tracing::debug;
 
 use super::service::Layers;
-use super::values::{checksum_header, checksum_text, checksum_type_name};
+use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name};
 use super::{claims, documents, error, headers, prepare};
 use crate::auth::{Caller, Operation};
 use crate::error::{BodyError, GatewayError};
@@ -143,7 +143,7 @@ impl Layers {
             location: location.as_deref(),
         };
         let mut answer = answer(&fields, &posted);
-        tell_checksum(&written, answer.headers_mut());
+        tell_kept(&written, answer.headers_mut());
         Ok(answer)
     }
 
@@ -340,8 +340,12 @@ fn incoming(
     })
 }
 
-/// The checksum that was kept, as PutObject tells it.
-fn tell_checksum(written: &WrittenObject, headers: &mut HeaderMap) {
+/// Version and checksum that were kept, as PutObject tells them.
+fn tell_kept(written: &WrittenObject, headers: &mut HeaderMap) {
+    let version = written.version.map(|version| version.to_string());
+    if let Some(Ok(value)) = version.map(HeaderValue::try_from) {
+        headers.insert(VERSION_ID, value);
+    }
     let Some(sum) = &written.checksum else {
         return;
     };

@@ -9,7 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_protocol::{ChecksumKind, ChecksumType, ETag, ObjectChecksum};
+use http::HeaderName;
 use s3s::dto;
+
+/// The header that names a version.
+pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 /// The date form of HTTP headers.
 pub(super) fn http_date(ms: u64) -> String {

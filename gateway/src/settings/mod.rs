@@ -10,6 +10,7 @@
 mod cors;
 mod payment;
 mod tags;
+mod versioning;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::error::GatewayError;
 pub use cors::{Cors, CorsMethod, CorsRule};
 pub use payment::Payer;
 pub use tags::Tags;
+pub use versioning::Versioning;
 
 /// Most bytes of a setting, and of all of a bucket: its row is the value of a record, too.
 const SETTING_LEN_MAX: usize = 1 << 20;
@@ -40,6 +42,8 @@ pub struct Settings {
     pub tags: Option<Tags>,
     /// `?requestPayment`.
     pub payer: Option<Payer>,
+    /// `?versioning`.
+    pub versioning: Option<Versioning>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -74,6 +78,7 @@ impl Setting {
 const CORS: &str = "cors";
 const TAGS: &str = "tagging";
 const PAYER: &str = "requestPayment";
+const VERSIONING: &str = "versioning";
 
 impl Settings {
     /// Reads them from a bucket's row.
@@ -87,6 +92,7 @@ impl Settings {
                 CORS => settings.cors = Some(read(name, value)?),
                 TAGS => settings.tags = Some(read(name, value)?),
                 PAYER => settings.payer = Some(read(name, value)?),
+                VERSIONING => settings.versioning = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -103,6 +109,7 @@ impl Settings {
         write(&mut config, CORS, self.cors.as_ref())?;
         write(&mut config, TAGS, self.tags.as_ref())?;
         write(&mut config, PAYER, self.payer.as_ref())?;
+        write(&mut config, VERSIONING, self.versioning.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 3] = [
+const GOLDEN: [(&str, &str); 4] = [
     (
         "cors",
         concat!(
@@ -15,6 +15,7 @@ const GOLDEN: [(&str, &str); 3] = [
     ),
     ("tagging", r#"{"tags":[["k","v"],["empty",""]],"v":1}"#),
     ("requestPayment", r#"{"payer":"Requester","v":1}"#),
+    ("versioning", r#"{"status":"Enabled","v":1}"#),
 ];
 
 fn config(pairs: &[(&str, &str)]) -> Vec<(String, Bytes)> {
@@ -43,6 +44,7 @@ fn settings_v1_golden_texts_round_trip() {
         cors: Some(Cors::new(vec![rule()]).unwrap()),
         tags: Some(Tags::new(pairs.to_vec()).unwrap()),
         payer: Some(Payer::Requester),
+        versioning: Some(Versioning::Enabled),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -59,6 +61,7 @@ fn what_cannot_be_read_is_never_taken_for_not_configured() {
         ("cors", r#"{"v":1}"#),
         ("tagging", r#"{"v":1,"tags":[],"more":1}"#),
         ("requestPayment", r#"{"v":1,"payer":"Nobody"}"#),
+        ("versioning", r#"{"v":1,"status":"Off"}"#),
         ("unheard-of", r#"{"v":1}"#),
     ] {
         let read = Settings::decode(&config(&[(name, text)]));

@@ -167,7 +167,7 @@ fn an_upload_ends_at_its_age_and_one_that_is_continued_does_not() {
         let conditions = Default::default();
         let head = running
             .service
-            .head(&bucket(), &key(), None, &conditions)
+            .head(&bucket(), &key(), None, None, &conditions)
             .await;
         assert_eq!(head.unwrap().len, 20_000, "a completed upload is none");
     });

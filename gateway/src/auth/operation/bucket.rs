@@ -28,7 +28,7 @@ macro_rules! bucket_operations {
             /// GET of `?versioning`.
             GetBucketVersioning: GetBucketVersioning on Bucket, Served;
             /// PUT of `?versioning`.
-            PutBucketVersioning: PutBucketVersioning on Bucket, Later;
+            PutBucketVersioning: PutBucketVersioning on Bucket, Served;
             /// GET of `?acl`.
             GetBucketAcl: GetBucketAcl on Bucket, Served;
             /// PUT of `?acl`.

@@ -2,7 +2,7 @@
 
 use holdfast_protocol::{ChecksumKind, ChecksumType, ETag, Metadata, ObjectChecksum};
 
-use super::{Incoming, RangeSpec, ReadConditions, WriteConditions};
+use super::{Incoming, RangeSpec, ReadConditions, VersionId, WriteConditions};
 use crate::auth::Caller;
 use crate::names::{BucketName, ObjectKey};
 
@@ -45,6 +45,8 @@ pub struct CopyPart {
     pub source_bucket: BucketName,
     /// Key to copy from.
     pub source_key: ObjectKey,
+    /// Version to copy from; without one, the current one.
+    pub source_version: Option<VersionId>,
     /// The bytes to copy (`x-amz-copy-source-range`, both ends given); all when `None`.
     pub source_range: Option<RangeSpec>,
     /// `x-amz-copy-source-if-*`; a failing one is `Precondition`.
@@ -117,6 +119,17 @@ pub struct CompletedObject {
     pub etag: ETag,
     /// The checksum kept.
     pub checksum: Option<ObjectChecksum>,
+    /// Its version id; `None` where no versions are kept.
+    pub version: Option<VersionId>,
+}
+
+/// A part that was copied.
+#[derive(Clone, Debug)]
+pub struct CopiedPart {
+    /// The part.
+    pub part: PartInfo,
+    /// The version that was copied; `None` where none are kept.
+    pub source_version: Option<VersionId>,
 }
 
 /// ListParts.

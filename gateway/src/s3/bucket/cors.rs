@@ -34,7 +34,10 @@ pub(crate) async fn put_cors(
     let rules = request.input.cors_configuration.cors_rules;
     let rules: Result<Vec<CorsRule>, GatewayError> = rules.into_iter().map(rule).collect();
     let cors = Cors::new(rules?)?;
-    let edit = move |settings: &mut Settings| settings.cors = Some(cors);
+    let edit = move |settings: &mut Settings| {
+        settings.cors = Some(cors);
+        Ok(())
+    };
     gateway.objects.configure(&name, Box::new(edit)).await?;
     Ok(S3Response::new(PutBucketCorsOutput {}))
 }
@@ -44,7 +47,10 @@ pub(crate) async fn delete_cors(
     request: S3Request<DeleteBucketCorsInput>,
 ) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
     let name = BucketName::parse(&request.input.bucket)?;
-    let edit = |settings: &mut Settings| settings.cors = None;
+    let edit = |settings: &mut Settings| {
+        settings.cors = None;
+        Ok(())
+    };
     gateway.objects.configure(&name, Box::new(edit)).await?;
     Ok(S3Response::new(DeleteBucketCorsOutput {}))
 }

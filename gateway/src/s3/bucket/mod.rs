@@ -13,6 +13,7 @@ mod location;
 mod payment;
 mod settings;
 mod tagging;
+mod versioning;
 
 pub(super) use cors::{delete_cors, get_cors, put_cors};
 pub(super) use create::create;
@@ -22,6 +23,7 @@ pub(super) use list::list;
 pub(super) use location::location;
 pub(super) use payment::{get_request_payment, put_request_payment};
 pub(super) use settings::{
-    acl, lifecycle, object_lock, owner_grant, ownership, policy, public_access_block, versioning,
+    acl, lifecycle, object_lock, owner_grant, ownership, policy, public_access_block,
 };
 pub(super) use tagging::{delete_tagging, get_tagging, put_tagging};
+pub(super) use versioning::{get_versioning, put_versioning};

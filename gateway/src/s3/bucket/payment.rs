@@ -41,7 +41,10 @@ pub(crate) async fn put_request_payment(
             .into());
         }
     };
-    let edit = move |settings: &mut Settings| settings.payer = Some(payer);
+    let edit = move |settings: &mut Settings| {
+        settings.payer = Some(payer);
+        Ok(())
+    };
     gateway.objects.configure(&name, Box::new(edit)).await?;
     Ok(S3Response::new(PutBucketRequestPaymentOutput {}))
 }

@@ -40,16 +40,6 @@ absent! {
     object_lock: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput = ObjectLock;
 }
 
-pub(crate) async fn versioning(
-    gateway: &Gateway,
-    request: S3Request<GetBucketVersioningInput>,
-) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    let name = BucketName::parse(&request.input.bucket)?;
-    gateway.objects.bucket(&name).await?;
-    // Never enabled: no status.
-    Ok(S3Response::new(GetBucketVersioningOutput::default()))
-}
-
 pub(crate) async fn acl(
     gateway: &Gateway,
     request: S3Request<GetBucketAclInput>,

@@ -43,8 +43,10 @@ pub(crate) async fn put_tagging(
     };
     let pairs = request.input.tagging.tag_set.into_iter().map(pair);
     let tags = Tags::new(pairs.collect::<Result<_, GatewayError>>()?)?;
-    let edit =
-        move |settings: &mut Settings| settings.tags = (!tags.pairs().is_empty()).then_some(tags);
+    let edit = move |settings: &mut Settings| {
+        settings.tags = (!tags.pairs().is_empty()).then_some(tags);
+        Ok(())
+    };
     gateway.objects.configure(&name, Box::new(edit)).await?;
     Ok(S3Response::new(PutBucketTaggingOutput {}))
 }
@@ -54,7 +56,10 @@ pub(crate) async fn delete_tagging(
     request: S3Request<DeleteBucketTaggingInput>,
 ) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
     let name = BucketName::parse(&request.input.bucket)?;
-    let edit = |settings: &mut Settings| settings.tags = None;
+    let edit = |settings: &mut Settings| {
+        settings.tags = None;
+        Ok(())
+    };
     gateway.objects.configure(&name, Box::new(edit)).await?;
     Ok(S3Response::new(DeleteBucketTaggingOutput {}))
 }

@@ -1,13 +1,14 @@
-//! ListObjectVersions: where nothing was ever versioned, each object is its null version.
+//! ListObjectVersions.
 
 use s3s::dto::{
-    ListObjectVersionsInput, ListObjectVersionsOutput, ObjectVersion, ObjectVersionStorageClass,
+    DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ObjectVersion,
+    ObjectVersionStorageClass,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::{Encoding, filled, invalid, page_len, shown};
 use crate::names::BucketName;
-use crate::object::types::{ListObjects, ListedObject, ObjectPage};
+use crate::object::types::{ListVersions, ListedVersion, VersionId, VersionPage};
 use crate::s3::Gateway;
 use crate::s3::values::{checksum_algorithm, checksum_type, etag, owner, timestamp};
 
@@ -30,51 +31,91 @@ pub(crate) async fn versions(
         )
         .into());
     }
+    let after_version = match version_marker.as_deref().map(VersionId::parse) {
+        Some(None) => {
+            return Err(invalid("version-id-marker", "Invalid version id specified").into());
+        }
+        Some(given) => given,
+        None => None,
+    };
     let row = gateway.objects.bucket(&bucket).await?;
-    let list = ListObjects {
+    let list = ListVersions {
         bucket: bucket.clone(),
         prefix: prefix.clone(),
         delimiter: delimiter.clone(),
         after: marker.clone(),
+        after_version,
         max,
     };
-    let ObjectPage {
-        objects,
+    let VersionPage {
+        versions,
         prefixes,
         next,
     } = match max {
-        0 => ObjectPage::default(),
-        _ => gateway.objects.list(list).await?,
+        0 => VersionPage::default(),
+        _ => gateway.objects.list_versions(list).await?,
     };
-    let version = |object: ListedObject| ObjectVersion {
-        checksum_algorithm: object
-            .checksum
-            .map(|(kind, _)| vec![checksum_algorithm(kind)]),
-        checksum_type: object.checksum.map(|(_, covers)| checksum_type(covers)),
-        e_tag: Some(etag(&object.etag)),
-        is_latest: Some(true),
-        key: Some(encoding.apply(&object.key)),
-        last_modified: Some(timestamp(object.modified_ms)),
-        owner: Some(owner(&row.owner)),
-        restore_status: None,
-        size: i64::try_from(object.len).ok(),
-        storage_class: Some(ObjectVersionStorageClass::from(object.storage_class)),
-        version_id: Some("null".to_owned()),
+    let shown_as = Shown {
+        encoding,
+        owner: &row.owner,
     };
+    let (markers, versions): (Vec<_>, Vec<_>) =
+        versions.into_iter().partition(|entry| entry.is_marker);
+    let marker_entry = |entry| shown_as.marker(entry);
+    let version_entry = |entry| shown_as.version(entry);
+    let (next_key, next_version) = next.unzip();
+    let next_version = next_version.flatten().map(|version| version.to_string());
     Ok(S3Response::new(ListObjectVersionsOutput {
         common_prefixes: Some(encoding.prefixes(&prefixes)),
-        delete_markers: None,
+        delete_markers: Some(markers.into_iter().map(marker_entry).collect()),
         delimiter: delimiter.map(|delimiter| encoding.apply(&delimiter)),
         encoding_type: encoding.shown(),
-        is_truncated: Some(next.is_some()),
+        is_truncated: Some(next_key.is_some()),
         key_marker: Some(encoding.apply(&marker.unwrap_or_default())),
         max_keys: shown(max),
         name: Some(bucket.to_string()),
-        next_version_id_marker: next.as_ref().map(|_| "null".to_owned()),
-        next_key_marker: next.map(|next| encoding.apply(&next)),
+        next_version_id_marker: next_version,
+        next_key_marker: next_key.map(|next| encoding.apply(&next)),
         prefix: Some(encoding.apply(&prefix)),
         request_charged: None,
         version_id_marker: Some(version_marker.unwrap_or_default()),
-        versions: Some(objects.into_iter().map(version).collect()),
+        versions: Some(versions.into_iter().map(version_entry).collect()),
     }))
+}
+
+/// How entries go out.
+struct Shown<'a> {
+    encoding: Encoding,
+    owner: &'a str,
+}
+
+impl Shown<'_> {
+    fn version(&self, entry: ListedVersion) -> ObjectVersion {
+        let object = entry.object;
+        ObjectVersion {
+            checksum_algorithm: object
+                .checksum
+                .map(|(kind, _)| vec![checksum_algorithm(kind)]),
+            checksum_type: object.checksum.map(|(_, covers)| checksum_type(covers)),
+            e_tag: Some(etag(&object.etag)),
+            is_latest: Some(entry.is_latest),
+            key: Some(self.encoding.apply(&object.key)),
+            last_modified: Some(timestamp(object.modified_ms)),
+            owner: Some(owner(self.owner)),
+            restore_status: None,
+            size: i64::try_from(object.len).ok(),
+            storage_class: Some(ObjectVersionStorageClass::from(object.storage_class)),
+            version_id: Some(entry.version.to_string()),
+        }
+    }
+
+    fn marker(&self, entry: ListedVersion) -> DeleteMarkerEntry {
+        DeleteMarkerEntry {
+            is_latest: Some(entry.is_latest),
+            key: Some(self.encoding.apply(&entry.object.key)),
+            last_modified: Some(timestamp(entry.object.modified_ms)),
+            owner: Some(owner(self.owner)),
+            version_id: Some(entry.version.to_string()),
+        }
+    }
 }

@@ -56,6 +56,7 @@ pub(crate) async fn complete(
         bucket: Some(input.bucket),
         key: Some(input.key),
         e_tag: Some(etag(&completed.etag)),
+        version_id: completed.version.map(|version| version.to_string()),
         ..CompleteMultipartUploadOutput::default()
     };
     if let Some(sum) = &completed.checksum {

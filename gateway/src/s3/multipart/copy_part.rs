@@ -18,12 +18,13 @@ pub(crate) async fn copy_part(
     let prepared = Prepared::of(&request)?;
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    let (source_bucket, source_key) = source(&input.copy_source)?;
+    let from = source(&input.copy_source)?;
     let range = headers::get(&prepared.headers, "x-amz-copy-source-range");
     let source_range = range.map(|text| source_range(&text)).transpose()?;
     let copy = CopyPart {
-        source_bucket,
-        source_key,
+        source_bucket: from.bucket,
+        source_key: from.key,
+        source_version: from.version,
         source_range,
         source_conditions: headers::source_conditions(&prepared.headers),
         bucket,
@@ -32,7 +33,8 @@ pub(crate) async fn copy_part(
         number: part_number(input.part_number)?,
         by: prepared.by.clone(),
     };
-    let part = gateway.objects.copy_part(copy).await?;
+    let copied = gateway.objects.copy_part(copy).await?;
+    let part = copied.part;
     let mut result = CopyPartResult {
         e_tag: Some(etag(&part.etag)),
         last_modified: Some(timestamp(part.modified_ms)),
@@ -43,6 +45,7 @@ pub(crate) async fn copy_part(
     }
     Ok(S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(result),
+        copy_source_version_id: copied.source_version.map(|version| version.to_string()),
         ..UploadPartCopyOutput::default()
     }))
 }

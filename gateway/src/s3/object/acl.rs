@@ -3,7 +3,7 @@
 use s3s::dto::{GetObjectAclInput, GetObjectAclOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, only_null};
+use super::{names, version};
 use crate::object::types::ReadConditions;
 use crate::s3::Gateway;
 use crate::s3::bucket::owner_grant;
@@ -15,10 +15,11 @@ pub(crate) async fn acl(
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    only_null(input.version_id.as_ref(), key.as_str())?;
+    let version = version(input.version_id.as_deref())?;
     let row = gateway.objects.bucket(&bucket).await?;
     let any = ReadConditions::default();
-    gateway.objects.head(&bucket, &key, None, &any).await?;
+    let head = gateway.objects.head(&bucket, &key, version, None, &any);
+    head.await?;
     Ok(S3Response::new(GetObjectAclOutput {
         grants: Some(vec![owner_grant(&row.owner)]),
         owner: Some(owner(&row.owner)),

@@ -9,7 +9,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, only_null};
+use super::{names, version};
 use crate::error::GatewayError;
 use crate::object::storage_class;
 use crate::object::types::{AskedParts, ObjectInfo, ObjectParts, PartInfo};
@@ -39,7 +39,7 @@ pub(crate) async fn attributes(
     let prepared = Prepared::of(&request)?;
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    only_null(input.version_id.as_ref(), key.as_str())?;
+    let version = version(input.version_id.as_deref())?;
     let names = asked(&prepared.headers)?;
     let has = |name| names.contains(name);
     let max = page_len(MAX_PARTS, number(&prepared.headers, MAX_PARTS)?)?;
@@ -50,7 +50,8 @@ pub(crate) async fn attributes(
         }
     };
     let asked = has(Attribute::OBJECT_PARTS).then_some(AskedParts { after, max });
-    let found = gateway.objects.attributes(&bucket, &key, asked).await?;
+    let found = gateway.objects.attributes(&bucket, &key, version, asked);
+    let found = found.await?;
     let info = &found.info;
     let output = GetObjectAttributesOutput {
         checksum: checksum(info).filter(|_| has(Attribute::CHECKSUM)),
@@ -60,6 +61,7 @@ pub(crate) async fn attributes(
         object_size: has(Attribute::OBJECT_SIZE).then_some(info.len.cast_signed()),
         storage_class: has(Attribute::STORAGE_CLASS)
             .then(|| StorageClass::from(storage_class(&info.metadata))),
+        version_id: info.version.map(|version| version.to_string()),
         ..GetObjectAttributesOutput::default()
     };
     let mut response = S3Response::new(output);

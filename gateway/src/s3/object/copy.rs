@@ -3,10 +3,10 @@
 use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, only_null};
+use super::{names, version};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::types::CopyObject;
+use crate::object::types::{CopyObject, VersionId};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum, timestamp};
 use crate::s3::{Gateway, claims, headers};
@@ -18,7 +18,7 @@ pub(crate) async fn copy(
     let prepared = Prepared::of(&request)?;
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    let (source_bucket, source_key) = source(&input.copy_source)?;
+    let from = source(&input.copy_source)?;
     let map = &prepared.headers;
     let replace = directive(headers::get(map, "x-amz-metadata-directive"))?;
     let replace_tags = directive(headers::get(map, "x-amz-tagging-directive"))?;
@@ -33,7 +33,8 @@ pub(crate) async fn copy(
         || ["x-amz-storage-class", "x-amz-website-redirect-location"]
             .iter()
             .any(|name| given.get(name).is_some());
-    if (&source_bucket, &source_key) == (&bucket, &key) && !changes {
+    let same = (&from.bucket, &from.key) == (&bucket, &key);
+    if same && from.version.is_none() && !changes {
         return Err(GatewayError::InvalidRequest {
             why: "This copy request is illegal because it is trying to copy an object to itself \
                   without changing the object's metadata, storage class, website redirect \
@@ -44,11 +45,12 @@ pub(crate) async fn copy(
     }
     if !replace && changes {
         // What is not replaced comes from the source; only these two are given anew.
-        given = merged(gateway, &source_bucket, &source_key, &given).await?;
+        given = merged(gateway, &from, &given).await?;
     }
     let copy = CopyObject {
-        source_bucket,
-        source_key,
+        source_bucket: from.bucket,
+        source_key: from.key,
+        source_version: from.version,
         source_conditions: headers::source_conditions(map),
         bucket,
         key,
@@ -69,20 +71,21 @@ pub(crate) async fn copy(
     }
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),
+        version_id: copied.written.version.map(|version| version.to_string()),
+        copy_source_version_id: copied.source_version.map(|version| version.to_string()),
         ..CopyObjectOutput::default()
     }))
 }
 
 async fn merged(
     gateway: &Gateway,
-    bucket: &BucketName,
-    key: &ObjectKey,
+    from: &CopyFrom,
     given: &holdfast_protocol::Metadata,
 ) -> Result<holdfast_protocol::Metadata, GatewayError> {
     let any = crate::object::types::ReadConditions::default();
     let mut metadata = gateway
         .objects
-        .head(bucket, key, None, &any)
+        .head(&from.bucket, &from.key, from.version, None, &any)
         .await?
         .metadata;
     for name in ["x-amz-storage-class", "x-amz-website-redirect-location"] {
@@ -106,16 +109,28 @@ fn directive(value: Option<String>) -> Result<bool, GatewayError> {
 }
 
 /// The source of a copy.
-pub(crate) fn source(source: &CopySource) -> Result<(BucketName, ObjectKey), GatewayError> {
+#[derive(Clone, Debug)]
+pub(crate) struct CopyFrom {
+    pub(crate) bucket: BucketName,
+    pub(crate) key: ObjectKey,
+    pub(crate) version: Option<VersionId>,
+}
+
+/// Reads the source of a copy.
+pub(crate) fn source(source: &CopySource) -> Result<CopyFrom, GatewayError> {
     match source {
         CopySource::Bucket {
             bucket,
             key,
             version_id,
         } => {
-            let version = version_id.as_deref().map(str::to_owned);
-            only_null(version.as_ref(), key)?;
-            names(bucket, key)
+            let (bucket, key) = names(bucket, key)?;
+            let version = version(version_id.as_deref())?;
+            Ok(CopyFrom {
+                bucket,
+                key,
+                version,
+            })
         }
         CopySource::AccessPoint { .. } | CopySource::Outpost { .. } => {
             Err(GatewayError::NotImplemented {

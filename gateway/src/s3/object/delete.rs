@@ -3,7 +3,7 @@
 use s3s::dto::{DeleteObjectInput, DeleteObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, only_null};
+use super::{names, version};
 use crate::error::GatewayError;
 use crate::object::types::{DeleteConditions, DeleteObject};
 use crate::s3::prepare::Prepared;
@@ -16,7 +16,7 @@ pub(crate) async fn delete(
     let prepared = Prepared::of(&request)?;
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    only_null(input.version_id.as_ref(), key.as_str())?;
+    let version = version(input.version_id.as_deref())?;
     let map = &prepared.headers;
     // A condition that cannot be read must not become no condition: this deletes.
     let unreadable = |name| GatewayError::InvalidArgument {
@@ -43,9 +43,14 @@ pub(crate) async fn delete(
     let delete = DeleteObject {
         bucket,
         key,
+        version,
         conditions,
         by: prepared.by.clone(),
     };
-    gateway.objects.delete(delete).await?;
-    Ok(S3Response::new(DeleteObjectOutput::default()))
+    let deleted = gateway.objects.delete(delete).await?;
+    Ok(S3Response::new(DeleteObjectOutput {
+        delete_marker: deleted.is_marker.then_some(true),
+        version_id: deleted.version.map(|version| version.to_string()),
+        ..DeleteObjectOutput::default()
+    }))
 }

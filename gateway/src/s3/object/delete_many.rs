@@ -4,11 +4,11 @@ use futures::{StreamExt, stream};
 use s3s::dto::{DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error, ObjectIdentifier};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::only_null;
+use super::version;
 use crate::auth::Caller;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::types::{DeleteConditions, DeleteObject, ETagMatch};
+use crate::object::types::{DeleteConditions, DeleteObject, Deleted, ETagMatch};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::from_timestamp;
 use crate::s3::{Gateway, error};
@@ -32,7 +32,7 @@ pub(crate) async fn delete_many(
     }
     gateway.objects.bucket(&bucket).await?;
     let quiet = input.delete.quiet.unwrap_or(false);
-    let outcomes: Vec<(ObjectIdentifier, Result<(), GatewayError>)> =
+    let outcomes: Vec<(ObjectIdentifier, Result<Deleted, GatewayError>)> =
         stream::iter(input.delete.objects)
             .map(|object| {
                 let (bucket, by) = (&bucket, &prepared.by);
@@ -47,12 +47,16 @@ pub(crate) async fn delete_many(
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (object, outcome) in outcomes {
         match outcome {
-            Ok(()) if quiet => {}
-            Ok(()) => deleted.push(DeletedObject {
-                key: Some(object.key),
-                version_id: object.version_id,
-                ..DeletedObject::default()
-            }),
+            Ok(_) if quiet => {}
+            Ok(gone) => {
+                let made = gone.version.filter(|_| gone.is_marker);
+                deleted.push(DeletedObject {
+                    key: Some(object.key),
+                    version_id: object.version_id,
+                    delete_marker: gone.is_marker.then_some(true),
+                    delete_marker_version_id: made.map(|version| version.to_string()),
+                });
+            }
             Err(failure) => {
                 let (code, message) = error::code_and_message(failure);
                 errors.push(Error {
@@ -76,9 +80,9 @@ async fn delete_one(
     bucket: &BucketName,
     object: &ObjectIdentifier,
     by: &Caller,
-) -> Result<(), GatewayError> {
+) -> Result<Deleted, GatewayError> {
     let key = ObjectKey::parse(&object.key)?;
-    only_null(object.version_id.as_ref(), key.as_str())?;
+    let version = version(object.version_id.as_deref())?;
     let tag = object.e_tag.as_ref().map(|tag| tag.value());
     let conditions = DeleteConditions {
         if_match: tag.map(|tag| match tag {
@@ -91,9 +95,9 @@ async fn delete_one(
     let delete = DeleteObject {
         bucket: bucket.clone(),
         key,
+        version,
         conditions,
         by: by.clone(),
     };
-    gateway.objects.delete(delete).await?;
-    Ok(())
+    gateway.objects.delete(delete).await
 }

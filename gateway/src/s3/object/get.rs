@@ -12,7 +12,7 @@ use http::header::{
 use s3s::dto::{GetObjectInput, GetObjectOutput, StreamingBlob};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{describe, names, only_null, overrides, part, wants_checksum};
+use super::{describe, names, overrides, part, version, wants_checksum};
 use crate::error::GatewayError;
 use crate::object::types::{GetObject, ReadStream};
 use crate::s3::prepare::Prepared;
@@ -26,7 +26,7 @@ pub(crate) async fn get(
     let prepared = Prepared::of(&request)?;
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    only_null(input.version_id.as_ref(), key.as_str())?;
+    let version = version(input.version_id.as_deref())?;
     let expires = input.response_expires.as_ref().and_then(from_timestamp);
     let expires = expires.map(http_date);
     let overrides = overrides(&[
@@ -47,6 +47,7 @@ pub(crate) async fn get(
     let get = GetObject {
         bucket,
         key,
+        version,
         range,
         part,
         conditions: headers::read_conditions(&prepared.headers),

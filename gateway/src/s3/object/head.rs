@@ -8,7 +8,7 @@ use s3s::dto::{HeadObjectInput, HeadObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::get::both;
-use super::{describe, names, only_null, overrides, part, wants_checksum};
+use super::{describe, names, overrides, part, version, wants_checksum};
 use crate::error::GatewayError;
 use crate::object::types::RangeSpec;
 use crate::s3::prepare::Prepared;
@@ -22,7 +22,7 @@ pub(crate) async fn head(
     let prepared = Prepared::of(&request)?;
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    only_null(input.version_id.as_ref(), key.as_str())?;
+    let version = version(input.version_id.as_deref())?;
     let expires = input.response_expires.as_ref().and_then(from_timestamp);
     let expires = expires.map(http_date);
     let overrides = overrides(&[
@@ -43,7 +43,7 @@ pub(crate) async fn head(
     let conditions = headers::read_conditions(&prepared.headers);
     let info = gateway
         .objects
-        .head(&bucket, &key, part, &conditions)
+        .head(&bucket, &key, version, part, &conditions)
         .await?;
     let sent = match range {
         Some(range) => Some(resolve(range, info.len)?),

@@ -29,25 +29,30 @@ pub(super) use put::put;
 pub(super) use tagging::{tagging, tags};
 
 use super::headers;
-use super::values::{checksum_header, checksum_text, checksum_type_name, http_date};
+use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name, http_date};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::types::ObjectInfo;
+use crate::object::types::{ObjectInfo, VersionId};
 
 /// Bucket and key, parsed.
 pub(super) fn names(bucket: &str, key: &str) -> Result<(BucketName, ObjectKey), GatewayError> {
     Ok((BucketName::parse(bucket)?, ObjectKey::parse(key)?))
 }
 
-/// There are no versions yet but the null one.
-pub(super) fn only_null(version: Option<&String>, key: &str) -> Result<(), GatewayError> {
-    match version.map(String::as_str) {
-        None | Some("null" | "") => Ok(()),
-        Some(version) => Err(GatewayError::NoSuchVersion {
-            key: key.to_owned(),
-            version: version.to_owned(),
-        }),
-    }
+/// The version that a request names, if it names one.
+pub(super) fn version(given: Option<&str>) -> Result<Option<VersionId>, GatewayError> {
+    let why = match given {
+        None => return Ok(None),
+        Some("") => "Version id cannot be the empty string",
+        Some(text) => match VersionId::parse(text) {
+            Some(id) => return Ok(Some(id)),
+            None => "Invalid version id specified",
+        },
+    };
+    Err(GatewayError::InvalidArgument {
+        name: "versionId",
+        why: why.to_owned(),
+    })
 }
 
 /// `partNumber` of a read.
@@ -87,6 +92,9 @@ pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bo
         let last = range.end - 1;
         let text = format!("bytes {}-{last}/{}", range.start, info.len);
         set(http::header::CONTENT_RANGE, text);
+    }
+    if let Some(version) = info.version {
+        set(VERSION_ID, version.to_string());
     }
     if let Some(parts) = info.part_count.filter(|_| info.part_range.is_some()) {
         set(

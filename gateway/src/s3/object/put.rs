@@ -27,6 +27,7 @@ pub(crate) async fn put(
     let written = gateway.objects.put(put).await?;
     let mut output = PutObjectOutput {
         e_tag: Some(etag(&written.etag)),
+        version_id: written.version.map(|version| version.to_string()),
         ..PutObjectOutput::default()
     };
     if let Some(sum) = &written.checksum {

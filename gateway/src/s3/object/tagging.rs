@@ -3,7 +3,7 @@
 use s3s::dto::{GetObjectTaggingInput, GetObjectTaggingOutput, Tag};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, only_null};
+use super::{names, version};
 use crate::error::GatewayError;
 use crate::object::types::ReadConditions;
 use crate::s3::Gateway;
@@ -14,9 +14,10 @@ pub(crate) async fn tagging(
 ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
-    only_null(input.version_id.as_ref(), key.as_str())?;
+    let version = version(input.version_id.as_deref())?;
     let any = ReadConditions::default();
-    let info = gateway.objects.head(&bucket, &key, None, &any).await?;
+    let info = gateway.objects.head(&bucket, &key, version, None, &any);
+    let info = info.await?;
     let stored = info.metadata.get("x-amz-tagging").unwrap_or_default();
     let tag = |(key, value)| Tag {
         key: Some(key),
@@ -24,7 +25,7 @@ pub(crate) async fn tagging(
     };
     Ok(S3Response::new(GetObjectTaggingOutput {
         tag_set: tags(stored)?.into_iter().map(tag).collect(),
-        version_id: None,
+        version_id: info.version.map(|version| version.to_string()),
     }))
 }
 

@@ -15,7 +15,10 @@ macro_rules! bucket_verbs {
                 = buckets::location;
             get_bucket_versioning:
                 GetBucketVersioningInput => GetBucketVersioningOutput
-                = buckets::versioning;
+                = buckets::get_versioning;
+            put_bucket_versioning:
+                PutBucketVersioningInput => PutBucketVersioningOutput
+                = buckets::put_versioning;
             get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = buckets::acl;
             get_bucket_request_payment:
                 GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput

@@ -170,7 +170,6 @@ async fn no_unknown_subresource_falls_through() {
         ("DELETE", "/bkt?policy"),
         ("DELETE", "/bkt/k?tagging"),
         ("DELETE", "/bkt/k?annotation=1"),
-        ("PUT", "/bkt?versioning"),
         ("PUT", "/bkt?policy"),
         ("PUT", "/bkt?abac"),
         ("GET", "/bkt/k?torrent"),

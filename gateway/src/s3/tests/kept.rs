@@ -159,6 +159,7 @@ impl Memory {
             checksum: stored.checksum.clone(),
             len: stored.body.len() as u64,
             modified_ms: stored.modified_ms,
+            version: None,
         })
     }
 }
@@ -209,6 +210,7 @@ pub(super) fn info(stored: &Stored, part: Option<u32>) -> Result<ObjectInfo, Gat
         checksum: stored.checksum.clone(),
         part_count: (!stored.parts.is_empty()).then_some(stored.parts.len() as u32),
         part_range: None,
+        version: None,
     };
     if let Some(number) = part {
         let lens = if stored.parts.is_empty() {

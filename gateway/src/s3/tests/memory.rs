@@ -19,6 +19,14 @@ use crate::object::{Bucket, Edit, Objects};
 use crate::s3::claims::compute;
 use crate::settings::Settings;
 
+fn deleted(existed: bool) -> Deleted {
+    Deleted {
+        existed,
+        version: None,
+        is_marker: false,
+    }
+}
+
 #[async_trait]
 impl Objects for Memory {
     async fn create_bucket(
@@ -61,7 +69,7 @@ impl Objects for Memory {
     async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError> {
         let mut row = self.row(name)?;
         let mut settings = Settings::decode(&row.config)?;
-        edit(&mut settings);
+        edit(&mut settings)?;
         row.config = settings.encode()?;
         self.buckets.lock().unwrap().insert(name.to_string(), row);
         Ok(())
@@ -79,6 +87,7 @@ impl Objects for Memory {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        _: Option<VersionId>,
         part: Option<u32>,
         conditions: &ReadConditions,
     ) -> Result<ObjectInfo, GatewayError> {
@@ -91,6 +100,7 @@ impl Objects for Memory {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
+        _: Option<VersionId>,
         _: Option<AskedParts>,
     ) -> Result<ObjectAttributes, GatewayError> {
         let info = info(&self.find(bucket, key)?, None)?;
@@ -141,7 +151,7 @@ impl Objects for Memory {
         let mut objects = self.objects.lock().unwrap();
         let name = (bucket.to_string(), key.to_string());
         let Some(present) = objects.get(&name) else {
-            return Ok(Deleted { existed: false });
+            return Ok(deleted(false));
         };
         let holds = conditions
             .if_match
@@ -159,7 +169,7 @@ impl Objects for Memory {
             });
         }
         objects.remove(&name);
-        Ok(Deleted { existed: true })
+        Ok(deleted(true))
     }
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         let mut stored = self.find(&copy.source_bucket, &copy.source_key)?;
@@ -172,7 +182,10 @@ impl Objects for Memory {
         }
         stored.modified_ms = now_ms();
         let written = self.store(&copy.bucket, &copy.key, &copy.conditions, &stored)?;
-        Ok(CopiedObject { written })
+        Ok(CopiedObject {
+            written,
+            source_version: None,
+        })
     }
     async fn list(&self, list: ListObjects) -> Result<ObjectPage, GatewayError> {
         self.row(&list.bucket)?;
@@ -211,6 +224,27 @@ impl Objects for Memory {
         }
         Ok(page)
     }
+    async fn list_versions(&self, list: ListVersions) -> Result<VersionPage, GatewayError> {
+        let page = self.list(ListObjects {
+            bucket: list.bucket,
+            prefix: list.prefix,
+            delimiter: list.delimiter,
+            after: list.after,
+            max: list.max,
+        });
+        let page = page.await?;
+        let null = |object| ListedVersion {
+            object,
+            version: VersionId::Null,
+            is_latest: true,
+            is_marker: false,
+        };
+        Ok(VersionPage {
+            versions: page.objects.into_iter().map(null).collect(),
+            prefixes: page.prefixes,
+            next: page.next.map(|next| (next, Some(VersionId::Null))),
+        })
+    }
     async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
         self.row(&create.bucket)?;
         let id = format!("upload-{:04}", self.counter.fetch_add(1, Ordering::SeqCst));
@@ -232,7 +266,7 @@ impl Objects for Memory {
         upload.parts.insert(put.number, stored);
         Ok(info)
     }
-    async fn copy_part(&self, copy: CopyPart) -> Result<PartInfo, GatewayError> {
+    async fn copy_part(&self, copy: CopyPart) -> Result<CopiedPart, GatewayError> {
         let mut stored = self.find(&copy.source_bucket, &copy.source_key)?;
         if let Some(range) = copy.source_range {
             let range = resolve(range, stored.body.len() as u64)?;
@@ -246,7 +280,10 @@ impl Objects for Memory {
             upload: copy.upload,
         })?;
         upload.parts.insert(copy.number, stored);
-        Ok(info)
+        Ok(CopiedPart {
+            part: info,
+            source_version: None,
+        })
     }
     async fn complete_upload(&self, done: CompleteUpload) -> Result<CompletedObject, GatewayError> {
         let mut uploads = self.uploads.lock().unwrap();
@@ -290,6 +327,7 @@ impl Objects for Memory {
         Ok(CompletedObject {
             etag: stored.etag,
             checksum,
+            version: None,
         })
     }
     async fn abort_upload(

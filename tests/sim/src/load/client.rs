@@ -166,6 +166,7 @@ impl Client {
         let get = GetObject {
             bucket: bucket_of(key),
             key: object_key(key),
+            version: None,
             range,
             part: None,
             conditions: ReadConditions::default(),
@@ -240,7 +241,7 @@ impl Client {
                 let conditions = ReadConditions::default();
                 gateway
                     .service
-                    .head(&bucket, &name, None, &conditions)
+                    .head(&bucket, &name, None, None, &conditions)
                     .await
             })
             .await;
@@ -328,6 +329,7 @@ impl Client {
                 let delete = DeleteObject {
                     bucket,
                     key: name,
+                    version: None,
                     conditions: DeleteConditions::default(),
                     by: Caller::Anonymous,
                 };
@@ -352,6 +354,7 @@ impl Client {
         let copy = CopyObject {
             source_bucket: bucket(),
             source_key: object_key(&source),
+            source_version: None,
             source_conditions: ReadConditions::default(),
             bucket: bucket(),
             key: object_key(key),

@@ -1,0 +1,51 @@
+//! The gateway's operations over a cluster in memory.
+
+use std::sync::Arc;
+
+use holdfast_gateway::object::{Notices, Service, WriteIds};
+use holdfast_gateway::{BucketName, ObjectKey};
+use holdfast_protocol::{DriveId, GatewayId, WriteId};
+use holdfast_workers::Workers;
+
+use crate::support::Running;
+
+struct Told(Workers);
+
+impl Notices for Told {
+    fn purge(&self) {
+        self.0.wake_purge();
+    }
+    fn heal(&self) {
+        self.0.wake_heal();
+    }
+    fn void(&self, write: WriteId, drives: Vec<DriveId>) {
+        self.0.void(write, drives);
+    }
+    fn hides_writes(&self) -> bool {
+        self.0.hides_writes()
+    }
+    fn fatal(&self, why: String) {
+        panic!("fatal: {why}");
+    }
+}
+
+/// The operations of a gateway that runs; once for each, as it names its writes anew.
+pub fn service(running: &Running) -> Service {
+    Service::new(
+        running.store.clone(),
+        Arc::clone(&running.index) as _,
+        Arc::clone(&running.readers),
+        Arc::new(WriteIds::new(GatewayId::new(2), 1)),
+        Arc::new(Told(running.workers.clone())),
+    )
+}
+
+/// The bucket that every cluster has.
+pub fn bucket() -> BucketName {
+    BucketName::parse("bucket").unwrap()
+}
+
+/// A key.
+pub fn object_key(key: &str) -> ObjectKey {
+    ObjectKey::parse(key).unwrap()
+}

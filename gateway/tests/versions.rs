@@ -1,0 +1,304 @@
+//! Goal: a bucket that keeps versions shows, after any sequence of writes, deletes and changes of
+//! its setting, the versions that S3 says, and a rebuild shows the same.
+//!
+//! Method: the gateway's operations over drives in memory, beside a model that is a list of
+//! versions for each key; the index is made anew from the drives at the end.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod common;
+#[path = "../../workers/tests/support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::{bucket, object_key, service};
+use futures::{StreamExt, TryStreamExt, stream};
+use holdfast_gateway::GatewayError;
+use holdfast_gateway::auth::Caller;
+use holdfast_gateway::object::types::{
+    BodyClaims, DeleteConditions, DeleteObject, Deleted, GetObject, Incoming, ListVersions,
+    PutObject, ReadConditions, VersionId, VersionPage, WriteConditions,
+};
+use holdfast_gateway::object::{Objects, Service};
+use holdfast_gateway::settings::{Settings, Versioning};
+use holdfast_index::{Index, MemoryIndex, ScanLimit, Table};
+use holdfast_protocol::{IndexId, Metadata, VersionRow};
+use holdfast_workers::ClaimOptions;
+use support::{BUCKET, Cluster};
+
+async fn configure(service: &Service, versioning: Versioning) {
+    let edit = move |settings: &mut Settings| {
+        settings.versioning = Some(versioning);
+        Ok(())
+    };
+    service.configure(&bucket(), Box::new(edit)).await.unwrap();
+}
+
+async fn put(service: &Service, key: &str, body: &[u8]) -> Option<VersionId> {
+    let bytes = Bytes::copy_from_slice(body);
+    let put = PutObject {
+        bucket: bucket(),
+        key: object_key(key),
+        metadata: Metadata::default(),
+        body: Incoming {
+            len: Some(bytes.len() as u64),
+            stream: stream::iter([Ok(bytes)]).boxed(),
+            checksum: None,
+            claims: Box::new(|| Ok(BodyClaims::default())),
+        },
+        conditions: WriteConditions::default(),
+        by: Caller::Anonymous,
+    };
+    service.put(put).await.unwrap().version
+}
+
+async fn delete(service: &Service, key: &str, version: Option<VersionId>) -> Deleted {
+    let delete = DeleteObject {
+        bucket: bucket(),
+        key: object_key(key),
+        version,
+        conditions: DeleteConditions::default(),
+        by: Caller::Anonymous,
+    };
+    service.delete(delete).await.unwrap()
+}
+
+async fn get(
+    service: &Service,
+    key: &str,
+    version: Option<VersionId>,
+) -> Result<Vec<u8>, GatewayError> {
+    let get = GetObject {
+        bucket: bucket(),
+        key: object_key(key),
+        version,
+        range: None,
+        part: None,
+        conditions: ReadConditions::default(),
+    };
+    let read = service.get(get).await?;
+    let pieces: Vec<Bytes> = read.stream.try_collect().await?;
+    Ok(pieces.concat())
+}
+
+async fn list(service: &Service, max: usize) -> Vec<(String, VersionId, bool, bool)> {
+    let (mut all, mut after, mut after_version) = (Vec::new(), None, None);
+    loop {
+        let list = ListVersions {
+            bucket: bucket(),
+            prefix: String::new(),
+            delimiter: None,
+            after,
+            after_version,
+            max,
+        };
+        let VersionPage { versions, next, .. } = service.list_versions(list).await.unwrap();
+        all.extend(versions.into_iter().map(|entry| {
+            let key = entry.object.key;
+            (key, entry.version, entry.is_latest, entry.is_marker)
+        }));
+        let Some((key, version)) = next else {
+            return all;
+        };
+        (after, after_version) = (Some(key), version);
+    }
+}
+
+/// The versions of each key, newest first; a delete marker has no bytes.
+#[derive(Default)]
+struct Model(BTreeMap<&'static str, Vec<(VersionId, Option<Vec<u8>>)>>);
+
+impl Model {
+    fn add(&mut self, key: &'static str, version: VersionId, bytes: Option<Vec<u8>>) {
+        let versions = self.0.entry(key).or_default();
+        if version == VersionId::Null {
+            versions.retain(|(known, _)| *known != VersionId::Null);
+        }
+        versions.insert(0, (version, bytes));
+    }
+    fn remove(&mut self, key: &'static str, version: VersionId) {
+        let versions = self.0.entry(key).or_default();
+        versions.retain(|(known, _)| *known != version);
+    }
+    fn listed(&self) -> Vec<(String, VersionId, bool, bool)> {
+        let mut all = Vec::new();
+        for (key, versions) in &self.0 {
+            for (at, (version, bytes)) in versions.iter().enumerate() {
+                all.push(((*key).to_owned(), *version, at == 0, bytes.is_none()));
+            }
+        }
+        all
+    }
+}
+
+/// What every version answers to GET, by its id and without.
+async fn check_reads(service: &Service, model: &Model) {
+    for (key, versions) in &model.0 {
+        for (version, bytes) in versions {
+            let got = get(service, key, Some(*version)).await;
+            match bytes {
+                Some(bytes) => assert_eq!(&got.unwrap(), bytes),
+                None => assert!(
+                    matches!(
+                        got,
+                        Err(GatewayError::DeleteMarker {
+                            was_named: true,
+                            ..
+                        })
+                    ),
+                    "{got:?}"
+                ),
+            }
+        }
+        let current = get(service, key, None).await;
+        match versions.first() {
+            Some((_, Some(bytes))) => assert_eq!(&current.unwrap(), bytes),
+            Some((_, None)) => assert!(
+                matches!(
+                    current,
+                    Err(GatewayError::DeleteMarker {
+                        was_named: false,
+                        ..
+                    })
+                ),
+                "{current:?}"
+            ),
+            None => assert!(
+                matches!(current, Err(GatewayError::NoSuchKey { .. })),
+                "{current:?}"
+            ),
+        }
+    }
+}
+
+/// All rows of a table, as far as a rebuild can know them.
+async fn rows_of(index: &MemoryIndex, table: Table) -> Vec<(Bytes, String)> {
+    let limit = ScanLimit::rows(100_000);
+    let scan = index
+        .scan(table, Bound::Unbounded, Bound::Unbounded, limit)
+        .await
+        .unwrap();
+    let row = |(key, row): (Bytes, holdfast_index::Row)| {
+        let value = match table {
+            Table::Null => format!("{:?}", row.order),
+            _ => format!("{:?}", VersionRow::decode(&row.value).unwrap().manifest),
+        };
+        (key, value)
+    };
+    scan.rows.into_iter().map(row).collect()
+}
+
+const TABLES: [Table; 3] = [Table::Current, Table::Noncurrent, Table::Null];
+const KEYS: [&str; 3] = ["a", "a/b", "c"];
+
+async fn random_run(seed: u64) {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let service = service(&running);
+    let mut dice = dice_of(seed);
+    let mut model = Model::default();
+    let mut setting: Option<Versioning> = None;
+    for step in 0..150_u32 {
+        let key = KEYS[dice(3)];
+        let known: Vec<VersionId> = model
+            .0
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|v| v.0)
+            .collect();
+        match dice(20) {
+            0..=8 => {
+                let len = [0, 10, 300, 90_000][dice(4)];
+                let mut body = support::body(step as u8, len);
+                body.extend(step.to_le_bytes());
+                let version = put(&service, key, &body).await;
+                assert_eq!(version.is_some(), setting.is_some());
+                let version = version.unwrap_or(VersionId::Null);
+                let is_null = setting != Some(Versioning::Enabled);
+                assert_eq!(version == VersionId::Null, is_null);
+                model.add(key, version, Some(body));
+            }
+            9..=12 => {
+                let deleted = delete(&service, key, None).await;
+                match setting {
+                    None => {
+                        assert_eq!((deleted.version, deleted.is_marker), (None, false));
+                        model.remove(key, VersionId::Null);
+                    }
+                    Some(_) => {
+                        assert!(deleted.is_marker);
+                        model.add(key, deleted.version.unwrap(), None);
+                    }
+                }
+            }
+            13..=16 if !known.is_empty() => {
+                let version = known[dice(known.len())];
+                let deleted = delete(&service, key, Some(version)).await;
+                assert_eq!((deleted.existed, deleted.version), (true, Some(version)));
+                model.remove(key, version);
+            }
+            17 => {
+                delete(&service, key, Some(VersionId::Null)).await;
+                model.remove(key, VersionId::Null);
+            }
+            18 if step > 20 => {
+                let next = [Versioning::Enabled, Versioning::Suspended][dice(2)];
+                configure(&service, next).await;
+                setting = Some(next);
+            }
+            _ => {}
+        }
+        assert_eq!(
+            list(&service, 1 + dice(7)).await,
+            model.listed(),
+            "seed {seed} step {step}"
+        );
+    }
+    check_reads(&service, &model).await;
+    running.until_quiet().await;
+    let mut before = Vec::new();
+    for table in TABLES {
+        before.push(rows_of(&cluster.index, table).await);
+    }
+    let usage = holdfast_index::rows::get_usage(&*cluster.index, BUCKET).await;
+    cluster.kill(running).await;
+    cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
+    let options = ClaimOptions {
+        takeover: true,
+        ..ClaimOptions::default()
+    };
+    let (_, _, report, _, _) = cluster.open(&options, Some(false)).await.unwrap();
+    assert!(report.doubts.is_empty(), "{report:?}");
+    for (table, before) in TABLES.into_iter().zip(before) {
+        assert_eq!(
+            rows_of(&cluster.index, table).await,
+            before,
+            "seed {seed}, {table:?}"
+        );
+    }
+    let again = holdfast_index::rows::get_usage(&*cluster.index, BUCKET).await;
+    assert_eq!(again.unwrap(), usage.unwrap(), "seed {seed}");
+}
+
+/// Numbers below a bound, the same for the same seed.
+fn dice_of(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move |bound| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        ((state >> 33) as usize) % bound
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_those_of_the_model_and_a_rebuild_shows_the_same() {
+    for seed in 0..12 {
+        random_run(seed).await;
+    }
+}
