@@ -21,6 +21,7 @@ const README_LINES_MAX: usize = 120;
 const ARROWS: &[(&str, &[&str])] = &[
     ("ec", &[]),
     ("protocol", &[]),
+    ("policy", &[]),
     ("seam", &[]),
     ("shard-node", &["protocol", "seam"]),
     ("index", &["protocol"]),
@@ -28,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("workers", &["store", "index", "protocol", "seam"]),
     (
         "gateway",
-        &["store", "index", "workers", "protocol", "seam"],
+        &["store", "index", "workers", "policy", "protocol", "seam"],
     ),
     (
         "cli",

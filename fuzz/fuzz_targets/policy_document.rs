@@ -1,0 +1,4 @@
+//! Fuzzes `policy_document` of the policy crate.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| holdfast_policy::fuzz::run("policy_document", data));
