@@ -63,6 +63,7 @@ actions! {
         PutAccountPublicAccessBlock
     }
     Bucket {
+        AllowVendedLogDeliveryForResource
         CreateBucket
         CreateBucketMetadataTableConfiguration
         DeleteBucket
@@ -120,6 +121,7 @@ actions! {
         PutReplicationConfiguration
         TagResource
         UntagResource
+        UpdateBucketMetadataAnnotationTableConfiguration
         UpdateBucketMetadataInventoryTableConfiguration
         UpdateBucketMetadataJournalTableConfiguration
     }
@@ -127,11 +129,14 @@ actions! {
         AbortMultipartUpload
         BypassGovernanceRetention
         DeleteObject
+        DeleteObjectAnnotation
         DeleteObjectTagging
         DeleteObjectVersion
+        DeleteObjectVersionAnnotation
         DeleteObjectVersionTagging
         GetObject
         GetObjectAcl
+        GetObjectAnnotation
         GetObjectAttributes
         GetObjectLegalHold
         GetObjectRetention
@@ -139,24 +144,32 @@ actions! {
         GetObjectTorrent
         GetObjectVersion
         GetObjectVersionAcl
+        GetObjectVersionAnnotation
+        GetObjectVersionAnnotationForReplication
         GetObjectVersionAttributes
         GetObjectVersionForReplication
         GetObjectVersionTagging
         GetObjectVersionTorrent
         InitiateReplication
         ListMultipartUploadParts
+        ListObjectAnnotations
+        ListObjectVersionAnnotations
         ObjectOwnerOverrideToBucketOwner
         PutObject
         PutObjectAcl
+        PutObjectAnnotation
         PutObjectLegalHold
         PutObjectRetention
         PutObjectTagging
         PutObjectVersionAcl
+        PutObjectVersionAnnotation
         PutObjectVersionTagging
         ReplicateDelete
         ReplicateObject
+        ReplicateObjectAnnotation
         ReplicateTags
         RestoreObject
+        UpdateObjectEncryption
     }
 }
 
@@ -170,23 +183,33 @@ impl Action {
     /// Whose right it is. Of an action on a bucket or the service: the bucket's owner's.
     pub const fn side(self) -> Side {
         match self {
-            Self::DeleteObjectTagging
+            Self::DeleteObjectAnnotation
+            | Self::DeleteObjectTagging
+            | Self::DeleteObjectVersionAnnotation
             | Self::DeleteObjectVersionTagging
             | Self::GetObject
             | Self::GetObjectAcl
+            | Self::GetObjectAnnotation
             | Self::GetObjectAttributes
             | Self::GetObjectTagging
             | Self::GetObjectTorrent
             | Self::GetObjectVersion
             | Self::GetObjectVersionAcl
+            | Self::GetObjectVersionAnnotation
+            | Self::GetObjectVersionAnnotationForReplication
             | Self::GetObjectVersionAttributes
             | Self::GetObjectVersionForReplication
             | Self::GetObjectVersionTagging
             | Self::GetObjectVersionTorrent
+            | Self::ListObjectAnnotations
+            | Self::ListObjectVersionAnnotations
             | Self::PutObjectAcl
+            | Self::PutObjectAnnotation
             | Self::PutObjectTagging
             | Self::PutObjectVersionAcl
-            | Self::PutObjectVersionTagging => Side::Object,
+            | Self::PutObjectVersionAnnotation
+            | Self::PutObjectVersionTagging
+            | Self::UpdateObjectEncryption => Side::Object,
             _ => Side::Bucket,
         }
     }

@@ -53,9 +53,9 @@ macro_rules! keys {
             }
             /// Whether a gateway can know it. The others are of services that are not here: they
             /// are missing in every request, as they are on AWS where that service has no part.
-            pub const fn is_supplied(&self) -> bool {
+            pub fn is_supplied(&self) -> bool {
                 match self {
-                    $($(Self::$variant => stringify!($kind).len() == "given".len(),)*)*
+                    $($(Self::$variant => stringify!($kind) == "given",)*)*
                     Self::ExistingObjectTag(_) | Self::RequestObjectTag(_) => true,
                     _ => false,
                 }
@@ -136,6 +136,7 @@ keys! {
         AccessPointNetworkOrigin "s3:AccessPointNetworkOrigin"
         DataAccessPointAccount "s3:DataAccessPointAccount"
         DataAccessPointArn "s3:DataAccessPointArn"
+        InventoryAccessibleOptionalFields "s3:InventoryAccessibleOptionalFields"
     }
     ;
     tags {

@@ -72,6 +72,17 @@ impl Principals {
         all.any(|principal| principal.means(caller, effect))
     }
 
+    /// Whether `caller` is named itself: an account's users are not named with it. So
+    /// `NotPrincipal` spares those alone that it lists, as IAM has it.
+    pub(crate) fn name(&self, caller: Caller<'_>) -> bool {
+        let user = caller.account().is_some_and(|account| !account.is_root());
+        let mut all = self.named.iter().map(|(_, _, principal)| principal);
+        all.any(|principal| match principal {
+            Principal::Account(_) | Principal::Canonical(_) if user => false,
+            principal => principal.means(caller, Effect::Deny),
+        })
+    }
+
     /// Whether everyone is meant.
     pub(crate) fn are_everyone(&self) -> bool {
         let mut all = self.named.iter();

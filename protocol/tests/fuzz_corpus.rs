@@ -101,7 +101,9 @@ fn every_target_has_a_program_and_every_program_a_target() {
     let names = programs.map(|program| program.unwrap().file_name());
     let ours = names.filter(|name| {
         let name = name.to_string_lossy();
-        !["gateway_", "policy_"].iter().any(|start| name.starts_with(start))
+        !["gateway_", "policy_"]
+            .iter()
+            .any(|start| name.starts_with(start))
     });
     assert_eq!(ours.count(), targets::ALL.len());
 }

@@ -167,12 +167,19 @@ impl Statement {
         context: &Context,
     ) -> bool {
         self.is_about(action)
-            && self.principals.has(|who| who.mean(caller, self.effect))
+            && self.is_for(caller)
             && self.covers(resource, context)
             && self
                 .conditions
                 .iter()
                 .all(|c| c.holds(context, self.effect))
+    }
+
+    fn is_for(&self, caller: Caller<'_>) -> bool {
+        match &self.principals {
+            Listed::These(list) => list.mean(caller, self.effect),
+            Listed::AllBut(list) => !list.name(caller),
+        }
     }
 
     fn covers(&self, resource: &str, context: &Context) -> bool {

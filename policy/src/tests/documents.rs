@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{policy, read};
 use crate::document::DOCUMENT_LEN_MAX;
-use crate::{Action, Needs, Policy};
+use crate::{Action, Caller, Context, Effect, Key, Needs, Policy};
 
 fn reason(text: &str) -> String {
     match Policy::parse(text, "b") {
@@ -324,6 +324,37 @@ fn tags_are_needed_only_where_a_statement_looks_at_them() {
             object: false
         }
     );
+}
+
+#[test]
+fn not_resource_covers_all_else_and_never_more_for_want_of_a_value() {
+    let statement = |effect: &str| {
+        format!(
+            r#"{{"Effect": "{effect}", "Principal": "*", "Action": "s3:GetObject",
+                "NotResource": ["arn:aws:s3:::b/x/*", "arn:aws:s3:::b/${{aws:username}}/*"]}}"#
+        )
+    };
+    let mut named = Context::default();
+    named.set(Key::UserName, "ann");
+    for (key, context, allow, deny) in [
+        ("x/1", &named, false, false),
+        ("ann/1", &named, false, false),
+        ("y/1", &named, true, true),
+        ("x/1", &Context::default(), false, false),
+        ("ann/1", &Context::default(), false, true),
+        ("y/1", &Context::default(), false, true),
+    ] {
+        let resource = format!("arn:aws:s3:::b/{key}");
+        for (effect, word, expected) in [
+            (Effect::Allow, "Allow", allow),
+            (Effect::Deny, "Deny", deny),
+        ] {
+            let policy = policy(&statement(word));
+            let (caller, action) = (Caller::Anonymous, Action::GetObject);
+            let decided = policy.decide(effect, caller, action, &resource, context);
+            assert_eq!(decided.is_some(), expected, "{word} {key}");
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod dates;
 mod documents;
 mod evaluation;
 mod globs;
+mod laws;
 mod model;
 mod owned;
 mod patterns;

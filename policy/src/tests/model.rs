@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// Effect, whom, what, on what.
-type Statement = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Statement = (&'static str, &'static str, &'static str, &'static str);
 
 const WHOM: [&str; 4] = ["everyone", "owner", "other", "service"];
 const WHAT: [&str; 4] = ["s3:*", "s3:GetObject*", "s3:PutObject", "s3:*Bucket*"];
 const ON_WHAT: [&str; 3] = ["bucket", "objects", "another key"];
 
-fn statements() -> Vec<Statement> {
+pub(super) fn statements() -> Vec<Statement> {
     let mut all = Vec::new();
     for effect in ["Allow", "Deny"] {
         for whom in WHOM {
@@ -38,7 +38,7 @@ fn statements() -> Vec<Statement> {
     all
 }
 
-fn document(statements: &[Statement]) -> Policy {
+pub(super) fn document(statements: &[Statement]) -> Policy {
     let one = |(effect, whom, what, on_what): &Statement| {
         let whom = match *whom {
             "everyone" => r#""*""#.to_owned(),
@@ -60,7 +60,7 @@ fn document(statements: &[Statement]) -> Policy {
     Policy::parse(&format!(r#"{{"Statement": [{}]}}"#, all.join(",")), "b").unwrap()
 }
 
-const ACTIONS: [Action; 9] = [
+pub(super) const ACTIONS: [Action; 9] = [
     Action::ListBucket,
     Action::PutBucketPolicy,
     Action::CreateBucket,
@@ -71,7 +71,7 @@ const ACTIONS: [Action; 9] = [
     Action::DeleteObject,
     Action::AbortMultipartUpload,
 ];
-const CALLERS: [&str; 6] = [
+pub(super) const CALLERS: [&str; 6] = [
     "nobody",
     "owner",
     "owner's user",
@@ -79,10 +79,11 @@ const CALLERS: [&str; 6] = [
     "admin",
     "service",
 ];
-const OWNERSHIPS: [Ownership; 2] = [Ownership::BucketOwnerEnforced, Ownership::ObjectWriter];
-const FLAGS: [&str; 3] = ["none", "ignore", "restrict"];
-const BUCKET_ACLS: [&str; 3] = ["private", "public", "other writes"];
-const OBJECTS: [&str; 5] = [
+pub(super) const OWNERSHIPS: [Ownership; 2] =
+    [Ownership::BucketOwnerEnforced, Ownership::ObjectWriter];
+pub(super) const FLAGS: [&str; 3] = ["none", "ignore", "restrict"];
+pub(super) const BUCKET_ACLS: [&str; 3] = ["private", "public", "other writes"];
+pub(super) const OBJECTS: [&str; 5] = [
     "none",
     "owner's",
     "owner's, public",
@@ -92,14 +93,14 @@ const OBJECTS: [&str; 5] = [
 
 /// What is said of a world, in words.
 #[derive(Clone, Copy, Debug)]
-struct World<'a> {
-    statements: &'a [Statement],
-    caller: &'static str,
-    action: Action,
-    ownership: Ownership,
-    flag: &'static str,
-    bucket_acl: &'static str,
-    object: &'static str,
+pub(super) struct World<'a> {
+    pub(super) statements: &'a [Statement],
+    pub(super) caller: &'static str,
+    pub(super) action: Action,
+    pub(super) ownership: Ownership,
+    pub(super) flag: &'static str,
+    pub(super) bucket_acl: &'static str,
+    pub(super) object: &'static str,
 }
 
 /// The page, said once more.
@@ -193,7 +194,7 @@ fn granted(world: &World<'_>, foreign: bool) -> bool {
     }
 }
 
-fn found(world: &World<'_>, policy: Option<&Policy>, accounts: &[Account; 4]) -> bool {
+pub(super) fn found(world: &World<'_>, policy: Option<&Policy>, accounts: &[Account; 4]) -> bool {
     let [owner, ann, other, admin] = accounts;
     let bucket_acl = match world.bucket_acl {
         "public" => Some(Canned::PublicReadWrite.acl(On::Bucket, OWNER, OWNER)),
@@ -253,15 +254,20 @@ fn found(world: &World<'_>, policy: Option<&Policy>, accounts: &[Account; 4]) ->
     verdict.allowed
 }
 
-/// Every `stride`th world with these statements, from the `first` one on.
-fn compare(statements: &[Statement], first: usize, stride: usize) -> usize {
-    let policy = (!statements.is_empty()).then(|| document(statements));
-    let accounts = [
+/// The owner, a user of the owner's, another account, the administrator.
+pub(super) fn accounts() -> [Account; 4] {
+    [
         account(OWNER),
         user(OWNER, "ann"),
         account(OTHER),
         account(ADMIN),
-    ];
+    ]
+}
+
+/// Every `stride`th world with these statements, from the `first` one on.
+fn compare(statements: &[Statement], first: usize, stride: usize) -> usize {
+    let policy = (!statements.is_empty()).then(|| document(statements));
+    let accounts = accounts();
     let (mut number, mut allowed) = (0, 0);
     for caller in CALLERS {
         for action in ACTIONS {

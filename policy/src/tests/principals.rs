@@ -1,10 +1,10 @@
 //! Goal: a principal means whom it names, and nothing vague is taken.
 
-use super::{OTHER, OWNER, account, user};
+use super::{OTHER, OWNER, account, policy, user};
 use crate::document::Effect;
 use crate::json::Json;
 use crate::principal::Principals;
-use crate::{Caller, LOGGING_SERVICE, PolicyError};
+use crate::{Action, Caller, Context, LOGGING_SERVICE, PolicyError};
 
 fn parse(json: &str) -> Result<Principals, PolicyError> {
     let json: Json = serde_json::from_str(json).unwrap();
@@ -103,5 +103,44 @@ fn vague_principals_are_refused() {
             error.starts_with("Invalid principal in policy"),
             "{json}: {error}"
         );
+    }
+}
+
+#[test]
+fn who_is_spared_has_to_be_listed() {
+    let (owner, ann, other) = (account(OWNER), user(OWNER, "x/ann"), account(OTHER));
+    let canonical = format!(r#"{{"CanonicalUser": "{OWNER}"}}"#);
+    for (json, spared) in [
+        (r#"{"AWS": "111111111111"}"#, [false, true, false, false]),
+        (canonical.as_str(), [false, true, false, false]),
+        (
+            r#"{"AWS": "arn:aws:iam::111111111111:user/x/ann"}"#,
+            [false, false, true, false],
+        ),
+        (
+            r#"{"AWS": ["111111111111", "arn:aws:iam::111111111111:user/x/ann"]}"#,
+            [false, true, true, false],
+        ),
+        (r#"{"Service": "logging.s3.amazonaws.com"}"#, [false; 4]),
+        (r#""*""#, [true; 4]),
+    ] {
+        let statement = format!(
+            r#"{{"Effect": "Deny", "NotPrincipal": {json}, "Action": "s3:*",
+                "Resource": "arn:aws:s3:::b/*"}}"#
+        );
+        let policy = policy(&statement);
+        let callers = [
+            Caller::Anonymous,
+            Caller::Account(&owner),
+            Caller::Account(&ann),
+            Caller::Account(&other),
+        ];
+        let (action, resource, context) =
+            (Action::GetObject, "arn:aws:s3:::b/k", Context::default());
+        let found = callers.map(|caller| {
+            let denied = policy.decide(Effect::Deny, caller, action, resource, &context);
+            denied.is_none()
+        });
+        assert_eq!(found, spared, "{json}");
     }
 }
