@@ -19,7 +19,7 @@ mod error;
 mod evaluate;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
-pub mod glob;
+mod glob;
 mod json;
 pub mod ownership;
 mod pattern;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the document in force: its statements, whether one of them speaks of a request, which
 //! facts it looks at.
-//! Leaves to others: reading it ([`parse`]), writing it anew ([`print`]); what follows from a
+//! Leaves to others: reading it (`parse`), writing it anew (`print`); what follows from a
 //! statement that matches ([`crate::evaluate`]).
 //! Always: a policy is of one bucket and speaks of no other; the text is kept as it came, as S3
 //! gives it back.
