@@ -109,6 +109,26 @@ pub enum GatewayError {
         /// When it was made (milliseconds since 1970).
         modified_ms: u64,
     },
+    /// The bucket's state does not allow it.
+    #[error("{why}")]
+    InvalidBucketState {
+        /// What is the matter.
+        why: &'static str,
+    },
+    /// A default retention of no length, or of one that is too long.
+    #[error(
+        "the default retention period must be a positive number, at most 36500 days or 100 years"
+    )]
+    InvalidRetentionPeriod,
+    /// A delete marker has no tags and no locks.
+    #[error("a delete marker has no tags and no locks")]
+    MarkerHasNone,
+    /// The object has no retention or legal hold of its own.
+    #[error("the object {key:?} does not have an ObjectLock configuration")]
+    NotLocked {
+        /// The key.
+        key: String,
+    },
     /// A configuration of versioning that says nothing.
     #[error("the versioning configuration must have a Status, Enabled or Suspended")]
     IllegalVersioning,

@@ -28,6 +28,7 @@ async fn delete(running: &Running, key: &str) -> bool {
         key: object_key(key),
         version: None,
         conditions: DeleteConditions::default(),
+        bypass: false,
         by: Caller::Anonymous,
     };
     let deleted = service(running).delete(delete).await;

@@ -41,6 +41,7 @@ fn of_key(key: &str) -> DeleteObject {
         key: object_key(key),
         version: None,
         conditions: DeleteConditions::default(),
+        bypass: false,
         by: Caller::Anonymous,
     }
 }

@@ -20,8 +20,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_gateway::GatewayError;
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::types::{
-    BodyClaims, DeleteConditions, DeleteObject, Deleted, GetObject, Incoming, ListVersions,
-    PutObject, ReadConditions, VersionId, VersionPage, WriteConditions,
+    BodyClaims, ChangeObject, DeleteConditions, DeleteObject, Deleted, GetObject, Incoming,
+    ListVersions, PutObject, ReadConditions, VersionId, VersionPage, WriteConditions,
 };
 use holdfast_gateway::object::{Objects, Service};
 use holdfast_gateway::settings::{Settings, Versioning};
@@ -62,6 +62,7 @@ async fn delete(service: &Service, key: &str, version: Option<VersionId>) -> Del
         key: object_key(key),
         version,
         conditions: DeleteConditions::default(),
+        bypass: false,
         by: Caller::Anonymous,
     };
     service.delete(delete).await.unwrap()
@@ -83,6 +84,27 @@ async fn get(
     let read = service.get(get).await?;
     let pieces: Vec<Bytes> = read.stream.try_collect().await?;
     Ok(pieces.concat())
+}
+
+async fn tag(service: &Service, key: &str, version: VersionId, step: u32) {
+    let change = ChangeObject {
+        bucket: bucket(),
+        key: object_key(key),
+        version: Some(version),
+        edit: Box::new(move |metadata, _, _| {
+            metadata.set("x-amz-tagging", step.to_string());
+            Ok(())
+        }),
+        by: Caller::Anonymous,
+    };
+    service.change(change).await.unwrap();
+}
+
+async fn head(service: &Service, key: &str, version: VersionId) -> Metadata {
+    let any = ReadConditions::default();
+    let (bucket, key) = (bucket(), object_key(key));
+    let info = service.head(&bucket, &key, Some(version), None, &any);
+    info.await.unwrap().metadata
 }
 
 async fn list(service: &Service, max: usize) -> Vec<(String, VersionId, bool, bool)> {
@@ -108,9 +130,12 @@ async fn list(service: &Service, max: usize) -> Vec<(String, VersionId, bool, bo
     }
 }
 
-/// The versions of each key, newest first; a delete marker has no bytes.
+/// A version; a delete marker has no bytes.
+type Known = (VersionId, Option<Vec<u8>>);
+
+/// The versions of each key, newest first.
 #[derive(Default)]
-struct Model(BTreeMap<&'static str, Vec<(VersionId, Option<Vec<u8>>)>>);
+struct Model(BTreeMap<&'static str, Vec<Known>>);
 
 impl Model {
     fn add(&mut self, key: &'static str, version: VersionId, bytes: Option<Vec<u8>>) {
@@ -192,7 +217,12 @@ async fn rows_of(index: &MemoryIndex, table: Table) -> Vec<(Bytes, String)> {
     scan.rows.into_iter().map(row).collect()
 }
 
-const TABLES: [Table; 3] = [Table::Current, Table::Noncurrent, Table::Null];
+const TABLES: [Table; 4] = [
+    Table::Current,
+    Table::Noncurrent,
+    Table::Null,
+    Table::Metadata,
+];
 const KEYS: [&str; 3] = ["a", "a/b", "c"];
 
 async fn random_run(seed: u64) {
@@ -211,17 +241,14 @@ async fn random_run(seed: u64) {
             .flatten()
             .map(|v| v.0)
             .collect();
-        match dice(20) {
+        match dice(21) {
             0..=8 => {
                 let len = [0, 10, 300, 90_000][dice(4)];
                 let mut body = support::body(step as u8, len);
                 body.extend(step.to_le_bytes());
                 let version = put(&service, key, &body).await;
-                assert_eq!(version.is_some(), setting.is_some());
-                let version = version.unwrap_or(VersionId::Null);
-                let is_null = setting != Some(Versioning::Enabled);
-                assert_eq!(version == VersionId::Null, is_null);
-                model.add(key, version, Some(body));
+                assert_eq!(version.is_some(), setting == Some(Versioning::Enabled));
+                model.add(key, version.unwrap_or(VersionId::Null), Some(body));
             }
             9..=12 => {
                 let deleted = delete(&service, key, None).await;
@@ -246,7 +273,19 @@ async fn random_run(seed: u64) {
                 delete(&service, key, Some(VersionId::Null)).await;
                 model.remove(key, VersionId::Null);
             }
-            18 if step > 20 => {
+            18 => {
+                let versions = model.0.get(key).into_iter().flatten();
+                let objects: Vec<VersionId> = versions
+                    .filter(|(_, bytes)| bytes.is_some())
+                    .map(|(version, _)| *version)
+                    .collect();
+                if let Some(version) = objects.get(dice(objects.len().max(1))) {
+                    tag(&service, key, *version, step).await;
+                    let head = head(&service, key, *version).await;
+                    assert_eq!(head.get("x-amz-tagging"), Some(step.to_string().as_str()));
+                }
+            }
+            19 if step > 20 => {
                 let next = [Versioning::Enabled, Versioning::Suspended][dice(2)];
                 configure(&service, next).await;
                 setting = Some(next);

@@ -86,9 +86,11 @@ impl Service {
         &self,
         name: &BucketName,
         owner: &str,
+        settings: Settings,
     ) -> Result<BucketRow, GatewayError> {
         let (service, name, owner) = (self.clone(), name.clone(), owner.to_owned());
-        let work = async move { service.commit_bucket(&name, owner).await };
+        let config = settings.encode()?;
+        let work = async move { service.commit_bucket(&name, owner, config).await };
         self.to_the_end("create bucket", work).await
     }
 
@@ -96,6 +98,7 @@ impl Service {
         &self,
         name: &BucketName,
         owner: String,
+        config: Vec<(String, Bytes)>,
     ) -> Result<BucketRow, GatewayError> {
         let locks = Locks::none().bucket_name(name.as_str(), Mode::Exclusive);
         let mut txn = self.index.begin(locks).await?;
@@ -113,7 +116,7 @@ impl Service {
             order: txn.take_order(),
             created_ms: world.clock.unix_ms(),
             owner,
-            config: Vec::new(),
+            config,
         };
         self.commit_row(txn, &bucket, bucket.encode()).await?;
         Ok(bucket)

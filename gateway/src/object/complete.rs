@@ -19,6 +19,7 @@ use holdfast_store::Checksum;
 use holdfast_store::digest::md5;
 
 use super::bucket::Bucket;
+use super::lock;
 use super::part::part_info;
 use super::put::checksum_header;
 use super::service::{Retired, Service, note_seen, queue_purge};
@@ -72,7 +73,9 @@ impl Service {
         let old = present.current.as_ref();
         self.decide(&done.conditions, old, bucket.id, key).await?;
         let order = txn.take_order();
-        let manifest = self.whole(&bucket, &row, order, &named, checksum);
+        let mut manifest = self.whole(&bucket, &row, order, &named, checksum);
+        let made_ms = manifest.created_ms;
+        lock::settle(bucket.settings(), &mut manifest.metadata, made_ms)?;
         let record = Record::Commit {
             manifest: manifest.clone(),
             body: Bytes::new(),
@@ -115,7 +118,7 @@ impl Service {
         self.commit(txn, batch).await?;
         self.notify(true, false);
         Ok(CompletedObject {
-            version: bucket.id_of(&new.manifest),
+            version: bucket.id_of_new(&new.manifest),
             etag: new.manifest.etag,
             checksum: new.manifest.checksum,
         })
@@ -191,10 +194,7 @@ impl Service {
         }
         let null = rows::get_version(txn, bucket.id, key, Which::Null).await?;
         let is_null = null.is_some_and(|(_, row)| row.manifest.write == completed.write);
-        Ok(Some(match is_null {
-            true => VersionId::Null,
-            false => VersionId::Ordered(completed.order),
-        }))
+        Ok((!is_null).then_some(VersionId::Ordered(completed.order)))
     }
 }
 

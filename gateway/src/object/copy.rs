@@ -9,19 +9,28 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use holdfast_protocol::manifest::STORAGE_CLASS;
 use holdfast_protocol::row::{BucketRow, VersionRow};
-use holdfast_protocol::{ByteRange, ChecksumKind, WriteId};
+use holdfast_protocol::{ByteRange, ChecksumKind, Metadata, WriteId};
 use holdfast_store::placement::group_of;
 use holdfast_store::{BodyPlan, Staged};
 
 use super::conditions::check_source;
 use super::get::{narrow, read_all, resolve};
+use super::lock;
 use super::put::{NewVersion, PUT_LEN_MAX, body_error};
 use super::service::Service;
 use super::types::{CopiedObject, CopyObject, RangeSpec, ReadConditions};
 use super::version::VersionId;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
+
+/// The header that a version's tags are kept under.
+pub(crate) const TAGGING: &str = "x-amz-tagging";
+/// What does not come from the source with its headers.
+const NOT_COPIED: [&str; 3] = [TAGGING, STORAGE_CLASS, REDIRECT];
+/// The header that sends readers of a website elsewhere.
+pub(crate) const REDIRECT: &str = "x-amz-website-redirect-location";
 
 /// An object to copy from.
 pub(super) struct Source {
@@ -46,11 +55,36 @@ fn no_marker_by_name(error: GatewayError) -> GatewayError {
     }
 }
 
+/// What a copy is given: what the request replaces, and else what the source has, but for what is
+/// the source's own.
+fn of_copy(
+    source: &Metadata,
+    headers: Option<Metadata>,
+    tags: Option<Option<String>>,
+    own: Metadata,
+) -> Metadata {
+    let is_header = |name: &str| !name.starts_with('@') && !NOT_COPIED.contains(&name);
+    let copied = || {
+        let kept = source.0.iter().filter(|(name, _)| is_header(name));
+        Metadata(kept.cloned().collect())
+    };
+    let mut metadata = headers.unwrap_or_else(copied);
+    let tags = tags.unwrap_or_else(|| source.get(TAGGING).map(str::to_owned));
+    if let Some(tags) = tags {
+        metadata.set(TAGGING, tags);
+    }
+    for (name, value) in own.0 {
+        metadata.set(&name, value);
+    }
+    metadata
+}
+
 impl Service {
     pub(super) async fn copy_object(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         let bucket = self.live_bucket(&copy.bucket).await?;
         let same = copy.source_bucket == copy.bucket && copy.source_key == copy.key;
-        if same && copy.source_version.is_none() && copy.metadata.is_none() {
+        let changes = copy.metadata.is_some() || copy.tags.is_some() || !copy.own.0.is_empty();
+        if same && copy.source_version.is_none() && !changes {
             return Err(GatewayError::InvalidRequest {
                 why:
                     "This copy request is illegal because it is trying to copy an object to itself \
@@ -77,9 +111,13 @@ impl Service {
             .as_ref()
             .map(|checksum| checksum.kind);
         let checksum = copy.checksum.or(kept);
-        let metadata = copy
-            .metadata
-            .unwrap_or_else(|| source.row.manifest.metadata.clone());
+        let metadata = of_copy(
+            &source.row.manifest.metadata,
+            copy.metadata,
+            copy.tags,
+            copy.own,
+        );
+        lock::check_new(bucket.settings(), &metadata)?;
         let write = self.ids.next();
         let source_version = source.version;
         let staged = self

@@ -16,6 +16,7 @@ use holdfast_store::placement::group_of;
 
 use super::bucket::Bucket;
 use super::conditions::check_delete;
+use super::lock::Protection;
 use super::put::visible;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::{DeleteObject, Deleted};
@@ -56,9 +57,9 @@ impl Service {
     ) -> Result<Deleted, GatewayError> {
         let key = delete.key.as_str();
         let present = self.present(&mut *txn, bucket, key).await?;
-        let old = present.current.as_ref().and_then(visible);
-        if let Some(manifest) = old {
-            check_delete(&delete.conditions, manifest)?;
+        let old = present.current.as_ref();
+        if let Some(row) = old {
+            check_delete(&delete.conditions, &row.manifest)?;
         }
         let order = txn.take_order();
         let kind = ManifestKind::Version(bucket.name_of_new());
@@ -82,7 +83,7 @@ impl Service {
         self.commit(txn, batch).await?;
         self.notify(has_retired, false);
         Ok(Deleted {
-            existed: old.is_some(),
+            existed: old.and_then(visible).is_some(),
             version: Some(VersionId::of(&marker.manifest)),
             is_marker: true,
         })
@@ -98,8 +99,10 @@ impl Service {
     ) -> Result<Deleted, GatewayError> {
         let key = delete.key.as_str();
         let found = rows::get_version(&mut *txn, bucket.id, key, id.which()).await?;
-        if let Some(manifest) = found.as_ref().and_then(|(_, row)| visible(row)) {
-            check_delete(&delete.conditions, manifest)?;
+        if let Some((_, row)) = &found {
+            check_delete(&delete.conditions, &row.manifest)?;
+            let now_ms = self.store.world().clock.unix_ms();
+            Protection::of(&row.manifest.metadata)?.check_delete(now_ms, delete.bypass)?;
         }
         let version = delete.version.map(|_| id);
         let mut deleted = Deleted {

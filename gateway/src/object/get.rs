@@ -12,7 +12,7 @@ use futures::future::ready;
 use futures::{Stream, StreamExt, stream};
 use holdfast_index::rows;
 use holdfast_protocol::row::VersionRow;
-use holdfast_protocol::{Body, ByteRange, Manifest, PartRef};
+use holdfast_protocol::{Body, BucketId, ByteRange, Manifest, PartRef};
 use holdfast_store::Store;
 use holdfast_workers::Reading;
 
@@ -111,15 +111,7 @@ impl Service {
             }
         };
         let Some(row) = row else {
-            self.sure(bucket.id, key.as_str()).await?;
-            let key = key.as_str().to_owned();
-            return Err(match version {
-                None => GatewayError::NoSuchKey { key },
-                Some(version) => GatewayError::NoSuchVersion {
-                    key,
-                    version: version.to_string(),
-                },
-            });
+            return Err(self.missing(bucket.id, key, version).await?);
         };
         match visible(&row) {
             Some(_) => Ok(row),
@@ -130,6 +122,27 @@ impl Service {
                 modified_ms: row.manifest.created_ms,
             }),
         }
+    }
+
+    /// What is said of an object or version that no row shows.
+    ///
+    /// # Errors
+    /// `Unavailable` if that does not mean that there is none.
+    pub(super) async fn missing(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<GatewayError, GatewayError> {
+        self.sure(bucket, key.as_str()).await?;
+        let key = key.as_str().to_owned();
+        Ok(match version {
+            None => GatewayError::NoSuchKey { key },
+            Some(version) => GatewayError::NoSuchVersion {
+                key,
+                version: version.to_string(),
+            },
+        })
     }
 
     /// The pieces of `range`, in order; `None` if the object was replaced meanwhile.

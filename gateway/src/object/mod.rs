@@ -8,6 +8,7 @@
 mod abandoned;
 mod attributes;
 mod bucket;
+mod change;
 mod complete;
 pub mod conditions;
 mod copy;
@@ -15,6 +16,7 @@ mod delete;
 mod doubt;
 mod get;
 mod list;
+mod lock;
 mod part;
 mod put;
 mod service;
@@ -23,7 +25,9 @@ mod upload;
 mod version;
 
 pub use bucket::{BUCKET_KIND, Bucket, Edit};
+pub(crate) use copy::{REDIRECT, TAGGING};
 pub(crate) use list::storage_class;
+pub(crate) use lock::{Protection, Retention, lockable};
 pub use put::{PUT_LEN_MAX, checksum_header};
 pub use service::{Notices, Service, WriteIds};
 pub use version::VersionId;
@@ -35,11 +39,12 @@ use holdfast_protocol::row::BucketRow;
 
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
+use crate::settings::Settings;
 use types::{
-    AskedParts, CompleteUpload, CompletedObject, CopiedObject, CopiedPart, CopyObject, CopyPart,
-    CreateUpload, DeleteObject, Deleted, GetObject, ListObjects, ListParts, ListUploads,
-    ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead, PartInfo, PartPage,
-    PutObject, PutPart, ReadConditions, UploadPage, VersionPage, WrittenObject,
+    AskedParts, ChangeObject, CompleteUpload, CompletedObject, CopiedObject, CopiedPart,
+    CopyObject, CopyPart, CreateUpload, DeleteObject, Deleted, GetObject, ListObjects, ListParts,
+    ListUploads, ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead, PartInfo,
+    PartPage, PutObject, PutPart, ReadConditions, UploadPage, VersionPage, WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -50,6 +55,7 @@ pub trait Objects: Send + Sync + 'static {
         &self,
         name: &BucketName,
         owner: &str,
+        settings: Settings,
     ) -> Result<BucketRow, GatewayError>;
     /// Deletes an empty bucket; `BucketNotEmpty` while it has versions or open uploads.
     async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError>;
@@ -83,6 +89,9 @@ pub trait Objects: Send + Sync + 'static {
     async fn get(&self, get: GetObject) -> Result<ObjectRead, GatewayError>;
     /// Deletes an object or a version; one that does not exist is deleted already.
     async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError>;
+    /// Changes what is kept with an object or a version; returns the version's id, where versions
+    /// are kept.
+    async fn change(&self, change: ChangeObject) -> Result<Option<VersionId>, GatewayError>;
     /// Copies an object within the cluster (new shards; no two versions share one).
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError>;
     /// One page of a listing, exact.
@@ -117,8 +126,9 @@ impl Objects for Service {
         &self,
         name: &BucketName,
         owner: &str,
+        settings: Settings,
     ) -> Result<BucketRow, GatewayError> {
-        self.told(self.make_bucket(name, owner).await)
+        self.told(self.make_bucket(name, owner, settings).await)
     }
     async fn delete_bucket(&self, name: &BucketName) -> Result<(), GatewayError> {
         self.told(self.drop_bucket(name).await)
@@ -160,6 +170,9 @@ impl Objects for Service {
     }
     async fn delete(&self, delete: DeleteObject) -> Result<Deleted, GatewayError> {
         self.told(self.delete_object(delete).await)
+    }
+    async fn change(&self, change: ChangeObject) -> Result<Option<VersionId>, GatewayError> {
+        self.told(self.change_object(change).await)
     }
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         self.told(self.copy_object(copy).await)

@@ -21,6 +21,7 @@ use holdfast_store::{BodyPlan, Sealed, Staged, StagedBody, StoreError};
 
 use super::bucket::Bucket;
 use super::conditions::check_write;
+use super::lock;
 use super::service::{Service, note_seen, queue_heal};
 use super::types::{BodyClaims, Incoming, PutObject, WriteConditions, WrittenObject};
 use crate::error::{BodyError, GatewayError};
@@ -43,6 +44,7 @@ impl Service {
     pub(super) async fn put_object(&self, put: PutObject) -> Result<WrittenObject, GatewayError> {
         let bucket = self.live_bucket(&put.bucket).await?;
         self.check_early(&bucket, &put.key, &put.conditions).await?;
+        lock::check_new(bucket.settings(), &put.metadata)?;
         let write = self.ids.next();
         let staged = self.receive(&bucket, &put.key, write, put.body).await?;
         let version = NewVersion {
@@ -124,7 +126,7 @@ impl Service {
             bucket,
             key,
             write,
-            metadata,
+            mut metadata,
             conditions,
             staged,
         } = version;
@@ -143,6 +145,7 @@ impl Service {
         let kind = ManifestKind::Version(bucket.name_of_new());
         let order = txn.take_order();
         let manifest = self.manifest(kind, bucket.id, key.as_str(), write, order);
+        lock::settle(bucket.settings(), &mut metadata, manifest.created_ms)?;
         let manifest = Manifest {
             metadata,
             ..with_body(manifest, &staged)
@@ -168,7 +171,7 @@ impl Service {
         self.commit(txn, batch).await?;
         self.notify(has_retired, heal);
         Ok(WrittenObject {
-            version: bucket.id_of(&row.manifest),
+            version: bucket.id_of_new(&row.manifest),
             etag: row.manifest.etag,
             checksum: row.manifest.checksum.clone(),
             len: row.manifest.len,

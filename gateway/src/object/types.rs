@@ -16,6 +16,7 @@ use holdfast_protocol::{ByteRange, ChecksumKind, ChecksumType, ETag, Metadata, O
 use crate::auth::Caller;
 use crate::error::{BodyError, GatewayError};
 use crate::names::{BucketName, ObjectKey};
+use crate::settings::Settings;
 
 pub use super::version::VersionId;
 pub use upload::*;
@@ -137,6 +138,28 @@ pub struct PutObject {
     pub by: Caller,
 }
 
+/// A change of what is kept with a version: it gets the metadata, the bucket's settings and the
+/// time (milliseconds since 1970), all as of the key's lock.
+///
+/// # Errors
+/// What it says is told to the client, and nothing changes.
+pub type MetadataEdit =
+    Box<dyn FnOnce(&mut Metadata, &Settings, u64) -> Result<(), GatewayError> + Send>;
+
+/// A change of what is kept with a version.
+pub struct ChangeObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version; without one, the current one.
+    pub version: Option<VersionId>,
+    /// The change.
+    pub edit: MetadataEdit,
+    /// Who asks.
+    pub by: Caller,
+}
+
 /// DeleteObject.
 #[derive(Clone, Debug)]
 pub struct DeleteObject {
@@ -148,6 +171,8 @@ pub struct DeleteObject {
     pub version: Option<VersionId>,
     /// Conditions.
     pub conditions: DeleteConditions,
+    /// Whether governance is to be bypassed; that the caller may was checked.
+    pub bypass: bool,
     /// Who asks.
     pub by: Caller,
 }
@@ -163,7 +188,7 @@ pub struct WrittenObject {
     pub len: u64,
     /// When it was made (milliseconds since 1970).
     pub modified_ms: u64,
-    /// Its version id; `None` where no versions are kept.
+    /// Its version id; `None` for a null version.
     pub version: Option<VersionId>,
 }
 
@@ -295,8 +320,12 @@ pub struct CopyObject {
     pub bucket: BucketName,
     /// Key to copy to.
     pub key: ObjectKey,
-    /// New metadata (`REPLACE`); `None` keeps the source's (`COPY`).
+    /// New headers and user metadata (`REPLACE`); `None` keeps the source's (`COPY`).
     pub metadata: Option<Metadata>,
+    /// New tags (`REPLACE`), if any; `None` keeps the source's (`COPY`).
+    pub tags: Option<Option<String>>,
+    /// What never comes from the source: storage class, redirect, locks.
+    pub own: Metadata,
     /// `x-amz-checksum-algorithm`, if given.
     pub checksum: Option<ChecksumKind>,
     /// Conditions on the destination.

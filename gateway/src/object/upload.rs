@@ -16,6 +16,7 @@ use holdfast_store::placement::group_of;
 
 use super::abandoned::Abandoned;
 use super::bucket::Bucket;
+use super::lock;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::CreateUpload;
 use crate::error::GatewayError;
@@ -24,6 +25,7 @@ use crate::names::{BucketName, ObjectKey};
 impl Service {
     pub(super) async fn open_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
         let bucket = self.live_bucket(&create.bucket).await?;
+        lock::check_new(bucket.settings(), &create.metadata)?;
         let service = self.clone();
         let work = async move { service.commit_upload(bucket, create).await };
         self.to_the_end("create upload", work).await

@@ -88,6 +88,11 @@ impl Bucket {
     pub(super) fn has_versions(&self) -> bool {
         self.settings().versioning.is_some()
     }
+    /// The id of a version just written; nobody is told of one that replaces what was there.
+    pub(super) fn id_of_new(&self, manifest: &Manifest) -> Option<VersionId> {
+        let id = self.id_of(manifest);
+        id.filter(|id| *id != VersionId::Null)
+    }
     /// The id of a version, where clients are told one.
     pub(super) fn id_of(&self, manifest: &Manifest) -> Option<VersionId> {
         self.has_versions().then(|| VersionId::of(manifest))

@@ -70,6 +70,10 @@ fn code(error: &GatewayError) -> Code {
             was_named: false, ..
         } => Code::NoSuchKey,
         E::DeleteMarker { .. } => Code::MethodNotAllowed,
+        E::InvalidBucketState { .. } => Code::InvalidBucketState,
+        E::InvalidRetentionPeriod => Code::Custom("InvalidRetentionPeriod".into()),
+        E::MarkerHasNone => Code::MethodNotAllowed,
+        E::NotLocked { .. } => Code::NoSuchObjectLockConfiguration,
         E::IllegalVersioning => Code::IllegalVersioningConfigurationException,
         E::NoSuchUpload { .. } => Code::NoSuchUpload,
         E::Precondition { .. } => Code::PreconditionFailed,
@@ -199,7 +203,7 @@ fn message(error: &GatewayError, code: &Code) -> Option<String> {
 fn custom_status(code: &Code) -> Option<StatusCode> {
     match code.as_str() {
         "InvalidPartNumber" => Some(StatusCode::RANGE_NOT_SATISFIABLE),
-        "XAmzContentSHA256Mismatch" => Some(StatusCode::BAD_REQUEST),
+        "InvalidRetentionPeriod" | "XAmzContentSHA256Mismatch" => Some(StatusCode::BAD_REQUEST),
         "NoSuchPublicAccessBlockConfiguration" => Some(StatusCode::NOT_FOUND),
         _ => None,
     }

@@ -89,6 +89,7 @@ pub(crate) fn metadata(data: &[u8]) {
         return;
     };
     if let Ok(tags) = object::tags(text) {
+        let tags = tags.pairs();
         assert!(tags.len() <= 10);
         for (at, (key, value)) in tags.iter().enumerate() {
             assert!(!key.is_empty() && key.chars().count() <= 128 && value.chars().count() <= 256);

@@ -1,7 +1,7 @@
 //! Reading the headers of a verified request.
 //!
 //! Owns: ranges, conditions, metadata; leniency where AWS is lenient, refusal of what would be a
-//! lie to accept (encryption, locks, foreign ACLs).
+//! lie to accept (encryption, foreign ACLs).
 //! Leaves to others: checksums ([`super::claims`]), what the values do.
 //! Always: called only for headers whose signature was verified.
 
@@ -12,14 +12,18 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{S3Error, S3Result};
 
 use super::error;
-use super::values::parse_http_date;
+use super::values::{parse_date_time, parse_http_date};
 use crate::auth::Caller;
 use crate::error::GatewayError;
 use crate::object::types::{ETagMatch, RangeSpec, ReadConditions, WriteConditions};
+use crate::object::{Protection, Retention, TAGGING};
+use crate::settings::RetentionMode;
 
 /// Most bytes of user metadata: names without their prefix, and values.
 pub(super) const METADATA_LEN_MAX: usize = 2048;
 const META: &str = "x-amz-meta-";
+pub(super) const LOCK_MODE: &str = "x-amz-object-lock-mode";
+pub(super) const LOCK_UNTIL: &str = "x-amz-object-lock-retain-until-date";
 /// HTTP's own headers that are kept with an object.
 const SYSTEM: [&str; 6] = [
     "content-type",
@@ -66,15 +70,9 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap, by: &Caller) -> S3Result<(
         };
         let encryption = rest.starts_with("server-side-encryption")
             || rest.starts_with("copy-source-server-side-encryption");
-        let lock = rest == "bucket-object-lock-enabled" && value.as_bytes() != b"false";
-        if encryption || lock || rest == "write-offset-bytes" {
+        if encryption || rest == "write-offset-bytes" {
             return Err(S3Error::from(GatewayError::NotImplemented {
                 what: name.to_owned(),
-            }));
-        }
-        if rest.starts_with("object-lock-") {
-            return Err(S3Error::from(GatewayError::InvalidRequest {
-                why: "Bucket is missing Object Lock Configuration".to_owned(),
             }));
         }
         let own = match rest {
@@ -170,7 +168,7 @@ fn conditions(headers: &HeaderMap, names: [&str; 4]) -> ReadConditions {
     }
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |time| {
         u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -247,10 +245,61 @@ pub(super) fn metadata(headers: &HeaderMap) -> Result<Metadata, GatewayError> {
     }
     if let Some(tags) = get(headers, "x-amz-tagging") {
         super::object::tags(&tags)?;
-        metadata.set("x-amz-tagging", tags);
+        metadata.set(TAGGING, tags);
     }
+    protection(headers, now_ms())?.keep_in(&mut metadata);
     user_metadata(headers, &mut metadata)?;
     Ok(metadata)
+}
+
+/// What a version is to be protected by: `x-amz-object-lock-*`.
+fn protection(headers: &HeaderMap, now_ms: u64) -> Result<Protection, GatewayError> {
+    let hold = match get(headers, "x-amz-object-lock-legal-hold").as_deref() {
+        None => None,
+        Some("ON") => Some(true),
+        Some("OFF") => Some(false),
+        Some(_) => {
+            return invalid(
+                "x-amz-object-lock-legal-hold",
+                "Legal Hold must be either of \'ON\' or \'OFF\'",
+            );
+        }
+    };
+    let (mode, until) = (get(headers, LOCK_MODE), get(headers, LOCK_UNTIL));
+    let retention = match (mode, until) {
+        (None, None) => None,
+        (Some(mode), Some(until)) => {
+            let Some(mode) = RetentionMode::parse(&mode) else {
+                return invalid(LOCK_MODE, "Unknown wormMode directive.");
+            };
+            let Some(until_ms) = parse_date_time(&until) else {
+                return invalid(LOCK_UNTIL, "it is not a date of ISO 8601");
+            };
+            Some(future(Retention { mode, until_ms }, now_ms)?)
+        }
+        _ => {
+            return invalid(
+                LOCK_UNTIL,
+                "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be \
+                 supplied",
+            );
+        }
+    };
+    Ok(Protection { retention, hold })
+}
+
+/// Whether governance is to be bypassed.
+pub(super) fn bypasses(headers: &HeaderMap) -> bool {
+    get(headers, "x-amz-bypass-governance-retention")
+        .is_some_and(|given| given.eq_ignore_ascii_case("true"))
+}
+
+/// A retention that is not over already.
+pub(super) fn future(retention: Retention, now_ms: u64) -> Result<Retention, GatewayError> {
+    match retention.until_ms > now_ms {
+        true => Ok(retention),
+        false => invalid(LOCK_UNTIL, "The retain until date must be in the future!"),
+    }
 }
 
 fn user_metadata(headers: &HeaderMap, metadata: &mut Metadata) -> Result<(), GatewayError> {

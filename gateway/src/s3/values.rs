@@ -41,6 +41,37 @@ fn time(ms: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000))
 }
 
+/// Reads a date and time of ISO 8601; milliseconds since 1970.
+pub(super) fn parse_date_time(text: &str) -> Option<u64> {
+    let parsed = dto::Timestamp::parse(dto::TimestampFormat::DateTime, text.trim()).ok()?;
+    exact_ms(&parsed)
+}
+
+/// Milliseconds since 1970 of a date, to the millisecond.
+pub(super) fn exact_ms(timestamp: &dto::Timestamp) -> Option<u64> {
+    let mut text = Vec::new();
+    let format = dto::TimestampFormat::EpochSeconds;
+    timestamp.format(format, &mut text).ok()?;
+    let text = std::str::from_utf8(&text).ok()?;
+    let (seconds, part) = text.split_once('.').unwrap_or((text, ""));
+    let part = format!("{part:0<3}");
+    let ms = seconds.parse::<u64>().ok()?.checked_mul(1000)?;
+    ms.checked_add(part.get(..3)?.parse().ok()?)
+}
+
+/// A date of a document or header, to the millisecond.
+pub(super) fn exact_timestamp(ms: u64) -> dto::Timestamp {
+    dto::Timestamp::from(time(ms))
+}
+
+/// A date and time of ISO 8601.
+pub(super) fn date_time(ms: u64) -> Option<String> {
+    let mut text = Vec::new();
+    let format = dto::TimestampFormat::DateTime;
+    exact_timestamp(ms).format(format, &mut text).ok()?;
+    String::from_utf8(text).ok()
+}
+
 /// A date of a document, to the second as S3 gives it.
 pub(super) fn timestamp(ms: u64) -> dto::Timestamp {
     dto::Timestamp::from(time(ms / 1000 * 1000))

@@ -8,6 +8,7 @@
 //! checked.
 
 mod cors;
+mod lock;
 mod payment;
 mod tags;
 mod versioning;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use crate::error::GatewayError;
 
 pub use cors::{Cors, CorsMethod, CorsRule};
+pub use lock::{DefaultRetention, ObjectLock, Period, RetentionMode};
 pub use payment::Payer;
 pub use tags::Tags;
 pub use versioning::Versioning;
@@ -44,6 +46,8 @@ pub struct Settings {
     pub payer: Option<Payer>,
     /// `?versioning`.
     pub versioning: Option<Versioning>,
+    /// `?object-lock`; only with versioning enabled.
+    pub lock: Option<ObjectLock>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -79,6 +83,7 @@ const CORS: &str = "cors";
 const TAGS: &str = "tagging";
 const PAYER: &str = "requestPayment";
 const VERSIONING: &str = "versioning";
+const LOCK: &str = "objectLock";
 
 impl Settings {
     /// Reads them from a bucket's row.
@@ -93,6 +98,7 @@ impl Settings {
                 TAGS => settings.tags = Some(read(name, value)?),
                 PAYER => settings.payer = Some(read(name, value)?),
                 VERSIONING => settings.versioning = Some(read(name, value)?),
+                LOCK => settings.lock = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -110,6 +116,7 @@ impl Settings {
         write(&mut config, TAGS, self.tags.as_ref())?;
         write(&mut config, PAYER, self.payer.as_ref())?;
         write(&mut config, VERSIONING, self.versioning.as_ref())?;
+        write(&mut config, LOCK, self.lock.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

@@ -1,14 +1,15 @@
-//! The tags of a bucket.
+//! The tags of a bucket or an object.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::GatewayError;
 
 const TAGS_MAX: usize = 50;
+const OBJECT_TAGS_MAX: usize = 10;
 const KEY_CHARS_MAX: usize = 128;
 const VALUE_CHARS_MAX: usize = 256;
 
-/// A bucket's tags, in the order in which they were given.
+/// Tags, in the order in which they were given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tags {
@@ -25,6 +26,20 @@ impl Tags {
         if tags.len() > TAGS_MAX {
             return refuse("Bucket tag count cannot be greater than 50");
         }
+        Self::checked(tags)
+    }
+    /// The same for an object, which has at most 10.
+    ///
+    /// # Errors
+    /// `InvalidTag`.
+    pub fn of_object(tags: Vec<(String, String)>) -> Result<Self, GatewayError> {
+        if tags.len() > OBJECT_TAGS_MAX {
+            return refuse("Object tags cannot be greater than 10");
+        }
+        Self::checked(tags)
+    }
+
+    fn checked(tags: Vec<(String, String)>) -> Result<Self, GatewayError> {
         for (at, (key, value)) in tags.iter().enumerate() {
             let len = key.chars().count();
             if !(1..=KEY_CHARS_MAX).contains(&len) || !key.chars().all(is_allowed) {

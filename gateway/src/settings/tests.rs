@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 4] = [
+const GOLDEN: [(&str, &str); 5] = [
     (
         "cors",
         concat!(
@@ -16,6 +16,10 @@ const GOLDEN: [(&str, &str); 4] = [
     ("tagging", r#"{"tags":[["k","v"],["empty",""]],"v":1}"#),
     ("requestPayment", r#"{"payer":"Requester","v":1}"#),
     ("versioning", r#"{"status":"Enabled","v":1}"#),
+    (
+        "objectLock",
+        r#"{"default":{"mode":"GOVERNANCE","period":{"days":30}},"v":1}"#,
+    ),
 ];
 
 fn config(pairs: &[(&str, &str)]) -> Vec<(String, Bytes)> {
@@ -45,6 +49,12 @@ fn settings_v1_golden_texts_round_trip() {
         tags: Some(Tags::new(pairs.to_vec()).unwrap()),
         payer: Some(Payer::Requester),
         versioning: Some(Versioning::Enabled),
+        lock: Some(ObjectLock {
+            default: Some(DefaultRetention {
+                mode: RetentionMode::Governance,
+                period: Period::Days(30),
+            }),
+        }),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));

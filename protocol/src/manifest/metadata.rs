@@ -38,6 +38,10 @@ impl Metadata {
             None => self.0.push((name.to_owned(), value)),
         }
     }
+    /// Takes away the value of `name`, if there is one.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
     /// Appends the byte form.
     pub fn encode(&self, out: &mut Writer) {
         out.u32(self.0.len() as u32);

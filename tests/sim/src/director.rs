@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_gateway::object::Objects;
+use holdfast_gateway::settings::Settings;
 use holdfast_index::MemoryIndex;
 use holdfast_protocol::{DriveId, IndexId};
 
@@ -155,7 +156,10 @@ impl Director {
         }
         self.start_gateway();
         let running = self.serving().await?;
-        let made = running.service.create_bucket(&bucket(), "owner").await;
+        let made = running
+            .service
+            .create_bucket(&bucket(), "owner", Settings::default())
+            .await;
         made.map_err(|error| failure("start", format!("make the bucket: {error}")))?;
         let mut dice = self.dice.fork();
         self.load.start(&mut dice);

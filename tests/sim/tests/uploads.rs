@@ -45,7 +45,10 @@ fn simulate<F: Future<Output = ()> + Send + 'static>(
     let told = Arc::clone(&is_done);
     let test = async move {
         let running = serving(&outside, &cluster).await;
-        let made = running.service.create_bucket(&bucket(), "owner").await;
+        let made = running
+            .service
+            .create_bucket(&bucket(), "owner", Default::default())
+            .await;
         made.unwrap();
         work(outside, running).await;
         told.store(true, Ordering::SeqCst);

@@ -78,7 +78,7 @@ macro_rules! bucket_operations {
             /// GET of `?object-lock`.
             GetObjectLockConfiguration: GetBucketObjectLockConfiguration on Bucket, Served;
             /// PUT of `?object-lock`.
-            PutObjectLockConfiguration: PutBucketObjectLockConfiguration on Bucket, Later;
+            PutObjectLockConfiguration: PutBucketObjectLockConfiguration on Bucket, Served;
             /// GET of `?encryption`.
             GetBucketEncryption: GetEncryptionConfiguration on Bucket, Later;
             /// PUT of `?encryption`.

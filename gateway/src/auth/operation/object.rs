@@ -28,17 +28,17 @@ macro_rules! object_operations {
             /// GET of `?tagging` of an object.
             GetObjectTagging: GetObjectTagging / GetObjectVersionTagging on Object, Served;
             /// PUT of `?tagging` of an object.
-            PutObjectTagging: PutObjectTagging / PutObjectVersionTagging on Object, Later;
+            PutObjectTagging: PutObjectTagging / PutObjectVersionTagging on Object, Served;
             /// DELETE of `?tagging` of an object.
-            DeleteObjectTagging: DeleteObjectTagging / DeleteObjectVersionTagging on Object, Later;
+            DeleteObjectTagging: DeleteObjectTagging / DeleteObjectVersionTagging on Object, Served;
             /// GET of `?retention`.
-            GetObjectRetention: GetObjectRetention on Object, Later;
+            GetObjectRetention: GetObjectRetention on Object, Served;
             /// PUT of `?retention`.
-            PutObjectRetention: PutObjectRetention on Object, Later;
+            PutObjectRetention: PutObjectRetention on Object, Served;
             /// GET of `?legal-hold`.
-            GetObjectLegalHold: GetObjectLegalHold on Object, Later;
+            GetObjectLegalHold: GetObjectLegalHold on Object, Served;
             /// PUT of `?legal-hold`.
-            PutObjectLegalHold: PutObjectLegalHold on Object, Later;
+            PutObjectLegalHold: PutObjectLegalHold on Object, Served;
             /// GET of `?torrent`.
             GetObjectTorrent: GetObjectTorrent / GetObjectVersionTorrent on Object, Later;
             /// POST of `?restore`.

@@ -3,9 +3,14 @@
 use s3s::dto::{CreateBucketInput, CreateBucketOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
+use crate::error::GatewayError;
 use crate::names::BucketName;
 use crate::s3::prepare::Prepared;
-use crate::s3::{Gateway, error};
+use crate::s3::{Gateway, error, headers};
+use crate::settings::{ObjectLock, Settings, Versioning};
+
+const LOCK_ENABLED: &str = "x-amz-bucket-object-lock-enabled";
+const US_EAST_1: &str = "us-east-1";
 
 pub(crate) async fn create(
     gateway: &Gateway,
@@ -25,8 +30,28 @@ pub(crate) async fn create(
     {
         return Err(error::wrong_location(location));
     }
+    let mut settings = Settings::default();
+    match headers::get(&prepared.headers, LOCK_ENABLED).as_deref() {
+        None | Some("false" | "False") => {}
+        Some("true" | "True") => {
+            settings.versioning = Some(Versioning::Enabled);
+            settings.lock = Some(ObjectLock::default());
+        }
+        Some(_) => {
+            return Err(GatewayError::InvalidArgument {
+                name: LOCK_ENABLED,
+                why: "it must be true or false".to_owned(),
+            }
+            .into());
+        }
+    }
     let owner = prepared.account()?.as_str();
-    gateway.objects.create_bucket(&name, owner).await?;
+    let made = gateway.objects.create_bucket(&name, owner, settings).await;
+    match made {
+        // As S3 does in its oldest region, and there only.
+        Err(GatewayError::BucketExists { owned: true, .. }) if gateway.region == US_EAST_1 => {}
+        made => drop(made?),
+    }
     Ok(S3Response::new(CreateBucketOutput {
         location: Some(format!("/{name}")),
     }))

@@ -10,6 +10,7 @@ mod delete;
 mod head;
 mod list;
 mod location;
+mod object_lock;
 mod payment;
 mod settings;
 mod tagging;
@@ -21,9 +22,8 @@ pub(super) use delete::delete;
 pub(super) use head::head;
 pub(super) use list::list;
 pub(super) use location::location;
+pub(super) use object_lock::{get_object_lock, put_object_lock};
 pub(super) use payment::{get_request_payment, put_request_payment};
-pub(super) use settings::{
-    acl, lifecycle, object_lock, owner_grant, ownership, policy, public_access_block,
-};
+pub(super) use settings::{acl, lifecycle, owner_grant, ownership, policy, public_access_block};
 pub(super) use tagging::{delete_tagging, get_tagging, put_tagging};
 pub(super) use versioning::{get_versioning, put_versioning};

@@ -37,7 +37,6 @@ absent! {
     ownership: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput = Ownership;
     public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput
         = PublicAccessBlock;
-    object_lock: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput = ObjectLock;
 }
 
 pub(crate) async fn acl(

@@ -48,6 +48,12 @@ pub(crate) async fn put_versioning(
         _ => return Err(GatewayError::IllegalVersioning.into()),
     };
     let edit = move |settings: &mut Settings| {
+        if settings.lock.is_some() && versioning != Versioning::Enabled {
+            return Err(GatewayError::InvalidBucketState {
+                why: "An Object Lock configuration is present on this bucket, so the versioning \
+                      state cannot be changed.",
+            });
+        }
         settings.versioning = Some(versioning);
         Ok(())
     };

@@ -1,5 +1,7 @@
 //! CopyObject.
 
+use holdfast_protocol::Metadata;
+use holdfast_protocol::manifest::STORAGE_CLASS;
 use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource};
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -7,6 +9,7 @@ use super::{names, version};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{CopyObject, VersionId};
+use crate::object::{REDIRECT, TAGGING};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum, timestamp};
 use crate::s3::{Gateway, claims, headers};
@@ -22,30 +25,17 @@ pub(crate) async fn copy(
     let map = &prepared.headers;
     let replace = directive(headers::get(map, "x-amz-metadata-directive"))?;
     let replace_tags = directive(headers::get(map, "x-amz-tagging-directive"))?;
-    let mut given = headers::metadata(map)?;
-    if replace != replace_tags && (replace_tags || given.get("x-amz-tagging").is_some()) {
-        return Err(GatewayError::NotImplemented {
-            what: "x-amz-tagging-directive that differs from x-amz-metadata-directive".to_owned(),
+    let given = headers::metadata(map)?;
+    let (own, rest) = given.0.into_iter().partition(|(name, _)| is_own(name));
+    let (own, mut given) = (Metadata(own), Metadata(rest));
+    let tags = given.get(TAGGING).map(str::to_owned);
+    given.remove(TAGGING);
+    if tags.is_some() && !replace_tags {
+        return Err(GatewayError::InvalidArgument {
+            name: "x-amz-tagging-directive",
+            why: "tags are given, but it is not REPLACE".to_owned(),
         }
         .into());
-    }
-    let changes = replace
-        || ["x-amz-storage-class", "x-amz-website-redirect-location"]
-            .iter()
-            .any(|name| given.get(name).is_some());
-    let same = (&from.bucket, &from.key) == (&bucket, &key);
-    if same && from.version.is_none() && !changes {
-        return Err(GatewayError::InvalidRequest {
-            why: "This copy request is illegal because it is trying to copy an object to itself \
-                  without changing the object's metadata, storage class, website redirect \
-                  location or encryption attributes."
-                .to_owned(),
-        }
-        .into());
-    }
-    if !replace && changes {
-        // What is not replaced comes from the source; only these two are given anew.
-        given = merged(gateway, &from, &given).await?;
     }
     let copy = CopyObject {
         source_bucket: from.bucket,
@@ -54,7 +44,9 @@ pub(crate) async fn copy(
         source_conditions: headers::source_conditions(map),
         bucket,
         key,
-        metadata: changes.then_some(given),
+        metadata: replace.then_some(given),
+        tags: replace_tags.then_some(tags),
+        own,
         checksum: claims::asked_kind(map)?,
         conditions: headers::write_conditions(map),
         by: prepared.by.clone(),
@@ -77,23 +69,9 @@ pub(crate) async fn copy(
     }))
 }
 
-async fn merged(
-    gateway: &Gateway,
-    from: &CopyFrom,
-    given: &holdfast_protocol::Metadata,
-) -> Result<holdfast_protocol::Metadata, GatewayError> {
-    let any = crate::object::types::ReadConditions::default();
-    let mut metadata = gateway
-        .objects
-        .head(&from.bucket, &from.key, from.version, None, &any)
-        .await?
-        .metadata;
-    for name in ["x-amz-storage-class", "x-amz-website-redirect-location"] {
-        if let Some(value) = given.get(name) {
-            metadata.set(name, value);
-        }
-    }
-    Ok(metadata)
+/// What a copy never takes from its source: a value of the request is its own.
+fn is_own(name: &str) -> bool {
+    name.starts_with('@') || name == STORAGE_CLASS || name == REDIRECT
 }
 
 /// Whether a directive says `REPLACE`.

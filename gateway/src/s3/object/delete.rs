@@ -45,6 +45,7 @@ pub(crate) async fn delete(
         key,
         version,
         conditions,
+        bypass: headers::bypasses(map),
         by: prepared.by.clone(),
     };
     let deleted = gateway.objects.delete(delete).await?;

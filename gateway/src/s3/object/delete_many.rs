@@ -11,7 +11,7 @@ use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{DeleteConditions, DeleteObject, Deleted, ETagMatch};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::from_timestamp;
-use crate::s3::{Gateway, error};
+use crate::s3::{Gateway, error, headers};
 
 const KEYS_MAX: usize = 1000;
 /// Deletes of one request that run at a time.
@@ -31,11 +31,12 @@ pub(crate) async fn delete_many(
         ));
     }
     gateway.objects.bucket(&bucket).await?;
+    let bypass = headers::bypasses(&prepared.headers);
     let quiet = input.delete.quiet.unwrap_or(false);
     let outcomes: Vec<(ObjectIdentifier, Result<Deleted, GatewayError>)> =
         stream::iter(input.delete.objects)
             .map(|object| {
-                let (bucket, by) = (&bucket, &prepared.by);
+                let (bucket, by) = (&bucket, (&prepared.by, bypass));
                 async move {
                     let outcome = delete_one(gateway, bucket, &object, by).await;
                     (object, outcome)
@@ -79,7 +80,7 @@ async fn delete_one(
     gateway: &Gateway,
     bucket: &BucketName,
     object: &ObjectIdentifier,
-    by: &Caller,
+    (by, bypass): (&Caller, bool),
 ) -> Result<Deleted, GatewayError> {
     let key = ObjectKey::parse(&object.key)?;
     let version = version(object.version_id.as_deref())?;
@@ -97,6 +98,7 @@ async fn delete_one(
         key,
         version,
         conditions,
+        bypass,
         by: by.clone(),
     };
     gateway.objects.delete(delete).await

@@ -11,7 +11,9 @@ mod delete;
 mod delete_many;
 mod get;
 mod head;
+mod legal_hold;
 mod put;
+mod retention;
 mod tagging;
 
 use holdfast_protocol::{ByteRange, ChecksumType};
@@ -25,13 +27,18 @@ pub(super) use delete::delete;
 pub(super) use delete_many::delete_many;
 pub(super) use get::get;
 pub(super) use head::head;
+pub(super) use legal_hold::{get_legal_hold, put_legal_hold};
 pub(super) use put::put;
-pub(super) use tagging::{tagging, tags};
+pub(super) use retention::{get_retention, put_retention};
+pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags};
 
 use super::headers;
-use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name, http_date};
+use super::values::{
+    VERSION_ID, checksum_header, checksum_text, checksum_type_name, date_time, http_date,
+};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
+use crate::object::Protection;
 use crate::object::types::{ObjectInfo, VersionId};
 
 /// Bucket and key, parsed.
@@ -103,6 +110,19 @@ pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bo
         );
     }
     set(CONTENT_TYPE, "binary/octet-stream".to_owned());
+    if let Ok(protection) = Protection::of(&info.metadata) {
+        if let Some(retention) = protection.retention {
+            let mode = HeaderName::from_static(headers::LOCK_MODE);
+            set(mode, retention.mode.name().to_owned());
+            if let Some(until) = date_time(retention.until_ms) {
+                set(HeaderName::from_static(headers::LOCK_UNTIL), until);
+            }
+        }
+        if let Some(hold) = protection.hold {
+            let name = HeaderName::from_static("x-amz-object-lock-legal-hold");
+            set(name, if hold { "ON" } else { "OFF" }.to_owned());
+        }
+    }
     for (name, value) in &info.metadata.0 {
         match (HeaderName::try_from(name), name.as_str()) {
             (_, "x-amz-tagging") => {

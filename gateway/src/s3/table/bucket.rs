@@ -48,7 +48,10 @@ macro_rules! bucket_verbs {
                 = buckets::public_access_block;
             get_object_lock_configuration:
                 GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput
-                = buckets::object_lock;
+                = buckets::get_object_lock;
+            put_object_lock_configuration:
+                PutObjectLockConfigurationInput => PutObjectLockConfigurationOutput
+                = buckets::put_object_lock;
             list_objects: ListObjectsInput => ListObjectsOutput = listing::v1;
             list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = listing::v2;
             list_object_versions:

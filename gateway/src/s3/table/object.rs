@@ -16,7 +16,20 @@ macro_rules! object_verbs {
                 GetObjectAttributesInput => GetObjectAttributesOutput
                 = objects::attributes;
             get_object_acl: GetObjectAclInput => GetObjectAclOutput = objects::acl;
-            get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput = objects::tagging;
+            get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput
+                = objects::get_tagging;
+            put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput
+                = objects::put_tagging;
+            delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput
+                = objects::delete_tagging;
+            get_object_retention: GetObjectRetentionInput => GetObjectRetentionOutput
+                = objects::get_retention;
+            put_object_retention: PutObjectRetentionInput => PutObjectRetentionOutput
+                = objects::put_retention;
+            get_object_legal_hold: GetObjectLegalHoldInput => GetObjectLegalHoldOutput
+                = objects::get_legal_hold;
+            put_object_legal_hold: PutObjectLegalHoldInput => PutObjectLegalHoldOutput
+                = objects::put_legal_hold;
             create_multipart_upload:
                 CreateMultipartUploadInput => CreateMultipartUploadOutput
                 = multipart::create;

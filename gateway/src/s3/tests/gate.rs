@@ -12,6 +12,7 @@ use crate::object::Objects;
 use crate::s3::documents::check;
 use crate::s3::prepare::{Gate, NoLookup, Prepared};
 use crate::s3::{AnyName, Gateway};
+use crate::settings::Settings;
 
 fn second_pass(memory: Arc<Memory>) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Gateway {
@@ -51,7 +52,8 @@ async fn status(service: &S3Service, target: &str, authorised: Option<Operation>
 async fn only_the_very_operation_that_was_authorised_is_done() {
     let memory = Arc::new(Memory::default());
     let name = crate::names::BucketName::parse("bkt").unwrap();
-    memory.create_bucket(&name, super::ACCESS).await.unwrap();
+    let made = memory.create_bucket(&name, super::ACCESS, Settings::default());
+    made.await.unwrap();
     let service = second_pass(memory);
     for (target, wanted) in [
         ("/bkt", Operation::ListObjects),

@@ -33,6 +33,7 @@ impl Objects for Memory {
         &self,
         name: &BucketName,
         owner: &str,
+        settings: Settings,
     ) -> Result<BucketRow, GatewayError> {
         let mut buckets = self.buckets.lock().unwrap();
         if let Some(row) = buckets.get(name.as_str()) {
@@ -47,7 +48,7 @@ impl Objects for Memory {
             order: Order::ZERO,
             created_ms: now_ms(),
             owner: owner.to_owned(),
-            config: Vec::new(),
+            config: settings.encode()?,
         };
         buckets.insert(name.to_string(), row.clone());
         Ok(row)
@@ -171,8 +172,24 @@ impl Objects for Memory {
         objects.remove(&name);
         Ok(deleted(true))
     }
+    async fn change(&self, change: ChangeObject) -> Result<Option<VersionId>, GatewayError> {
+        let bucket = self.bucket(&change.bucket).await?;
+        let mut objects = self.objects.lock().unwrap();
+        let name = (change.bucket.to_string(), change.key.to_string());
+        let Some(stored) = objects.get_mut(&name) else {
+            return Err(GatewayError::NoSuchKey { key: name.1 });
+        };
+        (change.edit)(&mut stored.metadata, bucket.settings(), now_ms())?;
+        Ok(None)
+    }
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         let mut stored = self.find(&copy.source_bucket, &copy.source_key)?;
+        let same = (&copy.source_bucket, &copy.source_key) == (&copy.bucket, &copy.key);
+        if same && copy.metadata.is_none() && copy.tags.is_none() && copy.own.0.is_empty() {
+            return Err(GatewayError::InvalidRequest {
+                why: "onto itself".to_owned(),
+            });
+        }
         check_read(&stored, &copy.source_conditions).map_err(|_| GatewayError::Precondition {
             condition: "x-amz-copy-source-if-match",
         })?;

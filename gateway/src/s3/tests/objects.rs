@@ -253,7 +253,7 @@ async fn many_objects_are_deleted_at_once() {
         .await
         .expect(200);
     assert_eq!(reply.elements("Deleted").len(), 3, "{}", reply.text());
-    assert_eq!(reply.element("Code").as_deref(), Some("NoSuchVersion"));
+    assert_eq!(reply.element("Code").as_deref(), Some("InvalidArgument"));
     assert_eq!(server.memory.count(), 0);
 }
 

@@ -4,6 +4,7 @@
 //! Leaves to others: the operations on keys ([`super::client`]).
 
 use holdfast_gateway::object::Objects;
+use holdfast_gateway::settings::Settings;
 
 use super::{BRIEF_KEYS, Client, brief_name, bucket_of, full};
 use crate::history::{Action, Outcome};
@@ -24,7 +25,12 @@ impl Client {
     async fn make_bucket(&mut self) {
         let name = bucket_of(BRIEF_KEYS);
         let _ = self
-            .ask(|gateway| async move { gateway.service.create_bucket(&name, "owner").await })
+            .ask(|gateway| async move {
+                gateway
+                    .service
+                    .create_bucket(&name, "owner", Settings::default())
+                    .await
+            })
             .await;
     }
 

@@ -331,6 +331,7 @@ impl Client {
                     key: name,
                     version: None,
                     conditions: DeleteConditions::default(),
+                    bypass: false,
                     by: Caller::Anonymous,
                 };
                 gateway.service.delete(delete).await
@@ -359,6 +360,8 @@ impl Client {
             bucket: bucket(),
             key: object_key(key),
             metadata: None,
+            tags: None,
+            own: Metadata::default(),
             checksum: None,
             conditions: WriteConditions::default(),
             by: Caller::Anonymous,

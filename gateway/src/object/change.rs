@@ -1,0 +1,103 @@
+//! Changing what is kept with a version: tags, retention, legal hold.
+//!
+//! Owns: the metadata record of a version and its commit.
+//! Leaves to others: what may be changed to what (the edit), bodies, which do not move.
+//! Always: under the key's lock; the version's bytes, entity tag and time stay as they are; the
+//! record is durable before the row shows the change, and the one before it goes after.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_index::rows::{self, VersionPlace, Which};
+use holdfast_index::{Batch, Locks};
+use holdfast_protocol::{Manifest, ManifestKind, MetadataRow, Record};
+
+use super::bucket::Bucket;
+use super::put::visible;
+use super::service::{Retired, Service, note_seen, queue_purge};
+use super::types::ChangeObject;
+use super::version::VersionId;
+use crate::error::GatewayError;
+
+impl Service {
+    /// Returns the id of the version that was changed, where versions are kept.
+    pub(super) async fn change_object(
+        &self,
+        change: ChangeObject,
+    ) -> Result<Option<VersionId>, GatewayError> {
+        let bucket = self.live_bucket(&change.bucket).await?;
+        let service = self.clone();
+        let work = async move { service.commit_metadata(&bucket, change).await };
+        self.to_the_end("change metadata", work).await
+    }
+
+    async fn commit_metadata(
+        &self,
+        bucket: &Arc<Bucket>,
+        change: ChangeObject,
+    ) -> Result<Option<VersionId>, GatewayError> {
+        let key = change.key.as_str();
+        let locks = Locks::none().key(bucket.id, key);
+        let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
+        let which = change.version.map_or(Which::Current, VersionId::which);
+        let found = rows::get_version(&mut *txn, bucket.id, key, which).await?;
+        let Some((place, mut row)) = found else {
+            return Err(self.missing(bucket.id, &change.key, change.version).await?);
+        };
+        let id = bucket.id_of(&row.manifest);
+        if visible(&row).is_none() {
+            return Err(GatewayError::MarkerHasNone);
+        }
+        let now_ms = self.store.world().clock.unix_ms();
+        let mut metadata = row.manifest.metadata.clone();
+        (change.edit)(&mut metadata, bucket.settings(), now_ms)?;
+        if metadata == row.manifest.metadata {
+            return Ok(id);
+        }
+        let ManifestKind::Version(name) = row.manifest.kind else {
+            return Err(GatewayError::Internal {
+                what: format!("the row of {key:?} is no version"),
+            });
+        };
+        let target = row.manifest.write;
+        let order = txn.take_order();
+        let kind = ManifestKind::Metadata { name, target };
+        let manifest = Manifest {
+            version: row.manifest.version,
+            metadata: metadata.clone(),
+            ..self.manifest(kind, bucket.id, key, self.ids.next(), order)
+        };
+        let record = Record::Commit {
+            manifest: manifest.clone(),
+            body: Bytes::new(),
+        };
+        let sealed = self.seal(&record, bucket.id, key).await?;
+        let changed = MetadataRow {
+            manifest,
+            placement: sealed.placement,
+            changed: None,
+        };
+        let mut batch = Batch::new();
+        let mut retired = Retired::default();
+        if row.changed.is_some() {
+            let version = row.manifest.version;
+            let before = rows::get_metadata(&mut *txn, bucket.id, key, version).await?;
+            if let Some(before) = before {
+                retired.add(before.manifest.write, &before.placement);
+            }
+        }
+        row.manifest.metadata = metadata;
+        row.changed = Some(order);
+        let present = row.manifest.order;
+        match place {
+            VersionPlace::Current => batch.replace_current(&row, present),
+            VersionPlace::Noncurrent => batch.replace_noncurrent(&row, present),
+        };
+        batch.put_metadata(&changed);
+        queue_purge(&mut batch, order, retired, None);
+        note_seen(&mut batch, &sealed.seen);
+        self.commit(txn, batch).await?;
+        self.notify(true, false);
+        Ok(id)
+    }
+}
