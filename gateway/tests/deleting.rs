@@ -5,13 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-mod common;
+mod operations;
 #[path = "../../workers/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 
-use common::{bucket, object_key, service};
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{DeleteConditions, DeleteObject};
@@ -19,6 +18,7 @@ use holdfast_index::{Index, MemoryIndex, rows};
 use holdfast_protocol::{IndexId, WriteId};
 use holdfast_store::placement::group_of;
 use holdfast_workers::ClaimOptions;
+use operations::{bucket, object_key, service};
 use support::{BUCKET, Cluster, Running};
 
 /// Deletes a key as a client does; whether it existed.

@@ -6,14 +6,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-mod common;
+mod operations;
 #[path = "../../workers/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{bucket, object_key, service};
 use holdfast_gateway::GatewayError;
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::types::{
@@ -23,6 +22,7 @@ use holdfast_gateway::object::{Objects, Service};
 use holdfast_index::{Index, MemoryIndex, doubt};
 use holdfast_protocol::{DriveId, IndexId};
 use holdfast_workers::ClaimOptions;
+use operations::{bucket, object_key, service};
 use support::{BUCKET, Cluster, Running, body};
 
 fn list(prefix: &str) -> ListObjects {

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-mod common;
+mod operations;
 #[path = "../../workers/tests/support/mod.rs"]
 mod support;
 
@@ -15,7 +15,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{bucket, object_key, service};
 use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_gateway::GatewayError;
 use holdfast_gateway::auth::Caller;
@@ -25,9 +24,10 @@ use holdfast_gateway::object::types::{
 };
 use holdfast_gateway::object::{Objects, Service};
 use holdfast_gateway::settings::{Settings, Versioning};
-use holdfast_index::{Index, MemoryIndex, ScanLimit, Table};
+use holdfast_index::{Index, MemoryIndex, ScanLimit, Table, rows};
 use holdfast_protocol::{IndexId, Metadata, VersionRow};
 use holdfast_workers::ClaimOptions;
+use operations::{bucket, object_key, service};
 use support::{BUCKET, Cluster};
 
 async fn configure(service: &Service, versioning: Versioning) {
@@ -225,86 +225,112 @@ const TABLES: [Table; 4] = [
 ];
 const KEYS: [&str; 3] = ["a", "a/b", "c"];
 
-async fn random_run(seed: u64) {
-    let mut cluster = Cluster::new("2+1", 4);
-    let running = cluster.start().await;
-    let service = service(&running);
-    let mut dice = dice_of(seed);
-    let mut model = Model::default();
-    let mut setting: Option<Versioning> = None;
-    for step in 0..150_u32 {
-        let key = KEYS[dice(3)];
-        let known: Vec<VersionId> = model
-            .0
-            .get(key)
-            .into_iter()
-            .flatten()
-            .map(|v| v.0)
-            .collect();
-        match dice(21) {
-            0..=8 => {
-                let len = [0, 10, 300, 90_000][dice(4)];
-                let mut body = support::body(step as u8, len);
-                body.extend(step.to_le_bytes());
-                let version = put(&service, key, &body).await;
-                assert_eq!(version.is_some(), setting == Some(Versioning::Enabled));
-                model.add(key, version.unwrap_or(VersionId::Null), Some(body));
-            }
-            9..=12 => {
-                let deleted = delete(&service, key, None).await;
-                match setting {
-                    None => {
-                        assert_eq!((deleted.version, deleted.is_marker), (None, false));
-                        model.remove(key, VersionId::Null);
-                    }
-                    Some(_) => {
-                        assert!(deleted.is_marker);
-                        model.add(key, deleted.version.unwrap(), None);
-                    }
-                }
-            }
-            13..=16 if !known.is_empty() => {
-                let version = known[dice(known.len())];
-                let deleted = delete(&service, key, Some(version)).await;
-                assert_eq!((deleted.existed, deleted.version), (true, Some(version)));
-                model.remove(key, version);
-            }
+/// A run of random operations beside the model.
+struct Run {
+    service: Service,
+    model: Model,
+    setting: Option<Versioning>,
+    dice: Box<dyn FnMut(usize) -> usize + Send>,
+}
+
+impl Run {
+    async fn step(&mut self, step: u32) {
+        let key = KEYS[(self.dice)(3)];
+        match (self.dice)(21) {
+            0..=8 => self.put(key, step).await,
+            9..=12 => self.hide(key).await,
+            13..=16 => self.remove(key).await,
             17 => {
-                delete(&service, key, Some(VersionId::Null)).await;
-                model.remove(key, VersionId::Null);
+                delete(&self.service, key, Some(VersionId::Null)).await;
+                self.model.remove(key, VersionId::Null);
             }
-            18 => {
-                let versions = model.0.get(key).into_iter().flatten();
-                let objects: Vec<VersionId> = versions
-                    .filter(|(_, bytes)| bytes.is_some())
-                    .map(|(version, _)| *version)
-                    .collect();
-                if let Some(version) = objects.get(dice(objects.len().max(1))) {
-                    tag(&service, key, *version, step).await;
-                    let head = head(&service, key, *version).await;
-                    assert_eq!(head.get("x-amz-tagging"), Some(step.to_string().as_str()));
-                }
-            }
+            18 => self.tag(key, step).await,
             19 if step > 20 => {
-                let next = [Versioning::Enabled, Versioning::Suspended][dice(2)];
-                configure(&service, next).await;
-                setting = Some(next);
+                let next = [Versioning::Enabled, Versioning::Suspended][(self.dice)(2)];
+                configure(&self.service, next).await;
+                self.setting = Some(next);
             }
             _ => {}
         }
-        assert_eq!(
-            list(&service, 1 + dice(7)).await,
-            model.listed(),
-            "seed {seed} step {step}"
-        );
+        let page = 1 + (self.dice)(7);
+        let listed = list(&self.service, page).await;
+        assert_eq!(listed, self.model.listed(), "step {step}");
     }
-    check_reads(&service, &model).await;
+
+    async fn put(&mut self, key: &'static str, step: u32) {
+        let len = [0, 10, 300, 90_000][(self.dice)(4)];
+        let mut body = support::body(step as u8, len);
+        body.extend(step.to_le_bytes());
+        let version = put(&self.service, key, &body).await;
+        let is_kept = self.setting == Some(Versioning::Enabled);
+        assert_eq!(version.is_some(), is_kept);
+        let version = version.unwrap_or(VersionId::Null);
+        self.model.add(key, version, Some(body));
+    }
+
+    async fn hide(&mut self, key: &'static str) {
+        let deleted = delete(&self.service, key, None).await;
+        match self.setting {
+            None => {
+                assert_eq!((deleted.version, deleted.is_marker), (None, false));
+                self.model.remove(key, VersionId::Null);
+            }
+            Some(_) => {
+                assert!(deleted.is_marker);
+                self.model.add(key, deleted.version.unwrap(), None);
+            }
+        }
+    }
+
+    /// One of the key's versions.
+    fn any(&mut self, key: &str, objects_only: bool) -> Option<VersionId> {
+        let known = self.model.0.get(key).into_iter().flatten();
+        let known: Vec<VersionId> = known
+            .filter(|(_, bytes)| bytes.is_some() || !objects_only)
+            .map(|(version, _)| *version)
+            .collect();
+        known.get((self.dice)(known.len().max(1))).copied()
+    }
+
+    async fn remove(&mut self, key: &'static str) {
+        let Some(version) = self.any(key, false) else {
+            return;
+        };
+        let deleted = delete(&self.service, key, Some(version)).await;
+        assert_eq!((deleted.existed, deleted.version), (true, Some(version)));
+        self.model.remove(key, version);
+    }
+
+    async fn tag(&mut self, key: &'static str, step: u32) {
+        let Some(version) = self.any(key, true) else {
+            return;
+        };
+        tag(&self.service, key, version, step).await;
+        let head = head(&self.service, key, version).await;
+        assert_eq!(head.get("x-amz-tagging"), Some(step.to_string().as_str()));
+    }
+}
+
+async fn random_run(seed: u64) {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let mut run = Run {
+        service: service(&running),
+        model: Model::default(),
+        setting: None,
+        dice: Box::new(dice_of(seed)),
+    };
+    for step in 0..150_u32 {
+        run.step(step).await;
+    }
+    check_reads(&run.service, &run.model).await;
+    drop(run);
     running.until_quiet().await;
     let mut before = Vec::new();
     for table in TABLES {
         before.push(rows_of(&cluster.index, table).await);
     }
-    let usage = holdfast_index::rows::get_usage(&*cluster.index, BUCKET).await;
+    let usage = rows::get_usage(&*cluster.index, BUCKET).await;
     cluster.kill(running).await;
     cluster.index = Arc::new(MemoryIndex::new(IndexId::new(2)));
     let options = ClaimOptions {
@@ -314,13 +340,10 @@ async fn random_run(seed: u64) {
     let (_, _, report, _, _) = cluster.open(&options, Some(false)).await.unwrap();
     assert!(report.doubts.is_empty(), "{report:?}");
     for (table, before) in TABLES.into_iter().zip(before) {
-        assert_eq!(
-            rows_of(&cluster.index, table).await,
-            before,
-            "seed {seed}, {table:?}"
-        );
+        let after = rows_of(&cluster.index, table).await;
+        assert_eq!(after, before, "seed {seed}, {table:?}");
     }
-    let again = holdfast_index::rows::get_usage(&*cluster.index, BUCKET).await;
+    let again = rows::get_usage(&*cluster.index, BUCKET).await;
     assert_eq!(again.unwrap(), usage.unwrap(), "seed {seed}");
 }
 

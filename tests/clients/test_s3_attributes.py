@@ -92,5 +92,5 @@ def test_errors_are_those_of_s3(s3, bucket):
         attributes(s3, bucket, asked=["Colour"])
     with h.error("InvalidArgument", 400):
         attributes(s3, bucket, asked=["ObjectParts"], MaxParts=-1)
-    with h.error("NoSuchVersion", 404):
+    with h.error("InvalidArgument", 400):
         attributes(s3, bucket, VersionId="3/L4kqtJlcpXroDTDmJ")

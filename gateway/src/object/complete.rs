@@ -73,9 +73,7 @@ impl Service {
         let old = present.current.as_ref();
         self.decide(&done.conditions, old, bucket.id, key).await?;
         let order = txn.take_order();
-        let mut manifest = self.whole(&bucket, &row, order, &named, checksum);
-        let made_ms = manifest.created_ms;
-        lock::settle(bucket.settings(), &mut manifest.metadata, made_ms)?;
+        let manifest = self.whole(&bucket, &row, order, &named, checksum)?;
         let record = Record::Commit {
             manifest: manifest.clone(),
             body: Bytes::new(),
@@ -88,27 +86,7 @@ impl Service {
         };
         let mut batch = Batch::new();
         self.place(&mut batch, &present, &new).await?;
-        let opened = row.manifest.order;
-        row.completed = Some(Completed {
-            write: new.manifest.write,
-            order,
-            etag: new.manifest.etag,
-            checksum: new.manifest.checksum.clone(),
-            request_digest,
-            at_ms: new.manifest.created_ms,
-        });
-        let upload_key = keys::upload(bucket.id, key, upload);
-        batch.replace(
-            Table::Upload,
-            upload_key,
-            Row::new(order, row.encode()),
-            opened,
-        );
-        let closed = UsageDelta {
-            uploads: -1,
-            ..UsageDelta::default()
-        };
-        batch.usage(bucket.id, closed);
+        close(&mut batch, &mut row, &new, request_digest);
         let mut retired = Retired::default();
         for part in &unnamed {
             self.retire_part(upload, part, &mut retired, &mut batch);
@@ -132,7 +110,7 @@ impl Service {
         order: holdfast_protocol::Order,
         named: &[PartRow],
         checksum: Option<ObjectChecksum>,
-    ) -> Manifest {
+    ) -> Result<Manifest, GatewayError> {
         let mut md5s = Vec::with_capacity(named.len() * 16);
         named
             .iter()
@@ -148,7 +126,10 @@ impl Service {
         let (bucket, key) = (upload_row.manifest.bucket, &upload_row.manifest.key);
         let upload = upload_row.manifest.write;
         let kind = ManifestKind::Version(in_bucket.name_of_new());
-        Manifest {
+        let manifest = self.manifest(kind, bucket, key, self.ids.next(), order);
+        let mut metadata = upload_row.manifest.metadata.clone();
+        lock::settle(in_bucket.settings(), &mut metadata, manifest.created_ms)?;
+        Ok(Manifest {
             len: parts.iter().map(|part| part.len).sum(),
             etag: ETag {
                 md5: md5(&md5s),
@@ -156,9 +137,9 @@ impl Service {
             },
             body: Body::Parts { upload, parts },
             checksum,
-            metadata: upload_row.manifest.metadata.clone(),
-            ..self.manifest(kind, bucket, key, self.ids.next(), order)
-        }
+            metadata,
+            ..manifest
+        })
     }
 
     /// A Complete that was answered before: the same parts get the same answer, for a day.
@@ -196,6 +177,28 @@ impl Service {
         let is_null = null.is_some_and(|(_, row)| row.manifest.write == completed.write);
         Ok((!is_null).then_some(VersionId::Ordered(completed.order)))
     }
+}
+
+/// The upload's row says from now on what it became.
+fn close(batch: &mut Batch, row: &mut UploadRow, new: &VersionRow, request_digest: u64) {
+    let (bucket, order) = (new.manifest.bucket, new.manifest.order);
+    row.completed = Some(Completed {
+        write: new.manifest.write,
+        order,
+        etag: new.manifest.etag,
+        checksum: new.manifest.checksum.clone(),
+        request_digest,
+        at_ms: new.manifest.created_ms,
+    });
+    let (opened, upload) = (row.manifest.order, row.manifest.write);
+    let at = keys::upload(bucket, &row.manifest.key, upload);
+    let closed = Row::new(order, row.encode());
+    batch.replace(Table::Upload, at, closed, opened);
+    let less = UsageDelta {
+        uploads: -1,
+        ..UsageDelta::default()
+    };
+    batch.usage(bucket, less);
 }
 
 fn digest_request(parts: &[NamedPart]) -> u64 {

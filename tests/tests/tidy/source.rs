@@ -153,9 +153,11 @@ impl Source {
             let Some(len) = lines[start..].iter().position(|l| *l == closing) else {
                 continue;
             };
-            // A declaration without a body ends before any brace at its own indent.
-            let declared = lines[start..start + len].iter().any(|l| l.ends_with('{'));
-            if declared {
+            // A declaration ends with its signature.
+            let signature = lines[start..=start + len]
+                .iter()
+                .find(|l| l.ends_with('{') || l.ends_with(';'));
+            if signature.is_some_and(|l| l.ends_with('{')) {
                 let name: String = rest
                     .chars()
                     .take_while(|c| c.is_alphanumeric() || *c == '_')
@@ -363,6 +365,9 @@ fn functions_are_measured_from_signature_to_brace() {
     let text =
         "impl A {\n    pub async fn f(\n        a: u8,\n    ) -> u8 {\n        a\n    }\n}\n";
     assert_eq!(source(text).functions(), [(2, "f".to_owned(), 5)]);
+    let text =
+        "trait A {\n    fn f(\n        &self,\n    ) -> u8;\n    fn g() {\n        f()\n    }\n}\n";
+    assert_eq!(source(text).functions(), [(5, "g".to_owned(), 3)]);
 }
 
 #[test]
