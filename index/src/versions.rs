@@ -59,7 +59,7 @@ pub async fn list_versions(
         };
         for found in &chunk.found {
             if !progress.passes_over(&found.key)
-                && !progress.show(&query, &found.key, || found.entry())?
+                && !progress.show(&query, &found.key, || Ok(found.entry()))?
             {
                 return Ok(progress.end());
             }
@@ -98,9 +98,7 @@ enum From {
 struct Found {
     key: String,
     table: Table,
-    version: Order,
-    stored: Bytes,
-    row: Row,
+    version: ListedVersion,
 }
 
 /// Rows by key, newest first, and where those begin that follow.
@@ -110,14 +108,12 @@ struct Chunk {
 }
 
 impl Found {
-    fn entry(&self) -> Result<VersionEntry> {
-        let version = ListedVersion::decode(&self.row.value)
-            .map_err(|error| IndexError::damaged(self.table, &self.stored, error))?;
-        Ok(VersionEntry {
+    fn entry(&self) -> VersionEntry {
+        VersionEntry {
             key: self.key.clone(),
             is_latest: self.table == Table::Current,
-            version,
-        })
+            version: self.version.clone(),
+        }
     }
 }
 
@@ -165,18 +161,15 @@ async fn read_chunk(
 fn merge(current: Scan, older: Scan, from: &From, next: Option<From>) -> Result<Chunk> {
     let mut noncurrent = Vec::with_capacity(older.rows.len());
     for (stored, row) in older.rows {
-        let (key, version) = noncurrent_key(&stored)?;
         noncurrent.push(Found {
-            key,
+            key: noncurrent_key(&stored)?,
             table: Table::Noncurrent,
-            version,
-            stored,
-            row,
+            version: decode(Table::Noncurrent, &stored, &row)?,
         });
     }
     // What follows the last one that was read may be of its key, too.
     let cut = noncurrent.last().filter(|_| older.more);
-    let cut = cut.map(|last| (last.key.clone(), last.version));
+    let cut = cut.map(|last| (last.key.clone(), last.version.version));
     let mut noncurrent = noncurrent.into_iter().peekable();
     let mut found = Vec::new();
     for (stored, row) in current.rows {
@@ -184,22 +177,19 @@ fn merge(current: Scan, older: Scan, from: &From, next: Option<From>) -> Result<
         if cut.as_ref().is_some_and(|(last, _)| key > *last) {
             break;
         }
-        let version = ListedVersion::decode(&row.value)
-            .map_err(|error| IndexError::damaged(Table::Current, &stored, error))?
-            .version;
+        let listed = decode(Table::Current, &stored, &row)?;
+        let version = listed.version;
         let is_before = matches!(from, From::Within(at, after) if *at == key && version >= *after);
         if !is_before {
             found.push(Found {
                 key: key.clone(),
                 table: Table::Current,
-                version,
-                stored,
-                row,
+                version: listed,
             });
         }
         // One that is not older, or of no key here, was noncurrent for a moment only.
         while let Some(older) = noncurrent.next_if(|older| older.key <= key) {
-            let is_older = older.key == key && older.version < version;
+            let is_older = older.key == key && older.version.version < version;
             found.extend(Some(older).filter(|_| is_older));
         }
     }
@@ -270,10 +260,14 @@ fn current_key(stored: &[u8]) -> Result<String> {
         .ok_or_else(|| damaged(Table::Current, stored))
 }
 
-fn noncurrent_key(stored: &[u8]) -> Result<(String, Order)> {
+fn noncurrent_key(stored: &[u8]) -> Result<String> {
     keys::parse_noncurrent(stored)
-        .and_then(|(_, key, version)| Some((String::from_utf8(key).ok()?, version)))
+        .and_then(|(_, key, _)| String::from_utf8(key).ok())
         .ok_or_else(|| damaged(Table::Noncurrent, stored))
+}
+
+fn decode(table: Table, stored: &[u8], row: &Row) -> Result<ListedVersion> {
+    ListedVersion::decode(&row.value).map_err(|error| IndexError::damaged(table, stored, error))
 }
 
 #[cfg(test)]

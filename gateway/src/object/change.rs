@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use holdfast_index::rows::{self, VersionPlace, Which};
 use holdfast_index::{Batch, Locks};
-use holdfast_protocol::{Manifest, ManifestKind, MetadataRow, Record};
+use holdfast_protocol::{Manifest, ManifestKind, MetadataRow};
+use holdfast_store::StagedBody;
 
 use super::bucket::Bucket;
 use super::put::visible;
@@ -67,11 +67,7 @@ impl Service {
             metadata: metadata.clone(),
             ..self.manifest(kind, bucket.id, key, self.ids.next(), order)
         };
-        let record = Record::Commit {
-            manifest: manifest.clone(),
-            body: Bytes::new(),
-        };
-        let sealed = self.seal(&record, bucket.id, key).await?;
+        let sealed = self.seal_body(&manifest, StagedBody::Empty).await?;
         let changed = MetadataRow {
             manifest,
             placement: sealed.placement,

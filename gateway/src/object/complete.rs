@@ -6,17 +6,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use holdfast_index::rows::{self, Which};
 use holdfast_index::{Batch, Locks, Mode, Row, Table, Transaction, UsageDelta, keys};
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::row::{Completed, PartRow, UploadRow, VersionRow};
 use holdfast_protocol::{
-    Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, ObjectChecksum, PartRef, Record,
+    Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, ObjectChecksum, PartRef,
 };
-use holdfast_store::Checksum;
 use holdfast_store::digest::md5;
+use holdfast_store::{Checksum, StagedBody};
 
 use super::bucket::Bucket;
 use super::lock;
@@ -74,11 +73,7 @@ impl Service {
         self.decide(&done.conditions, old, bucket.id, key).await?;
         let order = txn.take_order();
         let manifest = self.whole(&bucket, &row, order, &named, checksum)?;
-        let record = Record::Commit {
-            manifest: manifest.clone(),
-            body: Bytes::new(),
-        };
-        let sealed = self.seal(&record, bucket.id, key).await?;
+        let sealed = self.seal_body(&manifest, StagedBody::Empty).await?;
         let new = VersionRow {
             manifest,
             placement: sealed.placement,

@@ -27,10 +27,8 @@ use crate::names::{BucketName, ObjectKey};
 
 /// The header that a version's tags are kept under.
 pub(crate) const TAGGING: &str = "x-amz-tagging";
-/// What does not come from the source with its headers.
-const NOT_COPIED: [&str; 3] = [TAGGING, STORAGE_CLASS, REDIRECT];
 /// The header that sends readers of a website elsewhere.
-pub(crate) const REDIRECT: &str = "x-amz-website-redirect-location";
+const REDIRECT: &str = "x-amz-website-redirect-location";
 
 /// An object to copy from.
 pub(super) struct Source {
@@ -55,6 +53,11 @@ fn no_marker_by_name(error: GatewayError) -> GatewayError {
     }
 }
 
+/// What a copy never takes from its source: a value of the request is its own.
+pub(crate) fn is_own(name: &str) -> bool {
+    name.starts_with('@') || name == STORAGE_CLASS || name == REDIRECT
+}
+
 /// What a copy is given: what the request replaces, and else what the source has, but for what is
 /// the source's own.
 fn of_copy(
@@ -63,9 +66,11 @@ fn of_copy(
     tags: Option<Option<String>>,
     own: Metadata,
 ) -> Metadata {
-    let is_header = |name: &str| !name.starts_with('@') && !NOT_COPIED.contains(&name);
     let copied = || {
-        let kept = source.0.iter().filter(|(name, _)| is_header(name));
+        let kept = source
+            .0
+            .iter()
+            .filter(|(name, _)| !is_own(name) && name != TAGGING);
         Metadata(kept.cloned().collect())
     };
     let mut metadata = headers.unwrap_or_else(copied);

@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use holdfast_index::rows::{self, VersionPlace};
 use holdfast_index::{Batch, Locks, Transaction};
 use holdfast_protocol::row::VersionRow;
-use holdfast_protocol::{Body, Manifest, ManifestKind, Record, TombstoneTarget};
+use holdfast_protocol::{Body, Manifest, ManifestKind, TombstoneTarget};
+use holdfast_store::StagedBody;
 use holdfast_store::placement::group_of;
 
 use super::bucket::Bucket;
@@ -67,11 +67,7 @@ impl Service {
             body: Body::DeleteMarker,
             ..self.manifest(kind, bucket.id, key, self.ids.next(), order)
         };
-        let record = Record::Commit {
-            manifest: manifest.clone(),
-            body: Bytes::new(),
-        };
-        let sealed = self.seal(&record, bucket.id, key).await?;
+        let sealed = self.seal_body(&manifest, StagedBody::Empty).await?;
         let marker = VersionRow {
             manifest,
             placement: sealed.placement,

@@ -3,7 +3,8 @@
 //! Owns: retention and legal hold as they are kept with a version, and the rules.
 //! Leaves to others: who may bypass governance (authorisation), the bucket's setting
 //! ([`crate::settings`]).
-//! Always: pure; a lock that cannot be read counts as an error, never as none.
+//! Always: pure; a lock that cannot be read refuses every change and deletion. (A read goes out
+//! without it: the bytes are as good as ever.)
 
 use std::fmt;
 

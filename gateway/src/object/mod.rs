@@ -25,7 +25,7 @@ mod upload;
 mod version;
 
 pub use bucket::{BUCKET_KIND, Bucket, Edit};
-pub(crate) use copy::{REDIRECT, TAGGING};
+pub(crate) use copy::{TAGGING, is_own};
 pub(crate) use list::storage_class;
 pub(crate) use lock::{Protection, Retention, lockable};
 pub use put::{PUT_LEN_MAX, checksum_header};

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use holdfast_index::{Batch, Locks, Mode, Row, Table, Transaction, UsageDelta, keys, rows};
 use holdfast_protocol::row::{RowName, UploadRow};
 use holdfast_protocol::{
-    BucketId, Manifest, ManifestKind, ObjectChecksum, Record, TombstoneTarget, WriteId,
+    BucketId, Manifest, ManifestKind, ObjectChecksum, TombstoneTarget, WriteId,
 };
+use holdfast_store::StagedBody;
 use holdfast_store::placement::group_of;
 
 use super::abandoned::Abandoned;
@@ -49,11 +49,7 @@ impl Service {
             metadata: create.metadata,
             ..self.manifest(ManifestKind::Upload, bucket.id, key, write, order)
         };
-        let record = Record::Commit {
-            manifest: manifest.clone(),
-            body: Bytes::new(),
-        };
-        let sealed = self.seal(&record, bucket.id, key).await?;
+        let sealed = self.seal_body(&manifest, StagedBody::Empty).await?;
         let row = UploadRow {
             manifest,
             placement: sealed.placement,

@@ -1,7 +1,6 @@
 //! CopyObject.
 
 use holdfast_protocol::Metadata;
-use holdfast_protocol::manifest::STORAGE_CLASS;
 use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource};
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -9,7 +8,7 @@ use super::{names, version};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{CopyObject, VersionId};
-use crate::object::{REDIRECT, TAGGING};
+use crate::object::{TAGGING, is_own};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum, timestamp};
 use crate::s3::{Gateway, claims, headers};
@@ -67,11 +66,6 @@ pub(crate) async fn copy(
         copy_source_version_id: copied.source_version.map(|version| version.to_string()),
         ..CopyObjectOutput::default()
     }))
-}
-
-/// What a copy never takes from its source: a value of the request is its own.
-fn is_own(name: &str) -> bool {
-    name.starts_with('@') || name == STORAGE_CLASS || name == REDIRECT
 }
 
 /// Whether a directive says `REPLACE`.

@@ -32,14 +32,14 @@ pub(super) use put::put;
 pub(super) use retention::{get_retention, put_retention};
 pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags};
 
-use super::headers;
 use super::values::{
     VERSION_ID, checksum_header, checksum_text, checksum_type_name, date_time, http_date,
 };
+use super::{Gateway, headers};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::Protection;
-use crate::object::types::{ObjectInfo, VersionId};
+use crate::object::types::{ObjectInfo, ReadConditions, VersionId};
+use crate::object::{Protection, lockable};
 
 /// Bucket and key, parsed.
 pub(super) fn names(bucket: &str, key: &str) -> Result<(BucketName, ObjectKey), GatewayError> {
@@ -60,6 +60,19 @@ pub(super) fn version(given: Option<&str>) -> Result<Option<VersionId>, GatewayE
         name: "versionId",
         why: why.to_owned(),
     })
+}
+
+/// What protects a version of a bucket that has object lock.
+pub(super) async fn protection(
+    gateway: &Gateway,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    version: Option<VersionId>,
+) -> Result<Protection, GatewayError> {
+    lockable(gateway.objects.bucket(bucket).await?.settings())?;
+    let any = ReadConditions::default();
+    let info = gateway.objects.head(bucket, key, version, None, &any);
+    Protection::of(&info.await?.metadata)
 }
 
 /// `partNumber` of a read.

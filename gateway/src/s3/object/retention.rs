@@ -6,9 +6,9 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, version};
+use super::{names, protection, version};
 use crate::error::GatewayError;
-use crate::object::types::{ChangeObject, ReadConditions};
+use crate::object::types::ChangeObject;
 use crate::object::{Protection, Retention, lockable};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{exact_ms, exact_timestamp};
@@ -22,10 +22,7 @@ pub(crate) async fn get_retention(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let version = version(input.version_id.as_deref())?;
-    lockable(gateway.objects.bucket(&bucket).await?.settings())?;
-    let any = ReadConditions::default();
-    let info = gateway.objects.head(&bucket, &key, version, None, &any);
-    let kept = Protection::of(&info.await?.metadata)?;
+    let kept = protection(gateway, &bucket, &key, version).await?;
     let retention = kept.retention.ok_or_else(|| GatewayError::NotLocked {
         key: key.to_string(),
     })?;
