@@ -24,11 +24,12 @@ use holdfast_protocol::{Body, DriveId, Placement};
 use crate::context::{CompareReason, Context};
 use crate::error::{Result, chain};
 use crate::guard;
+use crate::heal::HeldUp;
 use crate::placed::{self, Change};
 use crate::sweep::{self, Look};
 use crate::systems;
 use crate::window::{PlacedRow, RowScan, Window, Windows};
-use filling::{Filling, Gone};
+use filling::{Filling, Gone, Short};
 use lost::{Lost, note_lost};
 
 /// Rows queued for healing in one commit.
@@ -148,7 +149,7 @@ impl Comparer {
             config.compare_window,
             &asked,
         );
-        let (mut queued, mut short) = (0, 0);
+        let (mut queued, mut short) = (0, Short::default());
         let gone = Gone::of(&self.ctx.store.map());
         while let Some(window) = windows.next().await? {
             let mut comparison = Comparison {
@@ -156,7 +157,7 @@ impl Comparer {
                 window,
                 running: &running,
                 gone: &gone,
-                short: 0,
+                short: Short::default(),
                 failed: windows.failed.keys().copied().collect(),
                 batch: Batch::new(),
                 queued: 0,
@@ -167,15 +168,14 @@ impl Comparer {
             };
             failed.extend(comparison.run().await?);
             queued += comparison.queued;
-            short += comparison.short;
+            short.join(comparison.short);
         }
         for (drive, error) in windows.failed {
             tracing::warn!(%drive, %error, "drive could not be listed, comparing it again later");
             failed.insert(drive);
         }
-        if short == 0 {
-            gone.filled(&self.ctx, &running, &failed).await?;
-        }
+        gone.filled(&self.ctx, &short, &running, &failed).await?;
+        let short = short.all;
         let drives = running.len() - failed.len();
         tracing::info!(drives, queued, short, "drives compared with the index");
         Ok(failed)
@@ -188,8 +188,8 @@ struct Comparison<'a> {
     window: Window,
     running: &'a BTreeMap<DriveId, CompareReason>,
     gone: &'a Gone,
-    /// Rows and guards that still lack what drives that are gone held.
-    short: u64,
+    /// What still lacks what drives that are gone held.
+    short: Short,
     /// Drives whose part of the window is not known.
     failed: BTreeSet<DriveId>,
     batch: Batch,
@@ -214,7 +214,7 @@ impl Comparison<'_> {
                 match row {
                     Ok(row) => self.row(row),
                     Err(error) => {
-                        self.short += 1;
+                        self.short.add(HeldUp::All);
                         tracing::error!(%error, "row skipped by the comparison");
                     }
                 }
@@ -295,7 +295,7 @@ impl Comparison<'_> {
                 lost.push((at, drive));
             }
         }
-        self.short += u64::from(self.gone.is_short(row, &lost));
+        self.short.add(self.gone.held_up(self.ctx, row, &lost));
         for &drive in &placement.touched {
             self.window.explain(write, drive);
         }

@@ -1,9 +1,10 @@
 //! Drives that took the places of lost ones, until they hold what those held.
 //!
-//! Owns: whether a row or guard still lacks what is gone; having such drives compared again once
-//! everything seems healed; the mark in the map.
+//! Owns: which of them a row or guard keeps waiting; having them compared again once all that could
+//! be healed for them seems to be; the mark in the map.
 //! Leaves to others: comparing ([`super`]), changing the map ([`crate::map`]).
-//! Always: a drive is whole only after a comparison of it in which nothing was found short.
+//! Always: a drive is whole only after a comparison of it in which nothing was found short that it
+//! may have to hold, but for what is beyond repair.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use holdfast_seam::Monotonic;
 use super::lost::Lost;
 use crate::context::{CompareReason, Context};
 use crate::error::Result;
-use crate::{map, placed};
+use crate::heal::HeldUp;
+use crate::map;
 
 /// Least time between two comparisons for the sake of a drive that is being filled.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -56,12 +58,12 @@ impl Filling {
         }
     }
 
-    /// Has them compared when nothing is left to heal. It is the comparer who asks: it is not rung,
+    /// Has them compared when nothing is left to heal for them. It is the comparer who asks: it is not rung,
     /// or it would never rest while such a drive is away.
     pub(super) fn ask(&self, ctx: &Context) {
         let is_due = ctx.clock().now().since(self.ended) >= self.pause(ctx);
         // Nor while something is in doubt: what is absent then must go on counting as absent.
-        if is_due && !ctx.heals() && !ctx.awaits_drives() {
+        if is_due && !ctx.heals_for_filling() && !ctx.awaits_drives() {
             let map = ctx.store.map();
             let mut book = ctx.compares();
             for drive in map.filling() {
@@ -69,6 +71,35 @@ impl Filling {
                 book.pending.entry(drive).or_insert(reason);
             }
         }
+    }
+}
+
+/// What a comparison found that lacks shards or copies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Short {
+    /// Rows and guards that keep every drive waiting that is being filled.
+    pub(super) all: u64,
+    /// Drives of which shards are missing.
+    drives: BTreeSet<DriveId>,
+}
+
+impl Short {
+    /// Adds a row.
+    pub(super) fn add(&mut self, held: HeldUp) {
+        match held {
+            HeldUp::All => self.all += 1,
+            HeldUp::Drives(drives) => self.drives.extend(drives),
+        }
+    }
+
+    /// Adds what was found in another range.
+    pub(super) fn join(&mut self, other: Self) {
+        self.all += other.all;
+        self.drives.extend(other.drives);
+    }
+
+    fn holds_up(&self, drive: DriveId) -> bool {
+        self.all > 0 || self.drives.contains(&drive)
     }
 }
 
@@ -89,26 +120,15 @@ impl Gone {
         }
     }
 
-    /// Whether a row lacks what drives that are gone may have held. `lost` is what was found
-    /// missing just now.
-    pub(super) fn is_short(&self, row: &VersionRow, lost: &Lost) -> bool {
-        let (manifest, placement) = (&row.manifest, &row.placement);
-        if placement
-            .holders
-            .iter()
-            .any(|drive| self.dead.contains(drive))
-        {
-            return true;
+    /// Whom a row keeps waiting. `lost` is what was found missing just now.
+    pub(super) fn held_up(&self, ctx: &Context, row: &VersionRow, lost: &Lost) -> HeldUp {
+        let is_dead = |drive| self.dead.contains(&drive);
+        let is_filling = |drive| self.filling.contains(&drive);
+        let held = HeldUp::of(row, lost, is_dead, is_filling);
+        match !held.is_nobody() && ctx.is_beyond_repair(row.manifest.write) {
+            true => HeldUp::Drives(Vec::new()),
+            false => held,
         }
-        if !placed::is_coded(manifest) {
-            // Nobody knows any more on which drive a copy was.
-            return placement.missing != 0 || !lost.is_empty();
-        }
-        let mut shards = placement.holders.iter().enumerate();
-        shards.any(|(at, drive)| {
-            let is_missing = placement.missing & (1 << at) != 0 || lost.contains(&(at, *drive));
-            is_missing && self.filling.contains(drive)
-        })
     }
 
     /// How many of these drives live.
@@ -117,14 +137,17 @@ impl Gone {
         living.count()
     }
 
-    /// Nothing was short: drives that were compared and were being filled are whole.
+    /// Drives that were compared, were being filled, and of which nothing was short are whole.
     pub(super) async fn filled(
         &self,
         ctx: &Context,
+        short: &Short,
         compared: &BTreeMap<DriveId, CompareReason>,
         failed: &BTreeSet<DriveId>,
     ) -> Result<()> {
-        let is_whole = |drive: &&DriveId| compared.contains_key(*drive) && !failed.contains(*drive);
+        let is_whole = |drive: &&DriveId| {
+            compared.contains_key(*drive) && !failed.contains(*drive) && !short.holds_up(**drive)
+        };
         let filled: BTreeSet<DriveId> = self.filling.iter().filter(is_whole).copied().collect();
         match filled.is_empty() || ctx.awaits_drives() {
             true => Ok(()),

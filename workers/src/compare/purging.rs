@@ -14,6 +14,7 @@ use holdfast_protocol::{DriveId, PurgeKind, PurgeRow, WriteId};
 
 use super::Comparison;
 use crate::error::Result;
+use crate::heal::HeldUp;
 
 impl Comparison<'_> {
     /// Explains what waits to be purged; returns guards of which a holder lacks its copy.
@@ -63,7 +64,9 @@ impl Comparison<'_> {
             return false;
         };
         let copies = self.ctx.store.map().geometry.copies();
-        self.short += u64::from(self.gone.living(&entry.row.guard_holders) < copies);
+        if self.gone.living(&entry.row.guard_holders) < copies {
+            self.short.add(HeldUp::All);
+        }
         let mut is_weak = false;
         for drive in &entry.row.guard_holders {
             let kept = self.window.explain(guard, *drive);

@@ -5,11 +5,12 @@
 //! Always: the backlog is 0 only when the queue is empty and no drive that may miss something waits
 //! to be compared.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_index::rows;
+use holdfast_protocol::WriteId;
 use holdfast_protocol::admin::durability::DurabilitySummary;
 use holdfast_protocol::admin::heal::HealStatus;
 use holdfast_protocol::row::RowName;
@@ -30,11 +31,15 @@ const HEAL_FLOOR: u64 = 8 << 20;
 /// Numbers of the healer.
 #[derive(Debug, Default)]
 pub(crate) struct HealBook {
-    rows: i64,
+    pub(super) rows: i64,
     by_margin: Vec<u64>,
     active: u64,
     /// Rows that were tried and wait for a drive, or for another try.
     pub(crate) waiting: u64,
+    /// Of these, rows that keep no drive that is being filled from being whole.
+    pub(super) apart: u64,
+    /// Since when which rows were found to be beyond repair ([`super::beyond`]).
+    pub(super) beyond: BTreeMap<WriteId, Monotonic>,
     pub(super) durability: DurabilitySummary,
     paused: bool,
     held_back: Option<String>,
@@ -136,11 +141,6 @@ impl Context {
             status.map_or(1, |status| status.records.max(1))
         };
         not_whole.iter().map(records).sum::<u64>() + filling
-    }
-
-    /// Whether anything waits to be healed.
-    pub(crate) fn heals(&self) -> bool {
-        self.heal_book().rows > 0
     }
 
     pub(crate) fn heal_active(&self, change: i64) {

@@ -33,6 +33,7 @@ pub(super) async fn heal(
     suspects: &BTreeSet<DriveId>,
 ) -> Result<Outcome> {
     let health = ctx.shard_health(&placed, suspects).await;
+    ctx.judge_row(&placed, &health);
     let mut work = Work {
         ctx,
         entry,

@@ -7,6 +7,7 @@
 //! the new shard or copy is durable, under the row's locks, and leaves the queue in the same
 //! commit.
 
+mod beyond;
 mod book;
 mod coded;
 mod durability;
@@ -29,6 +30,7 @@ use holdfast_protocol::{DriveId, STRIPE_LEN};
 use holdfast_seam::Monotonic;
 use tokio::sync::Semaphore;
 
+pub(crate) use beyond::HeldUp;
 pub(crate) use book::HealBook;
 pub(crate) use inspect::Health;
 pub(crate) use plan::plan;
@@ -77,6 +79,14 @@ struct Deferred {
     drives: Vec<DriveId>,
     /// Attempts in a row that failed.
     failures: u32,
+    /// It keeps no drive that is being filled from being whole.
+    is_apart: bool,
+}
+
+/// One attempt at one row.
+struct Attempt {
+    outcome: Result<Outcome>,
+    is_apart: bool,
 }
 
 /// The worker.
@@ -154,9 +164,13 @@ impl Healer {
         }
         let now = self.ctx.clock().now();
         self.deferred.retain(|_, deferred| deferred.until > now);
-        self.ctx.heal_book().waiting = self.deferred.len() as u64;
+        let apart = self.deferred.values().filter(|row| row.is_apart).count();
+        {
+            let mut book = self.ctx.heal_book();
+            (book.waiting, book.apart) = (self.deferred.len() as u64, apart as u64);
+        }
         self.ctx.count_heal_queue().await?;
-        if !self.ctx.heals() && self.ctx.store.map().filling().next().is_some() {
+        if !self.ctx.heals_for_filling() && self.ctx.store.map().filling().next().is_some() {
             self.ctx.compare.ring();
         }
         Ok(())
@@ -192,21 +206,23 @@ impl Healer {
                         return None;
                     }
                     ctx.heal_active(1);
-                    let outcome = heal(&ctx, &large, &entry).await;
+                    let attempt = heal(&ctx, &large, &entry).await;
                     ctx.heal_active(-1);
-                    Some((entry, outcome))
+                    Some((entry, attempt))
                 }
             })
             .buffer_unordered(concurrency);
         while let Some(attempt) = attempts.next().await {
-            if let Some((entry, outcome)) = attempt {
-                self.took(&entry, outcome);
+            if let Some((entry, attempt)) = attempt {
+                self.took(&entry, attempt);
             }
         }
         self.ctx.heal_book().waiting = self.deferred.len() as u64;
     }
 
-    fn took(&mut self, entry: &HealEntry, outcome: Result<Outcome>) {
+    fn took(&mut self, entry: &HealEntry, attempt: Attempt) {
+        let Attempt { outcome, is_apart } = attempt;
+        let write = entry.name.write();
         let now = self.ctx.clock().now();
         let failures = self.deferred.get(&entry.key);
         let failures = failures.map_or(0, |deferred| deferred.failures);
@@ -214,12 +230,14 @@ impl Healer {
         let (drives, wait, failures) = match outcome {
             Ok(Outcome::Whole { bytes }) => {
                 self.deferred.remove(&entry.key);
+                self.ctx.forget_beyond(write);
                 self.ctx.healed(bytes, now);
-                tracing::debug!(write = %entry.name.write(), bytes, "healed");
+                tracing::debug!(%write, bytes, "healed");
                 return;
             }
             Ok(Outcome::Gone) => {
                 self.deferred.remove(&entry.key);
+                self.ctx.forget_beyond(write);
                 self.ctx.heal_rows(-1);
                 return;
             }
@@ -231,12 +249,15 @@ impl Healer {
                 self.ctx.heal_wrote(bytes, now);
                 match refused {
                     true => (Vec::new(), retry, failures + 1),
+                    // What seems beyond repair is looked at again when that may be said of it.
+                    false if self.ctx.seems_beyond_repair(write) => {
+                        (drives, WAIT.min(self.ctx.config.out_after), 0)
+                    }
                     false => (drives, WAIT, 0),
                 }
             }
             Err(error) => {
                 self.ctx.metrics.heal_failures.inc();
-                let write = entry.name.write();
                 tracing::warn!(%write, error = %chain(&error), "not healed, trying again");
                 (Vec::new(), retry, failures + 1)
             }
@@ -246,6 +267,7 @@ impl Healer {
                 until: now.plus(wait),
                 drives,
                 failures,
+                is_apart,
             };
             self.deferred.insert(entry.key.clone(), deferred);
         }
@@ -265,8 +287,15 @@ impl Healer {
     }
 }
 
-/// One attempt at one row.
-async fn heal(ctx: &Context, large: &Semaphore, entry: &HealEntry) -> Result<Outcome> {
+async fn heal(ctx: &Context, large: &Semaphore, entry: &HealEntry) -> Attempt {
+    let outcome = turn(ctx, large, entry).await;
+    let is_done = matches!(outcome, Ok(Outcome::Whole { .. } | Outcome::Gone));
+    let is_apart = !is_done && ctx.holds_up_nobody(entry).await.unwrap_or(false);
+    Attempt { outcome, is_apart }
+}
+
+/// What is found of the row meanwhile is looked at after that.
+async fn turn(ctx: &Context, large: &Semaphore, entry: &HealEntry) -> Result<Outcome> {
     let placed = placed::find(&*ctx.index, &entry.name).await?;
     let is_large = placed
         .is_some_and(|placed| placed.is_coded() && placed.manifest().len > u64::from(STRIPE_LEN));

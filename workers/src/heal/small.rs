@@ -24,6 +24,7 @@ const CHOICES_MAX: usize = 4;
 /// One attempt at a small row.
 pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result<Outcome> {
     let health = ctx.copy_health(&placed).await;
+    ctx.judge_row(&placed, &health);
     let lacking = lacking(&placed, &health);
     let (mut made, mut bytes) = (Vec::new(), 0);
     let (mut tried, mut refused) = (BTreeSet::new(), false);
