@@ -11,8 +11,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use holdfast_index::rows;
+use holdfast_index::{Batch, Index, Locks, rows};
 use holdfast_protocol::DriveId;
+use holdfast_store::row_name;
 use support::{Cluster, body, config};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -376,5 +377,33 @@ async fn a_comparison_misses_no_row_that_an_open_order_holds_back() {
     drop(open);
     running.until_quiet().await;
     assert!(lost.holds(write));
+    running.workers.stop().await;
+}
+
+/// A whole row that was queued is read, all of it: that is to be done once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_queued_under_several_margins_has_one_turn() {
+    let mut cluster = Cluster::new("2+2", 4);
+    let running = cluster.start().await;
+    let row = running.put("a", &body(1, 100_000), true).await.unwrap();
+    running.until_quiet().await;
+    running.workers.pause_heal(true);
+    let mut batch = Batch::new();
+    for margin in 0..=2 {
+        batch.put_heal(margin, &row_name(&row.manifest), row.manifest.order);
+    }
+    let txn = running.index.begin(Locks::none()).await.unwrap();
+    txn.commit(batch).await.unwrap();
+    let verified = || -> u64 { cluster.drives.iter().map(|drive| drive.verified()).sum() };
+    let before = verified();
+    running.workers.run_heal();
+    running
+        .until("nothing is queued", || async {
+            let queue = rows::heal_queue(&*running.index, None, 10).await.unwrap();
+            queue.items.is_empty()
+        })
+        .await;
+    running.until_quiet().await;
+    assert_eq!(verified() - before, 4, "each shard once");
     running.workers.stop().await;
 }

@@ -4,6 +4,7 @@
 //! Leaves to others: finding what seems to differ ([`super`]).
 //! Always: a drive that does not answer is no proof of a loss.
 
+use bytes::Bytes;
 use holdfast_index::rows::PurgeEntry;
 use holdfast_index::{Table, keys};
 use holdfast_protocol::admin::check::CheckObject;
@@ -165,13 +166,19 @@ fn bad(placed: &Placed, health: &[Health]) -> Vec<(usize, holdfast_protocol::Dri
 impl Context {
     /// Whether a row is in the heal queue.
     pub(crate) async fn is_queued(&self, placed: &Placed) -> Result<bool> {
+        Ok(!self.queued_as(placed).await?.is_empty())
+    }
+
+    /// The entries of a row in the heal queue, one for each margin that it was queued under.
+    pub(crate) async fn queued_as(&self, placed: &Placed) -> Result<Vec<Bytes>> {
         let manifest = placed.manifest();
+        let mut queued = Vec::new();
         for margin in 0..=manifest.geometry.parity() as u8 {
             let key = keys::heal(margin, manifest.write);
             if self.index.get(Table::Heal, &key).await?.is_some() {
-                return Ok(true);
+                queued.push(key);
             }
         }
-        Ok(false)
+        Ok(queued)
     }
 }

@@ -7,17 +7,15 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use futures::future::join_all;
-use holdfast_index::{Batch, Table, keys};
 use holdfast_protocol::{DriveId, DriveUse, Order, Placement, ShardLayout};
 use holdfast_seam::planted;
 use holdfast_store::StoreError;
 use holdfast_store::placement::group_of;
 use holdfast_store::rebuild::Target;
 
-use super::Outcome;
 use super::inspect::Health;
+use super::{Outcome, Queued};
 use crate::context::Context;
 use crate::error::Result;
 use crate::placed::{self, Change, Placed};
@@ -28,7 +26,7 @@ const CHOICES_MAX: usize = 4;
 /// One attempt at a coded row.
 pub(super) async fn heal(
     ctx: &Context,
-    entry: &Bytes,
+    queued: &Queued,
     placed: Placed,
     suspects: &BTreeSet<DriveId>,
 ) -> Result<Outcome> {
@@ -36,7 +34,7 @@ pub(super) async fn heal(
     ctx.judge_row(&placed, &health);
     let mut work = Work {
         ctx,
-        entry,
+        queued,
         found: placed.row.placement.clone(),
         placed,
         health,
@@ -64,7 +62,7 @@ pub(super) async fn heal(
 
 struct Work<'a> {
     ctx: &'a Context,
-    entry: &'a Bytes,
+    queued: &'a Queued,
     /// Where the shards were when their drives were asked.
     found: Placement,
     /// The row, its holders as they are to be.
@@ -195,10 +193,7 @@ impl Work<'_> {
     async fn settle(self) -> Result<Outcome> {
         let write = self.placed.manifest().write;
         if planted("heal-forgotten") {
-            let mut batch = Batch::new();
-            batch.delete(Table::Heal, self.entry.clone());
-            self.ctx.commit_alone(batch).await?;
-            return Ok(Outcome::Gone);
+            return self.queued.leave(self.ctx).await;
         }
         let mut bits = 0;
         let name = self.placed.name.clone();
@@ -217,20 +212,17 @@ impl Work<'_> {
             }
             change.leave.retain(|drive| !holders.contains(drive));
             let margin = placed::margin(&manifest, placement);
-            if bits != 0 && *placement == before && keys::heal(margin, write) == *self.entry {
+            if bits != 0 && *placement == before && self.queued.is_only(margin, write) {
                 return None;
             }
-            change.batch.delete(Table::Heal, self.entry.clone());
+            self.queued.delete(&mut change.batch);
             if bits != 0 {
                 change.batch.put_heal(margin, &name, manifest.order);
             }
             Some(change)
         };
         if self.ctx.change(&self.placed, edit).await?.is_none() {
-            let mut batch = Batch::new();
-            batch.delete(Table::Heal, self.entry.clone());
-            self.ctx.commit_alone(batch).await?;
-            return Ok(Outcome::Gone);
+            return self.queued.leave(self.ctx).await;
         }
         let refused = !self.refused.is_empty();
         if bits == 0 {

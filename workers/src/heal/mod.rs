@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use holdfast_index::Batch;
 use holdfast_index::rows::{self, HealEntry};
-use holdfast_protocol::{DriveId, STRIPE_LEN};
+use holdfast_index::{Batch, Table, keys};
+use holdfast_protocol::{DriveId, STRIPE_LEN, WriteId};
 use holdfast_seam::Monotonic;
 use tokio::sync::Semaphore;
 
@@ -195,7 +195,11 @@ impl Healer {
         Ok(first.is_some_and(|first| first.key.first() < after.first()))
     }
 
-    async fn work(&mut self, due: Vec<HealEntry>) {
+    /// Tries rows at the same time, each once: one that is queued under several margins leaves the
+    /// queue under all of them, or has its turn with the next pass.
+    async fn work(&mut self, mut due: Vec<HealEntry>) {
+        let mut writes = BTreeSet::new();
+        due.retain(|entry| writes.insert(entry.name.write()));
         let (ctx, large) = (Arc::clone(&self.ctx), Arc::clone(&self.large));
         let concurrency = ctx.config.heal_concurrency.max(1);
         let mut attempts = stream::iter(due)
@@ -334,20 +338,48 @@ async fn turn(ctx: &Context, large: &Semaphore, entry: &HealEntry) -> Result<Out
     })
 }
 
-/// The row is looked up only now: it may have waited for long.
+/// The row is looked up only now: it may have waited for long, or have left the queue with the turn
+/// that it had under another margin.
 async fn attempt(
     ctx: &Context,
     entry: &HealEntry,
     suspects: &BTreeSet<DriveId>,
 ) -> Result<Outcome> {
-    match placed::find(&*ctx.index, &entry.name).await? {
-        Some(placed) if placed.is_coded() => coded::heal(ctx, &entry.key, placed, suspects).await,
-        Some(placed) => small::heal(ctx, &entry.key, placed).await,
-        None => {
-            let mut batch = Batch::new();
-            batch.delete(holdfast_index::Table::Heal, entry.key.clone());
-            ctx.commit_alone(batch).await?;
-            Ok(Outcome::Gone)
+    let Some(placed) = placed::find(&*ctx.index, &entry.name).await? else {
+        let queued = Queued(vec![entry.key.clone()]);
+        return queued.leave(ctx).await;
+    };
+    let queued = Queued(ctx.queued_as(&placed).await?);
+    if !queued.0.contains(&entry.key) {
+        return Ok(Outcome::Gone);
+    }
+    match placed.is_coded() {
+        true => coded::heal(ctx, &queued, placed, suspects).await,
+        false => small::heal(ctx, &queued, placed).await,
+    }
+}
+
+/// The entries of a row in the queue, as they were when its turn began: what is found later stays.
+struct Queued(Vec<Bytes>);
+
+impl Queued {
+    /// Takes them off the queue.
+    fn delete(&self, batch: &mut Batch) {
+        for key in &self.0 {
+            batch.delete(Table::Heal, key.clone());
         }
+    }
+
+    /// Whether the row is queued under that margin, and no other.
+    fn is_only(&self, margin: u8, write: WriteId) -> bool {
+        self.0 == [keys::heal(margin, write)]
+    }
+
+    /// Takes a row off the queue that is gone.
+    async fn leave(&self, ctx: &Context) -> Result<Outcome> {
+        let mut batch = Batch::new();
+        self.delete(&mut batch);
+        ctx.commit_alone(batch).await?;
+        Ok(Outcome::Gone)
     }
 }

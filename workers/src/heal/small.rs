@@ -7,13 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-use holdfast_index::{Batch, Table, keys};
 use holdfast_protocol::{DriveId, Placement};
 use holdfast_store::placement::group_of;
 
-use super::Outcome;
 use super::inspect::Health;
+use super::{Outcome, Queued};
 use crate::context::Context;
 use crate::error::Result;
 use crate::placed::{self, Change, Placed};
@@ -22,7 +20,7 @@ use crate::placed::{self, Change, Placed};
 const CHOICES_MAX: usize = 4;
 
 /// One attempt at a small row.
-pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result<Outcome> {
+pub(super) async fn heal(ctx: &Context, queued: &Queued, placed: Placed) -> Result<Outcome> {
     let health = ctx.copy_health(&placed).await;
     ctx.judge_row(&placed, &health);
     let lacking = lacking(&placed, &health);
@@ -61,7 +59,7 @@ pub(super) async fn heal(ctx: &Context, entry: &Bytes, placed: Placed) -> Result
         }
     }
     let manifest = placed.manifest();
-    Ok(match settle(ctx, entry, &placed, &health, &made).await? {
+    Ok(match settle(ctx, queued, &placed, &health, &made).await? {
         None => Outcome::Gone,
         Some(0) => Outcome::Whole { bytes },
         Some(_) => Outcome::Waits {
@@ -114,7 +112,7 @@ pub(super) fn choose(
 /// Returns how many copies are short; `None` if the row is gone.
 async fn settle(
     ctx: &Context,
-    entry: &Bytes,
+    queued: &Queued,
     placed: &Placed,
     health: &[Health],
     made: &[DriveId],
@@ -164,19 +162,17 @@ async fn settle(
             change.leave = touched.filter(|drive| !dead.contains(drive)).collect();
         }
         let margin = placed::margin(&manifest, placement);
-        if left != 0 && *placement == before && keys::heal(margin, write) == *entry {
+        if left != 0 && *placement == before && queued.is_only(margin, write) {
             return None;
         }
-        change.batch.delete(Table::Heal, entry.clone());
+        queued.delete(&mut change.batch);
         if left != 0 {
             change.batch.put_heal(margin, &placed.name, manifest.order);
         }
         Some(change)
     };
     if ctx.change(placed, edit).await?.is_none() {
-        let mut batch = Batch::new();
-        batch.delete(Table::Heal, entry.clone());
-        ctx.commit_alone(batch).await?;
+        queued.leave(ctx).await?;
         return Ok(None);
     }
     Ok(Some(left))

@@ -3,7 +3,7 @@
 //! Owns: which writes are being healed, and whether something was found since they were looked at;
 //! queueing those once more.
 //! Leaves to others: finding out what is really wrong ([`super::inspect`]).
-//! Always: what is found of a row while it is being healed is looked at after that, although the
+//! Always: a row has one turn at a time; what is found of a row while it is being healed is looked at after that, although the
 //! healer takes the row off its queue as it saw it.
 
 use std::collections::BTreeMap;
@@ -17,17 +17,10 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::placed;
 
-/// What is being healed now.
+/// What is being healed now, and whether something was found of it since.
 #[derive(Debug, Default)]
 pub(crate) struct HealTurns {
-    rows: BTreeMap<WriteId, Turn>,
-}
-
-#[derive(Debug, Default)]
-struct Turn {
-    /// A row that is queued under two margins is healed twice.
-    attempts: u32,
-    is_found_again: bool,
+    rows: BTreeMap<WriteId, bool>,
 }
 
 impl Context {
@@ -38,26 +31,15 @@ impl Context {
 
     /// A row is about to be looked at.
     pub(super) fn begin_turn(&self, write: WriteId) {
-        self.heal_turns().rows.entry(write).or_default().attempts += 1;
+        self.heal_turns().rows.insert(write, false);
     }
 
     /// An attempt at a row has ended. Queues the row once more if something was found meanwhile,
     /// and returns whether it did.
     pub(super) async fn end_turn(&self, entry: &HealEntry) -> Result<bool> {
         let write = entry.name.write();
-        let is_found_again = {
-            let mut turns = self.heal_turns();
-            let Some(turn) = turns.rows.get_mut(&write) else {
-                return Ok(false);
-            };
-            turn.attempts -= 1;
-            let is_found_again = std::mem::take(&mut turn.is_found_again);
-            if turn.attempts == 0 {
-                turns.rows.remove(&write);
-            }
-            is_found_again
-        };
-        if !is_found_again {
+        let is_found_again = self.heal_turns().rows.remove(&write);
+        if !is_found_again.unwrap_or_default() {
             return Ok(false);
         }
         let Some(placed) = placed::find(&*self.index, &entry.name).await? else {
@@ -75,8 +57,8 @@ impl Context {
     /// Something was found wrong with a row. To be called before its entry in the queue is
     /// committed: one that is healed just now takes that off the queue with what it knew of.
     pub(crate) fn found_wrong(&self, write: WriteId) {
-        if let Some(turn) = self.heal_turns().rows.get_mut(&write) {
-            turn.is_found_again = true;
+        if let Some(is_found_again) = self.heal_turns().rows.get_mut(&write) {
+            *is_found_again = true;
         }
     }
 }

@@ -53,6 +53,8 @@ struct State {
     is_unreadable: bool,
     /// Reads of blocks take so long.
     slow: std::time::Duration,
+    /// Reads of the medium wait.
+    reads_nothing: bool,
     /// Inventories are not answered.
     lists_nothing: bool,
     /// Cells and records wait.
@@ -60,6 +62,8 @@ struct State {
     held_writes: usize,
     /// Of which writes the record was asked for.
     asked: BTreeSet<WriteId>,
+    /// Shards that were read from their media to be verified.
+    verified: u64,
     /// It refuses to write anything.
     is_out_of_service: bool,
     /// Seals to be refused.
@@ -468,6 +472,7 @@ impl MemoryDrive {
                 let kept = row.shard.as_ref().filter(|kept| kept.index == shard);
                 let is_rotten = kept.ok_or(DriveError::NotFound)?.is_rotten;
                 row.is_damaged |= is_rotten;
+                state.verified += 1;
                 let bad = if is_rotten { vec![(0, 0)] } else { Vec::new() };
                 Ok(DriveReply::Verified { bad, blocks: 1 })
             }

@@ -28,6 +28,10 @@ impl MemoryDrive {
     pub fn fail_seals(&self, count: u32) {
         self.state().seals_to_fail = count;
     }
+    /// What reads its medium waits until it may go on.
+    pub fn hold_reads(&self, is_held: bool) {
+        self.state().reads_nothing = is_held;
+    }
     /// Inventories are not answered until they may be.
     pub fn hold_lists(&self, is_held: bool) {
         self.state().lists_nothing = is_held;
@@ -48,6 +52,11 @@ impl MemoryDrive {
         self.state().asked.clear();
     }
 
+    /// Shards that it verified.
+    pub fn verified(&self) -> u64 {
+        self.state().verified
+    }
+
     /// Makes a call wait that is held up, and remembers what it asks for.
     pub(super) async fn held(&self, request: &DriveRequest) {
         let is_held: fn(&State) -> bool = match request {
@@ -55,11 +64,15 @@ impl MemoryDrive {
             DriveRequest::Stage { .. } | DriveRequest::Seal { .. } => |state| state.writes_nothing,
             DriveRequest::ReadRecord { write, .. } => {
                 self.state().asked.insert(*write);
-                return;
+                |state| state.reads_nothing
             }
+            DriveRequest::Read { .. } | DriveRequest::Verify { .. } => |state| state.reads_nothing,
             _ => return,
         };
-        let is_write = !matches!(request, DriveRequest::Inventory { .. });
+        let is_write = matches!(
+            request,
+            DriveRequest::Stage { .. } | DriveRequest::Seal { .. }
+        );
         self.state().held_writes += usize::from(is_write);
         while is_held(&self.state()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
