@@ -1,14 +1,15 @@
 //! The drives this process can call, and how they do.
 //!
 //! Owns: the directory from drive id to client, the call header (index, generation, map version),
-//! and what calls taught about each drive: reachable, writable, how fast it reads.
+//! and what calls taught about each drive: reachable, writable, how fast it reads, and whether it
+//! does at all.
 //! Leaves to others: polling a drive that stopped answering (workers), transport (`seam`).
 //! Always: a call has a deadline; a drive that was unreachable is not asked again by the data path
 //! until someone saw it answer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use holdfast_protocol::rpc::{DriveCall, DriveError, DriveReply, DriveRequest};
@@ -29,6 +30,8 @@ struct Entry {
     full: AtomicBool,
     /// Smoothed read latency in nanoseconds; 0 before the first read.
     read_ns: AtomicU64,
+    /// When the first read was sent that was not answered, since one was.
+    unread_since: Mutex<Option<Monotonic>>,
 }
 
 /// Whom the calls serve.
@@ -70,6 +73,7 @@ impl Drives {
             writable: AtomicBool::new(true),
             full: AtomicBool::new(false),
             read_ns: AtomicU64::new(0),
+            unread_since: Mutex::default(),
         };
         self.entries
             .write()
@@ -168,6 +172,20 @@ impl Drives {
         own >= SLOW_MIN && factor >= SLOW_FACTOR
     }
 
+    /// For how long reads of this drive have been sent and given up, or failed, and none was
+    /// served; `None` if the last one was, or none was sent.
+    pub fn unread_for(&self, drive: DriveId) -> Option<Duration> {
+        let since = (*self.entry(drive)?.unread_since())?;
+        Some(self.clock.now().since(since))
+    }
+
+    /// Nothing is known any more of whether this drive serves reads.
+    pub fn forget_unread(&self, drive: DriveId) {
+        if let Some(entry) = self.entry(drive) {
+            *entry.unread_since() = None;
+        }
+    }
+
     /// Calls a drive and learns from the outcome.
     ///
     /// # Errors
@@ -186,12 +204,18 @@ impl Drives {
             claimant: _,
         } = self.serving();
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        let is_read = matches!(request, DriveRequest::Read { .. });
+        let is_timed = matches!(request, DriveRequest::Read { .. });
+        let is_read = is_timed
+            || matches!(
+                request,
+                DriveRequest::ReadRecord { .. } | DriveRequest::Verify { .. }
+            );
         let mut timing = Timing {
             entry: &entry,
             clock: &*self.clock,
             start: self.clock.now(),
-            is_open: is_read,
+            is_open: is_timed,
+            is_read,
         };
         let call = DriveCall {
             drive,
@@ -206,6 +230,7 @@ impl Drives {
                    outcome = entry.client.call(call) => outcome,
                    () = self.clock.sleep(deadline) => Err(DriveError::TimedOut),
                };
+        timing.heard(&outcome);
         match &outcome {
             Ok(_) => timing.done(),
             // How long it would have taken is not known: at least so long.
@@ -234,9 +259,26 @@ struct Timing<'a> {
     clock: &'a dyn Clock,
     start: Monotonic,
     is_open: bool,
+    /// Of a read: it is not known yet whether it is served.
+    is_read: bool,
 }
 
 impl Timing<'_> {
+    /// Notes whether a read was served, if the answer says so: what the drive knows without reading
+    /// its medium, and what became of the call, do not.
+    fn heard(&mut self, outcome: &Result<DriveReply, DriveError>) {
+        if !std::mem::take(&mut self.is_read) {
+            return;
+        }
+        match outcome {
+            // What is bad may be so because it could not be read.
+            Ok(DriveReply::Verified { bad, .. }) if !bad.is_empty() => {}
+            Ok(_) | Err(DriveError::Damaged { .. }) => *self.entry.unread_since() = None,
+            Err(DriveError::TimedOut | DriveError::Io { .. }) => self.entry.unread(self.start),
+            Err(_) => {}
+        }
+    }
+
     fn done(&mut self) {
         if self.is_open {
             self.is_open = false;
@@ -252,10 +294,23 @@ impl Drop for Timing<'_> {
         if self.is_open && so_far.as_nanos() > u128::from(mean) {
             self.entry.learn(so_far);
         }
+        // One that was given up at once says nothing.
+        if self.is_read && so_far >= SLOW_MIN {
+            self.entry.unread(self.start);
+        }
     }
 }
 
 impl Entry {
+    fn unread_since(&self) -> MutexGuard<'_, Option<Monotonic>> {
+        let since = self.unread_since.lock();
+        since.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unread(&self, start: Monotonic) {
+        self.unread_since().get_or_insert(start);
+    }
+
     fn learn(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         let old = self.read_ns.load(Ordering::Relaxed);

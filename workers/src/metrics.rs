@@ -49,6 +49,8 @@ pub struct WorkersMetrics {
     pub durability: IntGaugeVec,
     /// Reads of a drive, as a multiple of its peers'.
     pub latency_factor: GaugeVec,
+    /// For how long no read of a drive was served that was asked for.
+    pub unread_seconds: GaugeVec,
     /// The scrub.
     pub scrub: ScrubMetrics,
 }
@@ -87,11 +89,13 @@ impl WorkersMetrics {
         registry.register(Box::new(metrics.drives.clone()))?;
         registry.register(Box::new(metrics.durability.clone()))?;
         registry.register(Box::new(metrics.latency_factor.clone()))?;
+        registry.register(Box::new(metrics.unread_seconds.clone()))?;
         Ok(metrics)
     }
 
     fn new(scrub: ScrubMetrics) -> Result<Self, prometheus::Error> {
-        let (drives, durability, latency_factor) = labelled()?;
+        let (drives, durability) = by_kind()?;
+        let (latency_factor, unread_seconds) = by_drive()?;
         Ok(Self {
             scrub,
             heal_backlog: IntGauge::new(
@@ -144,6 +148,7 @@ impl WorkersMetrics {
             drives,
             durability,
             latency_factor,
+            unread_seconds,
             drives_comparing: IntGauge::new(
                 "holdfast_compare_pending_drives",
                 "Drives that wait to be compared with the index.",
@@ -156,20 +161,31 @@ impl WorkersMetrics {
     }
 }
 
-/// Drives by state, objects by margin, how slow each drive is.
-fn labelled() -> Result<(IntGaugeVec, IntGaugeVec, GaugeVec), prometheus::Error> {
+/// Drives by state, objects by margin.
+fn by_kind() -> Result<(IntGaugeVec, IntGaugeVec), prometheus::Error> {
     let drives = Opts::new("holdfast_cluster_drives", "Drives of the map by state.");
     let durability = Opts::new(
         "holdfast_durability_objects",
         "Objects by how many more shards or copies they can lose.",
     );
+    Ok((
+        IntGaugeVec::new(drives, &["state"])?,
+        IntGaugeVec::new(durability, &["margin"])?,
+    ))
+}
+
+/// How each drive reads: how slow, and for how long not at all.
+fn by_drive() -> Result<(GaugeVec, GaugeVec), prometheus::Error> {
     let latency_factor = Opts::new(
         "holdfast_drive_latency_factor",
         "Time of reads of the drive, as a multiple of the median of its peers'.",
     );
+    let unread_seconds = Opts::new(
+        "holdfast_drive_unread_seconds",
+        "For how long no read of the drive was served that was asked for; 0 while they are.",
+    );
     Ok((
-        IntGaugeVec::new(drives, &["state"])?,
-        IntGaugeVec::new(durability, &["margin"])?,
         GaugeVec::new(latency_factor, &["drive"])?,
+        GaugeVec::new(unread_seconds, &["drive"])?,
     ))
 }

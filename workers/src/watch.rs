@@ -1,10 +1,13 @@
 //! Watches the drives.
 //!
 //! Owns: asking every drive how it does, what state that makes it, and noticing one that came back.
-//! Leaves to others: comparing it ([`crate::compare`]), changing the map (gateway).
+//! Leaves to others: whether it serves reads ([`reads`]), comparing it ([`crate::compare`]), changing
+//! the map (gateway).
 //! Always: a drive that was away for longer than the suspect time, or whose log lost its end, is
-//! compared before it counts as whole; one that does not obey the generation served is asked to
+//! compared before it counts as whole; one that serves no reads does not answer; one that does not obey the generation served is asked to
 //! until it does, and counts as away while it obeys another index.
+
+mod reads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +23,7 @@ use holdfast_store::survey;
 use crate::config::WorkersConfig;
 use crate::context::{CompareReason, Context};
 use crate::error::{Result, chain};
+use reads::Reads;
 
 /// How a drive is, from how long it has not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +71,8 @@ pub struct DriveHealthEntry {
     pub last_seen: Monotonic,
     /// What it answered last.
     pub status: Option<DriveStatus>,
+    /// It answers, but serves no reads: it has not vanished.
+    pub(crate) serves_no_reads: bool,
     /// The log it had when it answered last.
     log: Option<LogId>,
 }
@@ -91,6 +97,7 @@ pub(crate) struct Watcher {
     ctx: Arc<Context>,
     /// Drives that did not grant the generation when they were asked last.
     unfenced: Mutex<BTreeSet<DriveId>>,
+    reads: Reads,
     /// Drives that answer again, of which not all is done yet.
     returned: BTreeMap<DriveId, Return>,
 }
@@ -100,6 +107,7 @@ impl Watcher {
         Self {
             ctx,
             unfenced: Mutex::default(),
+            reads: Reads::default(),
             returned: BTreeMap::new(),
         }
     }
@@ -128,7 +136,9 @@ impl Watcher {
         let answers = survey::status_of_all(self.ctx.store.drives(), deadline).await;
         let watcher = &*self;
         let fenced = answers.into_iter().map(|(drive, answer)| async move {
-            (drive, watcher.fence(drive, answer, deadline).await)
+            let (answer, is_fenced) = watcher.fence(drive, answer, deadline).await;
+            let answer = watcher.serves(drive, answer, deadline).await;
+            (drive, (answer, is_fenced))
         });
         let answers = join_all(fenced).await;
         let mut returned = std::mem::take(&mut self.returned);
@@ -140,10 +150,12 @@ impl Watcher {
             }
             let living = self.ctx.living();
             for drive in &living {
-                let factor = self.ctx.store.drives().latency_factor(*drive);
-                let gauge = &self.ctx.metrics.latency_factor;
-                let gauge = gauge.with_label_values(&[&drive.to_string()]);
-                gauge.set(factor.unwrap_or(1.0));
+                let (drives, metrics) = (self.ctx.store.drives(), &self.ctx.metrics);
+                let label = [drive.to_string()];
+                let factor = drives.latency_factor(*drive).unwrap_or(1.0);
+                metrics.latency_factor.with_label_values(&label).set(factor);
+                let unread = drives.unread_for(*drive).unwrap_or_default().as_secs_f64();
+                metrics.unread_seconds.with_label_values(&label).set(unread);
             }
             for state in DriveState::ALL {
                 let count = living
@@ -201,6 +213,16 @@ impl Watcher {
         }
     }
 
+    /// A drive that serves no reads does not answer, as far as others are concerned.
+    async fn serves(&self, drive: DriveId, answer: Answer, deadline: Duration) -> Answer {
+        match answer {
+            Err(_) => self.reads.is_silent(&self.ctx, drive),
+            Ok(_) if self.reads.are_served(&self.ctx, drive, deadline).await => {}
+            Ok(_) => return Err(no_reads()),
+        }
+        answer
+    }
+
     fn unfenced(&self) -> std::sync::MutexGuard<'_, BTreeSet<DriveId>> {
         self.unfenced.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,9 +255,11 @@ impl Watcher {
             state: DriveState::Up,
             last_seen: now,
             status: None,
+            serves_no_reads: false,
             log: None,
         });
         let was_reachable = self.ctx.store.drives().is_reachable(drive);
+        entry.serves_no_reads = answer == Err(no_reads());
         match answer {
             Ok(status) => {
                 self.ctx.store.drives().note(drive, true, status.writable);
@@ -296,6 +320,13 @@ impl Watcher {
         // Rows wait for the drive that they name; this one may be the successor of that.
         self.ctx.heal_everything();
         Ok(())
+    }
+}
+
+/// What is said in the place of a drive that answers, but serves no reads.
+fn no_reads() -> DriveError {
+    DriveError::Io {
+        what: "no read is served".to_owned(),
     }
 }
 

@@ -260,6 +260,8 @@ async fn what_a_lost_drive_held_is_queued_while_a_comparison_runs() {
 async fn a_shard_that_its_target_did_not_read_back_is_purged_once_the_row_is_whole() {
     let mut cluster = Cluster::new("2+1", 5);
     let config = holdfast_workers::WorkersConfig {
+        // Those that cannot be read are not given up for that: what they took is to leave them.
+        down_after: Duration::from_secs(60),
         out_after: Duration::from_millis(150),
         ..config()
     };

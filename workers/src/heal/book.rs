@@ -10,10 +10,10 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_index::rows;
-use holdfast_protocol::WriteId;
 use holdfast_protocol::admin::durability::DurabilitySummary;
 use holdfast_protocol::admin::heal::HealStatus;
 use holdfast_protocol::row::RowName;
+use holdfast_protocol::{DriveId, WriteId};
 use holdfast_seam::Monotonic;
 
 use super::durability::Degraded;
@@ -205,8 +205,14 @@ impl Context {
     pub(crate) fn judge_vanished(&self) {
         let living = self.living();
         let health = self.health();
-        let is_gone = |drive: &&holdfast_protocol::DriveId| {
-            health.state(**drive) != DriveState::Up || !self.store.drives().is_reachable(**drive)
+        // One that only serves no reads is not cut off.
+        let answers = |drive: &DriveId| {
+            let entry = health.drives.get(drive);
+            entry.is_some_and(|entry| entry.serves_no_reads)
+        };
+        let is_gone = |drive: &&DriveId| {
+            let (state, drives) = (health.state(**drive), self.store.drives());
+            (state != DriveState::Up || !drives.is_reachable(**drive)) && !answers(*drive)
         };
         let gone = living.iter().filter(is_gone).count();
         drop(health);
