@@ -117,8 +117,19 @@ impl Signals {
 /// Threads for files and other work that blocks, for a process with `drives` drives.
 pub fn io_threads(config: &ProcessConfig, drives: usize) -> usize {
     match config.io_threads {
-        0 => (2 * drives).clamp(4, 32),
+        // With several drives, one that stalls must leave threads to the others.
+        0 if drives > 1 => (2 * drives).clamp(6, 32),
+        0 => 4,
         count => count,
+    }
+}
+
+/// How many of `threads` for files may read one drive at a time, of `drives` in this process: with
+/// those that write it, one that stalls does not take all of them.
+pub fn read_threads(threads: usize, drives: usize) -> usize {
+    match drives {
+        0 | 1 => threads,
+        _ => (threads.saturating_sub(2) / 2).clamp(1, 8),
     }
 }
 

@@ -15,6 +15,9 @@ pub struct DriveConfig {
     pub reserve_bytes: u64,
     /// Free space kept written with zeros ahead of the writers, in bytes.
     pub prewrite_bytes: u64,
+    /// Threads that read the drive's medium at a time; more reads wait, so that a drive which stalls
+    /// leaves threads to others.
+    pub read_threads: usize,
     /// How long a staged shard may see nothing before it is dropped.
     pub staged_idle: Duration,
     /// Staged shards at most.
@@ -35,6 +38,7 @@ impl Default for DriveConfig {
             capacity_bytes: None,
             reserve_bytes: 256 << 20,
             prewrite_bytes: 128 << 20,
+            read_threads: 4,
             staged_idle: Duration::from_secs(600),
             staged_max: 4096,
             queue_len: 1024,

@@ -19,7 +19,8 @@ settings! {
         /// Threads for requests; 0 takes one per processor.
         worker_threads: usize = "0",
         /// Threads for files and other work that blocks; 0 takes two per drive of this process, at
-        /// least four and at most 32.
+        /// least four, or six with several drives, and at most 32. Of several drives each is read
+        /// by less than half of them at a time, so that one that stalls leaves some to others.
         io_threads: usize = "0",
         /// How long requests that are under way may take to finish after SIGTERM or SIGINT.
         shutdown_timeout: Duration = "30s",

@@ -34,9 +34,13 @@ use keeper::Keeper;
 pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let config = GatewayConfig::read(resolved)?;
     let process_config = ProcessConfig::read(resolved)?;
-    let drive_config = DriveSettings::read(resolved)?.drive_config();
     check_drives(config.geometry, config.drives)?;
-    let world = World::real(process::io_threads(&process_config, config.drives));
+    let threads = process::io_threads(&process_config, config.drives);
+    let drive_config = DriveConfig {
+        read_threads: process::read_threads(threads, config.drives),
+        ..DriveSettings::read(resolved)?.drive_config()
+    };
+    let world = World::real(threads);
     let mut signals = Signals::listen();
     let state = State::starting();
     let metrics = Metrics::new().map_err(|e| CliError::failed("make metrics")(e.into()))?;

@@ -16,7 +16,7 @@ use holdfast_protocol::NodeId;
 use holdfast_protocol::rpc::handshake::Identity;
 use holdfast_seam::rpc::{Handler, ServerConfig, ServerLimits, serve};
 use holdfast_seam::{NodeClient, RpcMetrics, World};
-use holdfast_shard_node::{Drive, Node};
+use holdfast_shard_node::{Drive, DriveConfig, Node};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +37,16 @@ use monitor::Monitor;
 /// What kept it from starting.
 pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let config = ShardNodeConfig::read(resolved)?;
-    let drive_config = DriveSettings::read(resolved)?.drive_config();
     let process_config = ProcessConfig::read(resolved)?;
     let secret = cluster_secret(&ClusterSecretConfig::read(resolved)?)?;
     let join = Base::parse(&config.join)?;
     let count = config.data_dir.len();
-    let world = World::real(process::io_threads(&process_config, count));
+    let threads = process::io_threads(&process_config, count);
+    let drive_config = DriveConfig {
+        read_threads: process::read_threads(threads, count),
+        ..DriveSettings::read(resolved)?.drive_config()
+    };
+    let world = World::real(threads);
     let listener = listen_for_nodes(&world, config.listen.as_str(), "--listen").await?;
     let monitor = Monitor::bind(config.metrics_listen.as_ref()).await?;
     let bound = listener.local_addr().map_err(|source| CliError::Listen {

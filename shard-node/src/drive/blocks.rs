@@ -12,10 +12,11 @@ use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::{ShardEntry, TableEntry};
 use holdfast_protocol::rpc::{BlockSpan, DriveError, DriveReply, Piece};
 use holdfast_protocol::{BLOCK_LEN, BlockIdentity, ClusterId, WriteId, block_checksum};
-use holdfast_seam::spawn::blocking;
 
 use super::files::Files;
-use super::read::{Opened, Pinned, TRIES, Trouble, fetch, open, part, read_places, row_of, settle};
+use super::read::{
+    Opened, Pinned, TRIES, Trouble, fetch, on_medium, open, part, read_places, row_of, settle,
+};
 use super::stage::places;
 use super::state::Shared;
 
@@ -162,7 +163,7 @@ async fn check(
 ) -> Result<DriveReply, DriveError> {
     let job = Arc::clone(pinned);
     let blocks = u64::from(entry.block_count);
-    let bad = blocking(&*shared.world.spawn, move || {
+    let bad = on_medium(shared, move || {
         let shared = &job.shared;
         bad_blocks(
             &shared.files,

@@ -38,7 +38,7 @@ use holdfast_protocol::{ClaimantId, ClusterId, DriveId, Generation, LogId};
 use holdfast_seam::spawn::blocking;
 use holdfast_seam::{DiskFile, OpenMode, Task, World};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use self::files::Files;
 use self::lease::Lease;
@@ -437,6 +437,7 @@ fn open(
         why: error.to_string(),
     })?;
     state.lease = Lease::opened(world.clock.boot(), state.grant.is_some());
+    let reading = Arc::new(Semaphore::new(config.read_threads.max(1)));
     let shared = Arc::new(Shared {
         world: world.clone(),
         config,
@@ -445,6 +446,7 @@ fn open(
         files,
         metrics,
         state: Mutex::new(state),
+        reading,
         growing: Mutex::new(()),
         writes: Writes::default(),
         progress: Notify::new(),

@@ -3,7 +3,7 @@
 //! Owns: finding an entry and its parts, records, and what damage means to a reader.
 //! Leaves to others: blocks ([`super::blocks`]).
 //! Always: pages of a write that is being read are not reused; an entry that moved while it was
-//! read is read again.
+//! read is read again; a drive's medium is read by `read_threads` threads at most.
 
 use std::sync::Arc;
 
@@ -230,7 +230,7 @@ pub(crate) async fn fetch(
         return Ok(buffer.freeze());
     }
     let pinned = Arc::clone(pinned);
-    let read = blocking(&*shared.world.spawn, move || {
+    let read = on_medium(shared, move || {
         let mut failed = None;
         read_places(&found, &mut buffer, |at, out| {
             let read = pinned.shared.files.read(at, out);
@@ -250,6 +250,23 @@ pub(crate) async fn fetch(
         }
         Some(Err(error)) => Err(Trouble::Io(error.to_string())),
     }
+}
+
+/// Runs `work`, which reads the medium of a drive, on a thread for files, when the drive may have
+/// another. It has it until the work is done, also when nobody waits for that any longer.
+///
+/// `None` if the node is shutting down, or the work panicked.
+pub(crate) async fn on_medium<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let permit = Arc::clone(&shared.reading).acquire_owned().await.ok()?;
+    let work = move || {
+        let done = work();
+        drop(permit);
+        done
+    };
+    blocking(&*shared.world.spawn, work).await
 }
 
 /// Reads until one read fails; whether none did.

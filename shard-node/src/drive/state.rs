@@ -16,7 +16,7 @@ use holdfast_protocol::rpc::{DriveError, LogPosition};
 use holdfast_protocol::{Generation, IndexId, MovedWrite, WriteId};
 use holdfast_seam::{DiskFile, Monotonic, World};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::files::Files;
 use super::grow::Purpose;
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     /// Cells that wait to be written.
     pub(crate) writes: Writes,
+    /// Threads that may read its medium.
+    pub(crate) reading: Arc<Semaphore>,
     /// Held while the drive grows.
     pub(crate) growing: Mutex<()>,
     /// Told when a cell was written or a seal ended.
