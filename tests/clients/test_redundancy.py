@@ -113,3 +113,45 @@ def test_check_inspect_and_durability_follow_what_is_lost(embedded):
     assert done.code == 1 and "none" in done.err, done
     done = run([binary(), "inspect", bucket], embedded.environ(), check=False)
     assert done.code == 2, done
+
+
+def exit_of(server, *words):
+    """The exit code of a command, and its JSON answer if it gave one."""
+    done = run([binary(), *words, "-o", "json"], server.environ(), check=False)
+    return done.code, json.loads(done.out) if done.out.strip() else None, done
+
+
+def rot(server, numbers, seed):
+    """Flips bytes of stopped drives."""
+    server.stop()
+    for number in numbers:
+        assert flip_arenas(server.drive(number), seed=seed + number, every=256 << 10) > 3
+    server.start()
+
+
+@pytest.mark.timeout(600)
+def test_the_exit_code_of_check_says_what_it_found(embedded):
+    client = embedded.client()
+    bucket = new_bucket(client)
+    client.put_object(Bucket=bucket, Key="large", Body=h.body(8 * MIB))
+    embedded.admin.wait_healed()
+    code, report, done = exit_of(embedded, "check", "--deep")
+    assert code == 0 and report["clean"] and report["complete"], done
+    # One drive of six is bad: all can be read, not all is whole.
+    rot(embedded, [2], seed=1)
+    code, report, done = exit_of(embedded, "check", "--deep")
+    assert code == 3 and "not whole" in done.err, done
+    assert {found["state"] for found in report["objects"]} <= {"degraded", "queued"}, done
+    exit_of(embedded, "check", "--deep", "--heal")
+    embedded.admin.wait_healed(240)
+    until(lambda: exit_of(embedded, "check", "--deep")[0] == 0, 240, "all is whole again")
+    # Three are bad: one more than the object survives.
+    rot(embedded, [0, 1, 3], seed=2)
+    code, report, done = exit_of(embedded, "check", "--deep")
+    assert code == 1 and "cannot be read" in done.err, done
+    assert [found["key"] for found in report["objects"] if found["state"] == "lost"] == ["large"]
+    assert exit_of(embedded, "check", "--shallow")[0] == 2
+    environ = {**embedded.environ(), "HOLDFAST_SECRET_KEY": "another secret"}
+    assert run([binary(), "check"], environ, check=False).code == 5
+    embedded.stop()
+    assert exit_of(embedded, "check")[0] == 4
