@@ -130,6 +130,14 @@ impl Store {
         pieces
     }
 
+    /// How long reads of these drives are waited for before others are asked, too: four times what
+    /// the slowest of them takes on average, but at least the configured delay.
+    pub(crate) fn hedge_delay(&self, drives: impl Iterator<Item = DriveId>) -> Duration {
+        let mean = drives.filter_map(|drive| self.drives().read_latency(drive));
+        let mean = mean.max().unwrap_or_default();
+        self.config().hedge_delay_min.max(mean * 4)
+    }
+
     /// Notes how long an operation took that began at `start`.
     pub(crate) fn observe(&self, op: &str, start: Monotonic) {
         let took = self.world().clock.now().since(start);
@@ -335,17 +343,9 @@ impl StripeRead<'_> {
         got.into_iter().collect()
     }
 
-    /// Four times what the slowest of the drives takes on average, but at least the configured
-    /// delay.
     fn hedge_delay(&self) -> Duration {
         let drives = self.wanted.iter().filter_map(|cell| self.drive(cell.shard));
-        let mean = drives
-            .filter_map(|drive| self.store.drives().read_latency(drive))
-            .max();
-        self.store
-            .config()
-            .hedge_delay_min
-            .max(mean.unwrap_or_default() * 4)
+        self.store.hedge_delay(drives)
     }
 
     fn cut(&self, cell: &CellRef, span: BlockSpan, bytes: &Bytes) -> Bytes {

@@ -1,6 +1,7 @@
 //! Rebuilds what is missing of one write: shards from others, copies from copies.
 //!
-//! Owns: reading k good shards stripe by stripe, decoding the lost ones, staging and sealing them.
+//! Owns: reading k good shards stripe by stripe, around slow drives where there are others, decoding
+//! the lost ones, staging and sealing them.
 //! Leaves to others: what to rebuild where and when, and the row afterwards (workers).
 //! Always: a rebuilt shard has the digest that its manifest recorded at write time, or is not
 //! sealed.
@@ -219,7 +220,9 @@ impl Store {
         // Of more than k sources each gives its part.
         let first = (write.counter as usize).wrapping_add(stripe as usize) % sources.len().max(1);
         sources.rotate_left(first);
-        sources.sort_by_key(|&(_, drive)| !self.shared.drives.is_reachable(drive));
+        let drives = self.drives();
+        sources.sort_by_key(|&(_, drive)| (!drives.is_reachable(drive), drives.is_slow(drive)));
+        let delay = self.hedge_delay(sources.iter().take(needed).map(|(_, drive)| *drive));
         let mut sources = sources.into_iter().map(|(shard, drive)| async move {
             let read = match planted("heal-unchecked") {
                 true => {
@@ -235,16 +238,25 @@ impl Store {
         });
         let mut reads: FuturesUnordered<_> = sources.by_ref().take(needed).collect();
         let mut good = Vec::with_capacity(needed);
-        while let Some((shard, drive, read)) = reads.next().await {
-            match read {
-                Ok(bytes) => good.push((shard, bytes)),
-                Err(error) => {
-                    self.count_read_error(&error);
-                    self.trouble(&row.manifest, drive);
-                    sources
-                        .next()
-                        .into_iter()
-                        .for_each(|source| reads.push(source));
+        let mut slow = self.world().clock.sleep(delay);
+        while good.len() < needed {
+            tokio::select! {
+                biased;
+                read = reads.next() => match read {
+                    None => break,
+                    Some((shard, _, Ok(bytes))) => good.push((shard, bytes)),
+                    Some((_, drive, Err(error))) => {
+                        self.count_read_error(&error);
+                        self.trouble(&row.manifest, drive);
+                        reads.extend(sources.next());
+                    }
+                },
+                () = &mut slow => {
+                    if let Some(source) = sources.next() {
+                        self.shared.metrics.hedged_reads.inc();
+                        reads.push(source);
+                    }
+                    slow = self.world().clock.sleep(delay);
                 }
             }
         }

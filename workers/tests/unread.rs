@@ -109,3 +109,31 @@ async fn a_drive_that_is_only_slow_is_not_given_up() {
     assert!(running.store.drives().is_reachable(slow));
     running.workers.stop().await;
 }
+
+/// Of several stripes: each is read from other drives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_goes_around_a_drive_that_is_slow() {
+    let mut cluster = Cluster::new("2+2", 4);
+    let config = WorkersConfig {
+        drive_deadline: Duration::from_secs(60),
+        down_after: Duration::from_secs(60),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let row = running.put("a", &body(1, 3_000_000), true).await.unwrap();
+    running.until_quiet().await;
+    let holders = row.placement.holders;
+    for drive in &cluster.drives {
+        drive.set_slow(Duration::from_secs(match drive.id == holders[3] {
+            true => 30,
+            false => 0,
+        }));
+    }
+    running.workers.pause_heal(true);
+    cluster.drive(holders[1]).lose(row.manifest.write);
+    assert_eq!(running.get("a").await.unwrap(), body(1, 3_000_000));
+    running.workers.pause_heal(false);
+    running.until_quiet().await;
+    assert!(cluster.drive(holders[1]).holds(row.manifest.write));
+    running.workers.stop().await;
+}
