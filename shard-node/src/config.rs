@@ -15,8 +15,8 @@ pub struct DriveConfig {
     pub reserve_bytes: u64,
     /// Free space kept written with zeros ahead of the writers, in bytes.
     pub prewrite_bytes: u64,
-    /// Threads that read the drive's medium at a time; more reads wait, so that a drive which stalls
-    /// leaves threads to others.
+    /// Threads that read the drive's medium at a time; more reads wait, so that a drive which
+    /// stalls leaves threads to others.
     pub read_threads: usize,
     /// How long a staged shard may see nothing before it is dropped.
     pub staged_idle: Duration,

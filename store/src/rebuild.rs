@@ -1,7 +1,7 @@
 //! Rebuilds what is missing of one write: shards from others, copies from copies.
 //!
-//! Owns: reading k good shards stripe by stripe, around slow drives where there are others, decoding
-//! the lost ones, staging and sealing them.
+//! Owns: reading k good shards stripe by stripe, around slow drives where there are others,
+//! decoding the lost ones, staging and sealing them.
 //! Leaves to others: what to rebuild where and when, and the row afterwards (workers).
 //! Always: a rebuilt shard has the digest that its manifest recorded at write time, or is not
 //! sealed.

@@ -1,11 +1,12 @@
 //! Watches the drives.
 //!
 //! Owns: asking every drive how it does, what state that makes it, and noticing one that came back.
-//! Leaves to others: whether it serves reads ([`reads`]), comparing it ([`crate::compare`]), changing
-//! the map (gateway).
+//! Leaves to others: whether it serves reads ([`reads`]), comparing it ([`crate::compare`]),
+//! changing the map (gateway).
 //! Always: a drive that was away for longer than the suspect time, or whose log lost its end, is
-//! compared before it counts as whole; one that serves no reads does not answer; one that does not obey the generation served is asked to
-//! until it does, and counts as away while it obeys another index.
+//! compared before it counts as whole; one that serves no reads does not answer; one that does not
+//! obey the generation served is asked to until it does, and counts as away while it obeys another
+//! index.
 
 mod reads;
 

@@ -58,8 +58,8 @@ impl Filling {
         }
     }
 
-    /// Has them compared when nothing is left to heal for them. It is the comparer who asks: it is not rung,
-    /// or it would never rest while such a drive is away.
+    /// Has them compared when nothing is left to heal for them. It is the comparer who asks: it is
+    /// not rung, or it would never rest while such a drive is away.
     pub(super) fn ask(&self, ctx: &Context) {
         let is_due = ctx.clock().now().since(self.ended) >= self.pause(ctx);
         // Nor while something is in doubt: what is absent then must go on counting as absent.

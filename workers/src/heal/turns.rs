@@ -3,8 +3,8 @@
 //! Owns: which writes are being healed, and whether something was found since they were looked at;
 //! queueing those once more.
 //! Leaves to others: finding out what is really wrong ([`super::inspect`]).
-//! Always: a row has one turn at a time; what is found of a row while it is being healed is looked at after that, although the
-//! healer takes the row off its queue as it saw it.
+//! Always: a row has one turn at a time; what is found of a row while it is being healed is looked
+//! at after that, although the healer takes the row off its queue as it saw it.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
