@@ -212,7 +212,7 @@ impl Context {
         };
         let is_gone = |drive: &&DriveId| {
             let (state, drives) = (health.state(**drive), self.store.drives());
-            (state != DriveState::Up || !drives.is_reachable(**drive)) && !answers(*drive)
+            (state != DriveState::Up || !drives.is_reachable(**drive)) && !answers(drive)
         };
         let gone = living.iter().filter(is_gone).count();
         drop(health);
