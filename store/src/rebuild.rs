@@ -198,6 +198,21 @@ impl Store {
         on_pool(self, decode).await?
     }
 
+    /// Where shards can be read from, the best first.
+    fn sources(&self, row: &VersionRow, stripe: u32, wanted: &[usize]) -> Vec<(usize, DriveId)> {
+        let holders = row.placement.holders.iter().copied().enumerate();
+        let mut sources: Vec<(usize, DriveId)> = holders
+            .filter(|(s, _)| !wanted.contains(s) && row.placement.missing & (1 << s) == 0)
+            .collect();
+        // Of more than k sources each gives its part.
+        let first = (row.manifest.write.counter as usize).wrapping_add(stripe as usize);
+        let count = sources.len().max(1);
+        sources.rotate_left(first % count);
+        let drives = self.drives();
+        sources.sort_by_key(|&(_, drive)| (!drives.is_reachable(drive), drives.is_slow(drive)));
+        sources
+    }
+
     async fn good_cells(
         &self,
         row: &VersionRow,
@@ -213,15 +228,7 @@ impl Store {
             block_count,
         };
         let write = row.manifest.write;
-        let holders = row.placement.holders.iter().copied().enumerate();
-        let mut sources: Vec<(usize, DriveId)> = holders
-            .filter(|(s, _)| !wanted.contains(s) && row.placement.missing & (1 << s) == 0)
-            .collect();
-        // Of more than k sources each gives its part.
-        let first = (write.counter as usize).wrapping_add(stripe as usize) % sources.len().max(1);
-        sources.rotate_left(first);
-        let drives = self.drives();
-        sources.sort_by_key(|&(_, drive)| (!drives.is_reachable(drive), drives.is_slow(drive)));
+        let sources = self.sources(row, stripe, wanted);
         let delay = self.hedge_delay(sources.iter().take(needed).map(|(_, drive)| *drive));
         let mut sources = sources.into_iter().map(|(shard, drive)| async move {
             let read = match planted("heal-unchecked") {

@@ -10,9 +10,10 @@ use holdfast_seam::NodeClient;
 use holdfast_shard_node::{Drive, Node, NodeError};
 
 use super::Job;
-use crate::config::Group;
+use crate::config::{Group, ProcessConfig};
 use crate::error::{CliError, chain};
 use crate::gateway::core::failed;
+use crate::process;
 use crate::shard_node::config::DriveSettings;
 
 /// Opens and attaches the drives of this data directory.
@@ -20,8 +21,10 @@ use crate::shard_node::config::DriveSettings;
 /// # Errors
 /// `Failed` if one is in use by another process.
 pub async fn open(job: &Job<'_>) -> Result<Arc<Node>, CliError> {
-    let config = DriveSettings::read(job.resolved)?.drive_config();
     let (world, stamp) = (&job.world, &job.stamp);
+    let drives = stamp.slots.len();
+    let threads = process::io_threads(&ProcessConfig::read(job.resolved)?, drives);
+    let config = DriveSettings::read(job.resolved)?.drive_config(threads, drives);
     let node = Arc::new(Node::new(world.clone(), []));
     for (number, slot) in stamp.slots.iter().enumerate() {
         // A successor that the map does not know holds nothing yet.

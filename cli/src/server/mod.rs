@@ -36,10 +36,7 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let process_config = ProcessConfig::read(resolved)?;
     check_drives(config.geometry, config.drives)?;
     let threads = process::io_threads(&process_config, config.drives);
-    let drive_config = DriveConfig {
-        read_threads: process::read_threads(threads, config.drives),
-        ..DriveSettings::read(resolved)?.drive_config()
-    };
+    let drive_config = DriveSettings::read(resolved)?.drive_config(threads, config.drives);
     let world = World::real(threads);
     let mut signals = Signals::listen();
     let state = State::starting();

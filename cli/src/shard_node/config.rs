@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use holdfast_shard_node::DriveConfig;
 
 use crate::config::{Address, Size, settings};
+use crate::process;
 
 settings! {
     /// A shard node.
@@ -45,8 +46,11 @@ settings! {
 
 impl DriveSettings {
     /// How a drive behaves.
-    pub fn drive_config(&self) -> DriveConfig {
+    ///
+    /// `drives` of them share `threads` for files.
+    pub fn drive_config(&self, threads: usize, drives: usize) -> DriveConfig {
         DriveConfig {
+            read_threads: process::read_threads(threads, drives),
             capacity_bytes: self.capacity_bytes.map(Size::get),
             reserve_bytes: self.reserve_bytes.get(),
             prewrite_bytes: self.prewrite_bytes.get(),

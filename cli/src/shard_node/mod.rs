@@ -16,7 +16,7 @@ use holdfast_protocol::NodeId;
 use holdfast_protocol::rpc::handshake::Identity;
 use holdfast_seam::rpc::{Handler, ServerConfig, ServerLimits, serve};
 use holdfast_seam::{NodeClient, RpcMetrics, World};
-use holdfast_shard_node::{Drive, DriveConfig, Node};
+use holdfast_shard_node::{Drive, Node};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -42,10 +42,7 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let join = Base::parse(&config.join)?;
     let count = config.data_dir.len();
     let threads = process::io_threads(&process_config, count);
-    let drive_config = DriveConfig {
-        read_threads: process::read_threads(threads, count),
-        ..DriveSettings::read(resolved)?.drive_config()
-    };
+    let drive_config = DriveSettings::read(resolved)?.drive_config(threads, count);
     let world = World::real(threads);
     let listener = listen_for_nodes(&world, config.listen.as_str(), "--listen").await?;
     let monitor = Monitor::bind(config.metrics_listen.as_ref()).await?;
@@ -73,10 +70,8 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     };
     let shutdown = Box::pin(stop.clone().cancelled_owned());
     let server = tokio::spawn(serve(world.clone(), listener, server, shutdown));
-    let opened: Vec<_> = places
-        .iter()
-        .filter_map(|place| place.drive.clone())
-        .collect();
+    let opened = places.iter().filter_map(|place| place.drive.clone());
+    let opened: Vec<_> = opened.collect();
     let (served, serving) = watch::channel(0);
     let member = Member {
         proof: proof(&secret)?,
