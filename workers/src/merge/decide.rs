@@ -98,6 +98,19 @@ pub(super) enum Verdict {
 
 /// Decides the fate of every record.
 pub fn decide(records: &Records) -> Merged {
+    let forgotten = records.forgotten();
+    if forgotten.is_empty() {
+        return decide_found(records);
+    }
+    let mut rest = records.clone();
+    rest.found.retain(|write, _| !forgotten.contains(write));
+    let mut merged = decide_found(&rest);
+    let void = |write| (write, Fate::Void);
+    merged.fates.extend(forgotten.into_iter().map(void));
+    merged
+}
+
+fn decide_found(records: &Records) -> Merged {
     let mut deciding = Deciding {
         records,
         merged: Merged::default(),

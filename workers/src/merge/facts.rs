@@ -1,9 +1,8 @@
 //! What drives were found to hold, as far as deciding needs it.
 //!
-//! Owns: the union of all drives' records by write id, and what can be said of one record alone:
-//! whether it is readable, whether it may have reached its quorum, and where it is.
-//! Leaves to others: what several records mean together ([`super::decide`]), asking drives
-//! ([`super::gather`]).
+//! Owns: the union of all drives' records by write id, what each says, and where it is.
+//! Leaves to others: what the copies of one tell ([`super::copies`]), what several records mean
+//! together ([`super::decide`]), asking drives ([`super::gather`]).
 //! Always: the same records give the same union, in whatever order they are added.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -289,6 +288,8 @@ pub struct Records {
     pub absent: BTreeSet<DriveId>,
     /// Drives that are gone for good.
     pub dead: BTreeSet<DriveId>,
+    /// Drives that were asked, and lost entries of their log: they count as absent, too.
+    pub partial: BTreeSet<DriveId>,
     /// The cluster's geometry: tells how many copies records have that are not a version's.
     pub geometry: Geometry,
     /// Whether an index decides what was acknowledged (a claim): then nothing is in doubt.
@@ -302,6 +303,7 @@ impl Records {
             found: BTreeMap::new(),
             absent: BTreeSet::new(),
             dead: BTreeSet::new(),
+            partial: BTreeSet::new(),
             geometry,
             index_decides: false,
         }
@@ -343,58 +345,6 @@ impl Records {
         found.fact = Some(fact);
     }
 
-    /// Whether the record can be used: known to the index, or one copy was read and, of a coded
-    /// body, k shards are good.
-    pub fn is_readable(&self, found: &Found) -> bool {
-        if found.is_known {
-            return true;
-        }
-        match coded(found.fact.as_ref()) {
-            Some((geometry, _, digests)) => good_shards(found, digests).len() >= geometry.data(),
-            None => found.fact.is_some(),
-        }
-    }
-
-    /// Whether a record that cannot be read may have been acknowledged: copies seen plus absent
-    /// drives of its write reach the quorum; or a shard has moved, which only happens after the
-    /// commit.
-    pub fn may_be_acknowledged(&self, found: &Found) -> bool {
-        if self.index_decides {
-            return found.is_known;
-        }
-        let Some((geometry, drives, _)) = coded(found.fact.as_ref()) else {
-            return found.copies.len() + self.unseen(found) >= self.geometry.copies();
-        };
-        let is_gone = |drive| self.absent.contains(drive) || self.dead.contains(drive);
-        let mut shards: BTreeSet<usize> = drives
-            .iter()
-            .enumerate()
-            .filter(|(_, drive)| is_gone(drive))
-            .map(|(shard, _)| shard)
-            .collect();
-        for copy in &found.copies {
-            let Some((shard, _)) = copy.shard else {
-                continue;
-            };
-            if drives.get(usize::from(shard)) != Some(&copy.drive) {
-                return true;
-            }
-            shards.insert(shard.into());
-        }
-        shards.len() >= geometry.write_quorum()
-    }
-
-    /// Drives that were not asked, or are not whole, and of which no copy was found.
-    fn unseen(&self, found: &Found) -> usize {
-        let is_seen = |drive: &DriveId| found.copies.iter().any(|copy| copy.drive == *drive);
-        self.absent.iter().filter(|drive| !is_seen(drive)).count()
-    }
-
-    /// Whether a record of which nothing at all was found may have been acknowledged.
-    pub(crate) fn may_be_hidden(&self) -> bool {
-        !self.index_decides && self.absent.len() >= self.geometry.copies()
-    }
-
     /// Where a readable record is now, as the drives' inventories say.
     pub fn placement(&self, found: &Found) -> Placement {
         match coded(found.fact.as_ref()) {
@@ -403,7 +353,7 @@ impl Records {
         }
     }
 
-    fn geometry_of(&self, found: &Found) -> Geometry {
+    pub(super) fn geometry_of(&self, found: &Found) -> Geometry {
         match &found.fact {
             Some(
                 Fact::Version { geometry, .. }
@@ -429,7 +379,7 @@ impl Records {
     }
 }
 
-fn coded(fact: Option<&Fact>) -> Option<(Geometry, &[DriveId], &[u64])> {
+pub(super) fn coded(fact: Option<&Fact>) -> Option<(Geometry, &[DriveId], &[u64])> {
     match fact {
         Some(
             Fact::Version {
@@ -448,7 +398,7 @@ fn coded(fact: Option<&Fact>) -> Option<(Geometry, &[DriveId], &[u64])> {
 }
 
 /// Drives with a good copy of each shard.
-fn good_shards(found: &Found, digests: &[u64]) -> BTreeMap<u8, Vec<DriveId>> {
+pub(super) fn good_shards(found: &Found, digests: &[u64]) -> BTreeMap<u8, Vec<DriveId>> {
     let mut good: BTreeMap<u8, Vec<DriveId>> = BTreeMap::new();
     for copy in found.copies.iter().filter(|copy| !copy.is_damaged) {
         if let Some((shard, digest)) = copy.shard

@@ -71,6 +71,7 @@ impl Asking<'_> {
         // Nor is a drive whole that lost its log, is new, or took a lost one's place and was not
         // brought all of it yet: that it holds nothing of a write says nothing.
         records.absent.extend(&claimed.lost_logs);
+        records.partial.extend(&claimed.lost_logs);
         let of_map = |drive: &&DriveId| map.drive(**drive).is_some();
         records.absent.extend(claimed.blank.iter().filter(of_map));
         records.absent.extend(map.filling());

@@ -30,8 +30,11 @@
 //! 12. Of the versions of a key that exist, the one that was made last is current, whenever it was
 //!     stored anew: `keys`.
 //! 13. Metadata that comes to light beside an index changes the row of its version: `run`.
+//! 14. What only drives show that lost entries of their log, although enough others answered, was
+//!     purged: it is voided ([`Records::partial`]).
 
 mod apply;
+mod copies;
 mod decide;
 mod doubts;
 mod facts;

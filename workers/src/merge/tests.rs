@@ -3,6 +3,7 @@
 
 mod clauses;
 mod exhaustive;
+mod forgotten;
 mod history;
 mod spec;
 
@@ -205,6 +206,17 @@ impl Case {
     }
     fn absent(mut self, drives: &[u64]) -> Self {
         self.0.absent = drives.iter().map(|drive| d(*drive)).collect();
+        self
+    }
+    /// Drives that are gone for good.
+    fn dead(mut self, drives: &[u64]) -> Self {
+        self.0.dead = drives.iter().map(|drive| d(*drive)).collect();
+        self
+    }
+    /// Drives that lost entries of their log, beside those that are absent.
+    fn partial(mut self, drives: &[u64]) -> Self {
+        self.0.partial = drives.iter().map(|drive| d(*drive)).collect();
+        self.0.absent.extend(self.0.partial.clone());
         self
     }
     fn known(mut self, at: u64) -> Self {
