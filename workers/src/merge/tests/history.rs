@@ -105,4 +105,29 @@ proptest! {
         prop_assert!(merged.doubts.is_empty(), "{:?}", merged.doubts);
         prop_assert_eq!(found, world.shown());
     }
+
+    /// What is purged everywhere stays away when a drive forgets that it purged it; what is there
+    /// stays, whatever that drive lost.
+    #[test]
+    fn a_drive_that_lost_log_entries_brings_nothing_back_and_takes_nothing_away(
+        drives in 3_u64..6,
+        ops in prop::collection::vec(op(), 1..20),
+        partial in 0_u64..6,
+        keeps in any::<u64>(),
+    ) {
+        let mut world = World::new(drives);
+        for op in &ops {
+            // As few copies as there may be.
+            let first = u64::from(op.taken) % drives;
+            let two = 1 << first | 1 << ((first + 1) % drives);
+            let taken = match op.kind {
+                OpKind::PutCoded | OpKind::Part(_) => 0xff,
+                _ => two,
+            };
+            world.run(&Op { taken, commits: true, purged: 0xff, ..op.clone() });
+        }
+        let (found, merged, _) = world.rebuild_beside(d(1 + partial % drives), keeps);
+        prop_assert!(merged.doubts.is_empty(), "{:?}", merged.doubts);
+        prop_assert_eq!(found, world.shown());
+    }
 }

@@ -62,6 +62,10 @@ pub(super) struct Shown {
 
 pub(super) struct World {
     records: Records,
+    /// Every copy that there ever was.
+    ever: BTreeMap<WriteId, Vec<Kept>>,
+    /// What each record says.
+    facts: BTreeMap<WriteId, (RecordKind, Fact)>,
     drives: u64,
     pub(super) state: State,
     /// What may also be found: effects of operations that ended in 5xx and were not voided.
@@ -75,6 +79,8 @@ impl World {
     pub(super) fn new(drives: u64) -> Self {
         Self {
             records: Case::new().0,
+            ever: BTreeMap::new(),
+            facts: BTreeMap::new(),
             drives,
             state: State::default(),
             maybe: Maybe::default(),
@@ -127,6 +133,8 @@ impl World {
             geometry().copies()
         };
         let reached = copies.len() >= needed;
+        self.ever.insert(w(at), copies.clone());
+        self.facts.insert(w(at), (kind, fact.clone()));
         for copy in copies {
             self.records.add(w(at), o(at), kind, copy);
         }
@@ -357,6 +365,34 @@ impl World {
             found.copies.retain(|copy| !absent.contains(&copy.drive));
         }
         records.found.retain(|_, found| !found.copies.is_empty());
+        self.show(records)
+    }
+
+    /// What a rebuild shows beside a drive that lost entries of its log, when what was retired is
+    /// purged everywhere, and the tombstones, too. Of all that the drive ever held, it holds what
+    /// `keeps` says: it forgot writes, and it forgot purges.
+    pub(super) fn rebuild_beside(&self, partial: DriveId, keeps: u64) -> (Shown, Merged, Records) {
+        let mut records = self.records.clone();
+        let is_guard = |found: &Found| found.kind == RecordKind::Tombstone;
+        records.found.retain(|_, found| !is_guard(found));
+        for (write, copies) in &self.ever {
+            let (kind, fact) = &self.facts[write];
+            if let Some(found) = records.found.get_mut(write) {
+                found.copies.retain(|copy| copy.drive != partial);
+            }
+            let held = copies.iter().find(|copy| copy.drive == partial);
+            if let Some(copy) = held.filter(|_| keeps & (1 << (write.counter % 64)) != 0) {
+                records.add(*write, o(write.counter), *kind, *copy);
+                records.describe(*write, fact.clone());
+            }
+        }
+        records.found.retain(|_, found| !found.copies.is_empty());
+        records.partial = [partial].into();
+        records.absent = [partial].into();
+        self.show(records)
+    }
+
+    fn show(&self, records: Records) -> (Shown, Merged, Records) {
         let merged = decide(&records);
         let mut shown = Shown::default();
         for (write, fate) in &merged.fates {
