@@ -29,8 +29,9 @@ impl Records {
     /// drives of its write reach the quorum; or a shard has moved, which only happens after the
     /// commit.
     ///
-    /// What a dead drive held of an acknowledged write was brought to another one before its
-    /// successor counted as whole: it is seen there, unless that one is absent.
+    /// What a drive held that is gone counts only while another is absent. With all of them there,
+    /// what was acknowledged was brought to others before its successor counted as whole, and is
+    /// seen there; and nothing more will ever be found.
     pub fn may_be_acknowledged(&self, found: &Found) -> bool {
         if self.index_decides {
             return found.is_known;
@@ -53,9 +54,10 @@ impl Records {
             }
             shards.insert(shard.into());
         }
-        let lost = planned(&self.dead).difference(&shards).count();
-        let others = self.absent.iter().filter(|drive| !drives.contains(drive));
-        shards.len() + lost.min(others.count()) >= geometry.write_quorum()
+        if !self.absent.is_empty() {
+            shards.extend(planned(&self.dead));
+        }
+        shards.len() >= geometry.write_quorum()
     }
 
     /// Writes that are gone, and that only drives show which lost entries of their log: what they
