@@ -224,7 +224,12 @@ impl Director {
         }
         self.snapshot = None;
         self.later(fault.lasts / 20, Ending::StartGateway);
-        Ok(())
+        // Drives that were told nothing since cannot tell it from a crash: what is unreadable then
+        // counts as never acknowledged. So the drives stay until it was merged.
+        match fault.kind == FaultKind::IndexOld && self.plan.old_copy_of_same_generation {
+            true => self.serving().await.map(drop),
+            false => Ok(()),
+        }
     }
 
     /// Waits, while clients do little, until the network is mended and what failed was tried again.
