@@ -22,8 +22,8 @@ use holdfast_protocol::rpc::wire::{
     Message, decode_answer, decode_call, encode_answer, encode_call,
 };
 use holdfast_protocol::{
-    BucketRow, ClusterId, EncodedRecord, Manifest, ManifestKind, NodeId, PurgeRow, Record,
-    UploadRow, VersionRow,
+    AccountRecord, BucketRow, ClusterId, EncodedRecord, KeyRecord, Manifest, ManifestKind, NodeId,
+    PurgeRow, Record, UploadRow, VersionRow,
 };
 
 /// One input for one decoder.
@@ -31,6 +31,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by name.
 pub const ALL: &[(&str, Target)] = &[
+    ("account", account),
     ("batch", batch),
     ("checkpoint", checkpoint),
     ("control_call", control_call),
@@ -50,6 +51,7 @@ pub const ALL: &[(&str, Target)] = &[
 /// Whether the decoder of `name` takes `data` as it is.
 pub fn accepts(name: &str, data: &[u8]) -> bool {
     match name {
+        "account" => account_of(data),
         "batch" => batch_of(data),
         "checkpoint" => checkpoint_of(data),
         "control_call" => split(data).is_some_and(|(header, rest)| control_call_of(&header, &rest)),
@@ -168,6 +170,20 @@ fn row_of(data: &[u8]) -> bool {
     }
     assert!(taken <= 1);
     taken == 1
+}
+
+/// `HFAC`.
+pub fn account(data: &[u8]) {
+    both(data, account_of);
+}
+
+fn account_of(data: &[u8]) -> bool {
+    let account = AccountRecord::decode(data).map(|account| account.encode());
+    let key = KeyRecord::decode(data).map(|key| key.encode());
+    [account, key].into_iter().flatten().any(|encoded| {
+        assert_eq!(encoded, data);
+        true
+    })
 }
 
 /// `HFMP`.

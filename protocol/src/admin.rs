@@ -4,6 +4,7 @@
 //! Leaves to others: HTTP (gateway), tables for people (cli).
 //! Always: fields are added, never changed or removed within `/admin/v1`.
 
+pub mod accounts;
 pub mod check;
 pub mod cluster;
 pub mod durability;

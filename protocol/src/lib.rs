@@ -6,6 +6,7 @@
 //! Always: a decoder bounds every length before it allocates, checks magic, version and checksum,
 //! and returns a typed error for anything else; it never panics.
 
+pub mod account;
 pub mod admin;
 pub mod checksum;
 pub mod codec;
@@ -18,6 +19,7 @@ pub mod record;
 pub mod row;
 pub mod rpc;
 
+pub use account::{AccountRecord, KeyRecord, Sealed};
 pub use checksum::{BlockIdentity, block_checksum};
 pub use codec::FormatError;
 pub use ids::{

@@ -215,7 +215,8 @@ pub struct BucketRow {
     pub order: Order,
     /// When it was made (milliseconds since 1970).
     pub created_ms: u64,
-    /// The access key (later: account) that owns it.
+    /// The canonical id of the account that owns it; in rows that are older than accounts, the
+    /// administrator's access key.
     pub owner: String,
     /// Named configurations (`versioning`, `cors`, …), each in its own byte form.
     pub config: Vec<(String, Bytes)>,

@@ -71,7 +71,7 @@ fn golden(name: &str, target: &str, encoded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     messages
 }
 
-fn same<T: PartialEq + Debug>(
+pub fn same<T: PartialEq + Debug>(
     name: &str,
     target: &str,
     samples: Vec<T>,

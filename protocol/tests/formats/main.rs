@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod accounts;
 mod dice;
 mod drive_seeds;
 mod golden;
