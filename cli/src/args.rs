@@ -68,6 +68,12 @@ pub enum Command {
     /// See the cluster.
     #[command(subcommand)]
     Cluster(Cluster),
+    /// See, make and delete accounts.
+    #[command(subcommand)]
+    Account(Account),
+    /// See, make, stop and delete the access keys of accounts.
+    #[command(subcommand)]
+    Key(Key),
     /// See the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -203,6 +209,103 @@ pub enum Cluster {
     Status(Flags<Client>),
     /// Whether requests are served, on both listeners; needs no keys. Exit code 3 while not.
     Ready(Flags<Client>),
+}
+
+/// See, make and delete accounts.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Account {
+    /// All accounts.
+    List(Flags<Client>),
+    /// An account and its keys.
+    Show(OneAccount),
+    /// Make an account. It has no keys yet: see `key create`.
+    Create(NewAccount),
+    /// Delete an account and its keys. Refused while it owns buckets.
+    Delete(OneAccount),
+}
+
+/// Flags of commands about one account.
+#[derive(Clone, Debug, Args)]
+pub struct OneAccount {
+    /// The account's name, number or canonical id.
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub client: Flags<Client>,
+}
+
+/// Flags of `account create`.
+#[derive(Clone, Debug, Args)]
+pub struct NewAccount {
+    /// Its name: 1 to 64 letters, digits, dots, hyphens and underscores.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Its e-mail address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// Whether everything is allowed to it, in all accounts and in the admin API.
+    #[arg(long)]
+    pub admin: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub client: Flags<Client>,
+}
+
+/// See, make, stop and delete the access keys of accounts.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Key {
+    /// The keys of all accounts, or of one.
+    List(Keys),
+    /// Make a key; its secret is shown this once.
+    Create(NewKey),
+    /// Let requests be signed with a key.
+    Enable(OneKey),
+    /// Refuse requests that are signed with a key, from now on.
+    Disable(OneKey),
+    /// Delete a key.
+    Delete(OneKey),
+}
+
+/// Flags of `key list`.
+#[derive(Clone, Debug, Args)]
+pub struct Keys {
+    /// The account's name, number or canonical id.
+    #[arg(value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub client: Flags<Client>,
+}
+
+/// Flags of `key create`.
+#[derive(Clone, Debug, Args)]
+pub struct NewKey {
+    /// The account's name, number or canonical id.
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// The access key, if it is not to be made up: 3 to 128 letters, digits, dots, hyphens and
+    /// underscores.
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+    /// A file with the secret, if it is not to be made up: 8 to 128 printable characters; - is the
+    /// standard input.
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub client: Flags<Client>,
+}
+
+/// Flags of commands about one key.
+#[derive(Clone, Debug, Args)]
+pub struct OneKey {
+    /// The access key.
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub client: Flags<Client>,
 }
 
 /// See the configuration.

@@ -8,12 +8,13 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use holdfast_protocol::admin::accounts::AccountRequest;
 use holdfast_protocol::admin::check::CheckRequest;
 use holdfast_protocol::admin::heal::HealRequest;
 use serde_json::{Value, json};
 
-use crate::args::{Cli, Cluster, Command, Config, Drive, Heal, Index, Scrub};
-use crate::client::{Admin, commands as client, redundancy};
+use crate::args::{Account, Cli, Cluster, Command, Config, Drive, Heal, Index, Key, Scrub};
+use crate::client::{Admin, account, commands as client, redundancy};
 use crate::config::flags::{Client, Flags, Of};
 use crate::config::{Group, Layers, ProcessConfig, Resolved};
 use crate::error::CliError;
@@ -74,6 +75,8 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Cluster(Cluster::Ready(flags)) => ask(flags, config, async |admin| {
             client::cluster_ready(&admin, output).await
         }),
+        Command::Account(command) => account_command(command, config, output),
+        Command::Key(command) => key_command(command, config, output),
         Command::Config(Config::Show(show)) => {
             let resolved = Layers::of_process(Vec::new(), config).resolve(show.role)?;
             config_show(&resolved, output)
@@ -123,6 +126,58 @@ fn scrub_command(scrub: Scrub, config: Option<PathBuf>, output: Format) -> Resul
     };
     ask(flags, config, async |admin| {
         redundancy::steer(&admin, path, output).await
+    })
+}
+
+fn account_command(
+    command: Account,
+    config: Option<PathBuf>,
+    output: Format,
+) -> Result<(), CliError> {
+    match command {
+        Account::List(flags) => ask(flags, config, async |admin| {
+            account::list(&admin, output).await
+        }),
+        Account::Show(flags) => ask(flags.client, config, async |admin| {
+            account::show(&admin, &flags.account, output).await
+        }),
+        Account::Create(flags) => ask(flags.client, config, async |admin| {
+            let request = AccountRequest {
+                name: flags.name,
+                email: flags.email,
+                is_admin: flags.admin,
+            };
+            account::create(&admin, request, output).await
+        }),
+        Account::Delete(flags) => ask(flags.client, config, async |admin| {
+            account::delete(&admin, &flags.account, output).await
+        }),
+    }
+}
+
+fn key_command(command: Key, config: Option<PathBuf>, output: Format) -> Result<(), CliError> {
+    let (flags, active) = match command {
+        Key::List(flags) => {
+            return ask(flags.client, config, async |admin| {
+                account::key_list(&admin, flags.account.as_deref(), output).await
+            });
+        }
+        Key::Create(flags) => {
+            return ask(flags.client, config, async |admin| {
+                let secret = flags.secret_file.as_deref();
+                account::key_create(&admin, &flags.account, flags.key, secret, output).await
+            });
+        }
+        Key::Delete(flags) => {
+            return ask(flags.client, config, async |admin| {
+                account::key_delete(&admin, &flags.key, output).await
+            });
+        }
+        Key::Enable(flags) => (flags, true),
+        Key::Disable(flags) => (flags, false),
+    };
+    ask(flags.client, config, async |admin| {
+        account::key_set(&admin, &flags.key, active, output).await
     })
 }
 

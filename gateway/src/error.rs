@@ -63,6 +63,12 @@ pub enum GatewayError {
         /// What is wrong.
         why: String,
     },
+    /// No such account or key.
+    #[error("there is no {what}")]
+    NoSuchEntity {
+        /// What was asked for.
+        what: String,
+    },
     /// No such bucket.
     #[error("bucket {bucket} does not exist")]
     NoSuchBucket {

@@ -21,6 +21,45 @@ pub fn abandoned_uploads(registry: &Registry) -> prometheus::Result<IntCounter> 
     Ok(counter)
 }
 
+/// How many accounts and keys there are.
+#[derive(Clone, Debug)]
+pub struct AccountMetrics {
+    accounts: IntGauge,
+    keys: IntGauge,
+    unusable: IntGauge,
+}
+
+impl AccountMetrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// One of the names is registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let made = Self {
+            accounts: IntGauge::new("holdfast_auth_accounts", "Accounts.")?,
+            keys: IntGauge::new("holdfast_auth_keys", "Access keys of all accounts.")?,
+            unusable: IntGauge::new(
+                "holdfast_auth_unusable_keys",
+                "Access keys whose secret the master key does not open.",
+            )?,
+        };
+        for gauge in [&made.accounts, &made.keys, &made.unusable] {
+            registry.register(Box::new(gauge.clone()))?;
+        }
+        Ok(made)
+    }
+
+    pub(crate) fn set(&self, accounts: usize, keys: usize, unusable: usize) {
+        for (gauge, count) in [
+            (&self.accounts, accounts),
+            (&self.keys, keys),
+            (&self.unusable, unusable),
+        ] {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 /// The metrics of the S3 front.
 #[derive(Clone, Debug)]
 pub struct S3Metrics {

@@ -4,6 +4,7 @@
 //! Leaves to others: HTTP ([`http`]), signatures ([`sign`]), tables ([`crate::output`]).
 //! Always: exit codes tell failed, degraded, not reachable and denied apart.
 
+pub mod account;
 pub mod commands;
 pub mod config;
 pub mod http;

@@ -7,14 +7,13 @@
 
 mod credentials;
 mod holders;
+mod master_key;
 mod stamp;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-use holdfast_seam::Rng;
 
 use crate::error::CliError;
 
@@ -25,8 +24,6 @@ const DRIVES: &str = "drives";
 const LOCK: &str = "lock";
 const STAMP: &str = "cluster.json";
 const CREDENTIALS: &str = "credentials";
-const MASTER_KEY: &str = "master.key";
-const MASTER_KEY_LEN: usize = 32;
 
 /// A data directory that this process has locked.
 #[derive(Debug)]
@@ -101,27 +98,6 @@ impl DataDir {
     /// `File`.
     pub fn set_stamp(&self, stamp: &Stamp) -> Result<(), CliError> {
         write_durably(&self.path, STAMP, stamp.text().as_bytes())
-    }
-
-    /// Makes the key that later seals secrets, if there is none.
-    ///
-    /// # Errors
-    /// `File`; `Layout` if there is one of another length.
-    pub fn ensure_master_key(&self, rng: &dyn Rng) -> Result<(), CliError> {
-        let path = self.path.join(MASTER_KEY);
-        match std::fs::metadata(&path) {
-            Ok(found) if found.len() == MASTER_KEY_LEN as u64 => Ok(()),
-            Ok(_) => Err(CliError::Layout(format!(
-                "{} does not have {MASTER_KEY_LEN} bytes: put back the right one",
-                path.display()
-            ))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut key = [0_u8; MASTER_KEY_LEN];
-                rng.fill(&mut key);
-                write_durably(&self.path, MASTER_KEY, &key)
-            }
-            Err(error) => Err(CliError::file("read", &path)(error)),
-        }
     }
 }
 

@@ -82,9 +82,9 @@ fn keys_are_made_once_and_kept_closed() {
     assert_eq!(second.access_key, first.access_key);
     assert_eq!(second.secret_key, first.secret_key);
     assert!(!format!("{first:?}").contains(first.secret_key.expose()));
-    dir.ensure_master_key(&RealRng).unwrap();
+    dir.master_key(&config(), &RealRng).unwrap();
     let key = std::fs::read(temp.path().join("master.key")).unwrap();
-    dir.ensure_master_key(&RealRng).unwrap();
+    dir.master_key(&config(), &RealRng).unwrap();
     assert_eq!(std::fs::read(temp.path().join("master.key")).unwrap(), key);
 }
 

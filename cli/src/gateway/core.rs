@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use holdfast_gateway::accounts::Accounts;
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{FjallConfig, FjallIndex, Index};
 use holdfast_protocol::{ClusterMap, DriveId, MapDrive, WriteId};
@@ -21,6 +22,7 @@ use holdfast_workers::{
 use tokio::sync::{Mutex, mpsc};
 
 use super::config::GatewayConfig;
+use super::holders::Holders;
 use super::map;
 use super::metrics::Metrics;
 use super::state::State;
@@ -74,6 +76,8 @@ pub struct Parts {
     pub stamp: Stamp,
     /// Lost drives and their successors, which are attached.
     pub replaced: Vec<(DriveId, MapDrive)>,
+    /// Who may sign, and with what secrets are sealed.
+    pub holders: Holders,
     /// Settings.
     pub config: GatewayConfig,
     /// Where to count.
@@ -153,6 +157,8 @@ pub struct Core {
     pub workers: Workers,
     /// The operations.
     pub service: Service,
+    /// Accounts and keys.
+    pub accounts: Accounts,
     /// Ends uploads that nobody continues.
     uploads: Task,
     ids: Arc<WriteIds>,
@@ -325,6 +331,8 @@ impl Core {
             notices,
         );
         let service = service.under(guard.clone());
+        let counted = parts.metrics.accounts.clone();
+        let accounts = parts.holders.load(&service, &parts.stamp, counted).await?;
         state.under(guard);
         watch_index(&index, state);
         let age = parts.config.abandoned_upload_age;
@@ -336,6 +344,7 @@ impl Core {
             index,
             workers,
             service,
+            accounts,
             uploads,
             ids,
             lease,

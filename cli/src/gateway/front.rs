@@ -9,13 +9,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_gateway::auth::{Administrator, Secret as Key};
+use holdfast_gateway::accounts::{Directory, MasterKey};
+use holdfast_gateway::auth::Secret as Key;
 use holdfast_gateway::http::{Health, Limits, Pace};
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::s3::{self, S3Config};
 
 use super::config::GatewayConfig;
 use super::core::Core;
+use super::holders::Holders;
 use super::listen::{Bound, Later, Serving, bind};
 use super::metrics::Metrics;
 use super::operations::{Operations, Slots};
@@ -92,14 +94,14 @@ impl Front {
         if !config.website_domain.is_empty() {
             tracing::warn!("website_domain has no effect yet: websites are not served");
         }
-        let administrator = Arc::new(keys.administrator()?);
+        let directory = Arc::new(Directory::new(&keys.administrator()?));
         let health: Arc<dyn Health> = Arc::new(state.clone());
         let operations = Operations::new(registry);
         let service = admin::Service::new(admin::Parts {
             cluster: Arc::clone(&operations) as Arc<dyn Cluster>,
             health: Arc::clone(&health),
             registry: metrics.registry.clone(),
-            access: access(config, Arc::clone(&administrator))?,
+            access: access(config, Arc::clone(&directory))?,
         });
         let admin_limits = Limits {
             connections_max: ADMIN_CONNECTIONS_MAX,
@@ -114,7 +116,7 @@ impl Front {
             admin: Serving::start(admin, Arc::new(service), admin_limits),
             later,
             operations,
-            administrator,
+            directory,
             health,
             state,
             s3_url,
@@ -130,7 +132,7 @@ impl Front {
     }
 }
 
-fn access(config: &GatewayConfig, credentials: Arc<Administrator>) -> Result<Access, CliError> {
+fn access(config: &GatewayConfig, credentials: Arc<Directory>) -> Result<Access, CliError> {
     let token = config
         .admin_token
         .as_ref()
@@ -158,7 +160,7 @@ pub struct Open {
     admin: Serving,
     later: Arc<Later>,
     operations: Arc<Operations>,
-    administrator: Arc<Administrator>,
+    directory: Arc<Directory>,
     health: Arc<dyn Health>,
     state: State,
     s3_url: String,
@@ -168,6 +170,18 @@ pub struct Open {
 }
 
 impl Open {
+    /// Who may sign.
+    ///
+    /// # Errors
+    /// `Usage` if the keys break a rule.
+    pub fn holders(&self, keys: &Keys, master: MasterKey) -> Result<Holders, CliError> {
+        Ok(Holders {
+            root: keys.administrator()?,
+            master,
+            directory: Arc::clone(&self.directory),
+        })
+    }
+
     /// Serves S3 and says so. New keys are shown, on stderr, this once.
     ///
     /// # Errors
@@ -181,7 +195,7 @@ impl Open {
     ) -> Result<(), CliError> {
         let service = s3::service(
             Arc::new(core.service.clone()) as Arc<dyn Objects>,
-            Arc::clone(&self.administrator) as Arc<_>,
+            Arc::clone(&self.directory) as Arc<_>,
             self.s3_config.clone(),
             self.metrics.s3.clone(),
             Arc::clone(&self.health),

@@ -4,7 +4,7 @@
 //! Leaves to others: the metrics themselves (`metrics.rs` of each crate).
 //! Always: one registry per process.
 
-use holdfast_gateway::metrics::{S3Metrics, abandoned_uploads};
+use holdfast_gateway::metrics::{AccountMetrics, S3Metrics, abandoned_uploads};
 use holdfast_index::IndexMetrics;
 use holdfast_seam::RpcMetrics;
 use holdfast_store::StoreMetrics;
@@ -19,6 +19,8 @@ pub struct Metrics {
     pub registry: Registry,
     /// S3.
     pub s3: S3Metrics,
+    /// Accounts.
+    pub accounts: AccountMetrics,
     /// Uploads aborted because nobody continued them.
     pub abandoned_uploads: IntCounter,
     /// The index.
@@ -44,6 +46,7 @@ impl Metrics {
         rpc.register(&registry)?;
         holdfast_shard_node::metrics::register(&registry)?;
         Ok(Self {
+            accounts: AccountMetrics::register(&registry)?,
             abandoned_uploads: abandoned_uploads(&registry)?,
             index: IndexMetrics::register(&registry)?,
             store: StoreMetrics::register(&registry)?,

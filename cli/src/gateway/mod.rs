@@ -8,6 +8,7 @@
 pub mod config;
 pub mod core;
 pub mod front;
+pub mod holders;
 pub mod listen;
 pub mod map;
 pub mod metrics;
@@ -32,6 +33,7 @@ use crate::process::{self, Signals};
 use config::{GatewayConfig, NodesConfig};
 use core::{Core, Leasing, Parts, open_index};
 use front::Front;
+use holders::Holders;
 use metrics::Metrics;
 use reception::Reception;
 use registry::Registry;
@@ -92,7 +94,7 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let listener = listen_for_nodes(&world, nodes.node_listen.as_str(), "--node-listen").await?;
     let dir = Arc::new(DataDir::open(&config.data_dir)?);
     let keys = dir.keys(&config, &*world.rng)?;
-    dir.ensure_master_key(&*world.rng)?;
+    let master = dir.master_key(&config, &*world.rng)?;
     let stamp = stamp(&world, &dir, &config)?;
     let drives = Arc::new(Drives::new(Arc::clone(&world.clock)));
     let reception = Reception::open(reception::Parts {
@@ -114,6 +116,7 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
         drives: &drives,
         metrics: &metrics,
         state: &state,
+        holders: open.holders(&keys, master)?,
         leasing: leasing(&dir, &config, &nodes, &stamp)?,
     });
     let core = match signals.unless_stopped(starting).await {
@@ -140,6 +143,7 @@ struct Starting<'a> {
     drives: &'a Arc<Drives>,
     metrics: &'a Metrics,
     state: &'a State,
+    holders: Holders,
     leasing: Leasing,
 }
 
@@ -180,6 +184,7 @@ async fn start(starting: Starting<'_>) -> Result<Arc<Core>, CliError> {
         drives,
         metrics,
         state,
+        holders,
         leasing,
     } = starting;
     let stamp = registry.stamp();
@@ -210,6 +215,7 @@ async fn start(starting: Starting<'_>) -> Result<Arc<Core>, CliError> {
         index,
         replaced: replaced.collect(),
         stamp: stamp.clone(),
+        holders,
         config: config.clone(),
         metrics: metrics.clone(),
         state: state.clone(),

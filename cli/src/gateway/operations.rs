@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use crate::admin::Cluster;
 use async_trait::async_trait;
 use holdfast_gateway::GatewayError;
+use holdfast_gateway::accounts::Accounts;
 use holdfast_protocol::admin::check::CheckRequest;
 use holdfast_protocol::admin::cluster::{ClusterView, DriveView, DrivesView, ReplaceView};
 use holdfast_protocol::admin::heal::HealRequest;
@@ -268,6 +269,10 @@ impl Cluster for Operations {
                  drive gets a new id and heals"
             ),
         })
+    }
+
+    fn accounts(&self) -> Result<Accounts, GatewayError> {
+        Ok(self.core()?.accounts.clone())
     }
 
     async fn join(&self, request: Value) -> Result<Value, GatewayError> {

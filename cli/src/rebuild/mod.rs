@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use holdfast_gateway::accounts::{self, MasterKey, Sealer};
 use holdfast_gateway::object::WriteIds;
 use holdfast_index::Index;
 use holdfast_seam::World;
@@ -166,8 +167,21 @@ async fn rebuild(job: &Job<'_>, path: &Path) -> Result<MergeReport, CliError> {
         .all(&claimed, job.flags.force)
         .await
         .map_err(step("rebuild the index"))?;
+    tell_unusable_keys(job, &*index).await?;
     index.close().await.map_err(failed("close the index"))?;
     Ok(report)
+}
+
+/// Says which accounts' keys cannot be used with the master key that is here.
+async fn tell_unusable_keys(job: &Job<'_>, index: &dyn Index) -> Result<(), CliError> {
+    let found = job.dir.found_master_key(&job.config)?;
+    // No master key opens nothing: any other stands for it.
+    let master = found.unwrap_or_else(|| MasterKey::new([0; MasterKey::LEN]));
+    let sealer = Sealer::new(&master, job.stamp.cluster);
+    let unusable = accounts::store::unusable(index, job.stamp.cluster, &sealer);
+    let unusable = unusable.await.map_err(failed("read the accounts"))?;
+    accounts::store::tell_unusable(&unusable);
+    Ok(())
 }
 
 fn put_in_place(dir: &DataDir, new: &Path) -> Result<(), CliError> {

@@ -20,6 +20,7 @@ use crate::error::CliError;
 use crate::gateway::config::GatewayConfig;
 use crate::gateway::core::{Core, Parts, open_index};
 use crate::gateway::front::Front;
+use crate::gateway::holders::Holders;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::operations::Slots;
 use crate::gateway::state::State;
@@ -45,7 +46,16 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let dir = DataDir::open(&config.data_dir)?;
     let keys = dir.keys(&config, &*world.rng)?;
     let front = front.open(&config, &keys, &metrics, None)?;
-    let starting = start(&world, dir, &config, &drive_config, &metrics, &state);
+    let holders = front.holders(&keys, dir.master_key(&config, &*world.rng)?)?;
+    let starting = start(
+        &world,
+        dir,
+        &config,
+        &drive_config,
+        &metrics,
+        &state,
+        holders,
+    );
     let (keeper, node) = match signals.unless_stopped(starting).await {
         Some(started) => started?,
         // Nothing was acknowledged to anyone yet: what was begun is found again by the next start.
@@ -74,9 +84,9 @@ async fn start(
     drive_config: &DriveConfig,
     metrics: &Metrics,
     state: &State,
+    holders: Holders,
 ) -> Result<(Arc<Keeper>, Arc<Node>), CliError> {
     let mut stamp = stamp(world, &dir, config)?;
-    dir.ensure_master_key(&*world.rng)?;
     let index_exists = FjallIndex::exists(&dir.index());
     if stamp.phase == Phase::Formed && !index_exists {
         return Err(CliError::Layout(format!(
@@ -100,6 +110,7 @@ async fn start(
         index,
         stamp: stamp.clone(),
         replaced: opened.replaced,
+        holders,
         config: config.clone(),
         metrics: metrics.clone(),
         state: state.clone(),

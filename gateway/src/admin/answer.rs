@@ -59,9 +59,9 @@ fn code(error: &GatewayError) -> (StatusCode, &'static str) {
         GatewayError::InvalidArgument { .. } => (StatusCode::BAD_REQUEST, "invalid_argument"),
         GatewayError::InvalidRequest { .. } => (StatusCode::CONFLICT, "conflict"),
         GatewayError::AccessDenied { .. } => (StatusCode::FORBIDDEN, "denied"),
-        GatewayError::NoSuchBucket { .. } | GatewayError::NoSuchKey { .. } => {
-            (StatusCode::NOT_FOUND, "not_found")
-        }
+        GatewayError::NoSuchBucket { .. }
+        | GatewayError::NoSuchKey { .. }
+        | GatewayError::NoSuchEntity { .. } => (StatusCode::NOT_FOUND, "not_found"),
         GatewayError::NotImplemented { .. } => (StatusCode::NOT_IMPLEMENTED, "not_implemented"),
         GatewayError::Busy { .. } | GatewayError::Unavailable { .. } | GatewayError::Store(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")

@@ -8,6 +8,7 @@
 //! node that proves the cluster secret is answered without the administrator's keys or token.
 
 pub mod access;
+mod accounts;
 mod answer;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -29,6 +30,7 @@ use prometheus::Registry;
 use serde_json::Value;
 
 use crate::GatewayError;
+use crate::accounts::Accounts;
 use crate::http::Health;
 
 pub use access::Access;
@@ -103,6 +105,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// # Errors
     /// `InvalidArgument` if there is no such drive, `InvalidRequest` if it is not lost.
     async fn replace_drive(&self, drive: &str) -> Result<Value, GatewayError>;
+    /// Accounts and keys.
+    ///
+    /// # Errors
+    /// `Unavailable` while the gateway starts.
+    fn accounts(&self) -> Result<Accounts, GatewayError>;
     /// Tells a node that proves the cluster secret where to register.
     ///
     /// # Errors

@@ -70,11 +70,15 @@ fn operation(route: &Route) -> Value {
         operation["security"] = json!([{ "token": [] }, { "signature": [] }]);
     }
     if route.path.contains("{id}") {
+        let pattern = match route.path.starts_with("/admin/v1/drives/") {
+            true => "^[0-9a-f]{1,16}$",
+            false => "^[0-9A-Za-z._-]{1,128}$",
+        };
         operation["parameters"] = json!([{
             "name": "id",
             "in": "path",
             "required": true,
-            "schema": { "type": "string", "pattern": "^[0-9a-f]{1,16}$" },
+            "schema": { "type": "string", "pattern": pattern },
         }]);
     }
     if let Some((required, schema)) = body(route.action) {
@@ -108,6 +112,19 @@ fn body(action: Action) -> Option<(bool, Value)> {
                 true,
                 json!({ "type": "object", "required": required, "properties": properties }),
             ))
+        }
+        Action::AccountCreate => {
+            let text = json!({ "type": "string" });
+            let properties = json!({ "name": text, "email": text, "is_admin": flag });
+            Some((
+                true,
+                json!({ "type": "object", "required": ["name"], "properties": properties }),
+            ))
+        }
+        Action::KeyCreate => {
+            let text = json!({ "type": "string" });
+            let properties = json!({ "access_key": text, "secret_key": text });
+            Some((false, json!({ "type": "object", "properties": properties })))
         }
         _ => None,
     }

@@ -63,6 +63,24 @@ pub enum Action {
     ReplaceDrive,
     /// The cluster.
     Cluster,
+    /// List accounts.
+    Accounts,
+    /// Make an account.
+    AccountCreate,
+    /// Show an account.
+    Account,
+    /// Delete an account.
+    AccountDelete,
+    /// List an account's keys.
+    Keys,
+    /// Make a key.
+    KeyCreate,
+    /// Let a key sign.
+    KeyEnable,
+    /// Let a key no longer sign.
+    KeyDisable,
+    /// Delete a key.
+    KeyDelete,
     /// Where a node registers.
     Join,
 }
@@ -89,7 +107,16 @@ impl Action {
             | Self::CheckIndex
             | Self::Drives
             | Self::ReplaceDrive
-            | Self::Cluster => Right::Administrator,
+            | Self::Cluster
+            | Self::Accounts
+            | Self::AccountCreate
+            | Self::Account
+            | Self::AccountDelete
+            | Self::Keys
+            | Self::KeyCreate
+            | Self::KeyEnable
+            | Self::KeyDisable
+            | Self::KeyDelete => Right::Administrator,
         }
     }
 }
@@ -117,7 +144,7 @@ const fn route(method: Method, path: &'static str, action: Action, summary: &'st
 }
 
 /// All routes.
-pub const ROUTES: [Route; 21] = [
+pub const ROUTES: [Route; 30] = [
     route(Method::GET, "/", Action::Front, "A page with links."),
     route(
         Method::GET,
@@ -232,6 +259,60 @@ pub const ROUTES: [Route; 21] = [
         "/admin/v1/cluster",
         Action::Cluster,
         "Geometry, map version and counts of drives.",
+    ),
+    route(
+        Method::GET,
+        "/admin/v1/accounts",
+        Action::Accounts,
+        "All accounts and their keys, without secrets.",
+    ),
+    route(
+        Method::POST,
+        "/admin/v1/accounts",
+        Action::AccountCreate,
+        "Makes an account.",
+    ),
+    route(
+        Method::GET,
+        "/admin/v1/accounts/{id}",
+        Action::Account,
+        "An account, by name, number or canonical id.",
+    ),
+    route(
+        Method::DELETE,
+        "/admin/v1/accounts/{id}",
+        Action::AccountDelete,
+        "Deletes an account that owns no buckets, and its keys.",
+    ),
+    route(
+        Method::GET,
+        "/admin/v1/accounts/{id}/keys",
+        Action::Keys,
+        "An account's keys, without secrets.",
+    ),
+    route(
+        Method::POST,
+        "/admin/v1/accounts/{id}/keys",
+        Action::KeyCreate,
+        "Makes a key; the answer has its secret, which is never shown again.",
+    ),
+    route(
+        Method::POST,
+        "/admin/v1/keys/{id}/enable",
+        Action::KeyEnable,
+        "Lets requests be signed with a key.",
+    ),
+    route(
+        Method::POST,
+        "/admin/v1/keys/{id}/disable",
+        Action::KeyDisable,
+        "Refuses requests that are signed with a key.",
+    ),
+    route(
+        Method::DELETE,
+        "/admin/v1/keys/{id}",
+        Action::KeyDelete,
+        "Deletes a key.",
     ),
     route(
         Method::POST,

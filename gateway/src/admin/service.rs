@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::access::Denied;
 use super::routes::{Action, NoRoute, Right, find};
-use super::{Parts, answer, openapi};
+use super::{Parts, accounts, answer, openapi};
 use crate::GatewayError;
 use crate::http::{Handler, Query, ResponseBody, health};
 
@@ -141,10 +141,34 @@ impl Service {
             Action::Drives => answer::of(cluster.drives().await),
             Action::ReplaceDrive => answer::of(cluster.replace_drive(id).await),
             Action::Cluster => answer::of(cluster.cluster().await),
+            Action::Accounts
+            | Action::AccountCreate
+            | Action::Account
+            | Action::AccountDelete
+            | Action::Keys
+            | Action::KeyCreate
+            | Action::KeyEnable
+            | Action::KeyDisable
+            | Action::KeyDelete => answer::of(self.accounts(action, id, body).await),
             Action::Join => match read::<Value>(body) {
                 Ok(request) => answer::of(cluster.join(request).await),
                 Err(error) => answer::of(Err(error)),
             },
+        }
+    }
+
+    async fn accounts(&self, action: Action, id: &str, body: &[u8]) -> Result<Value, GatewayError> {
+        let all = &self.0.cluster.accounts()?;
+        match action {
+            Action::AccountCreate => accounts::create(all, read(body)?).await,
+            Action::Account => accounts::show(all, id),
+            Action::AccountDelete => accounts::delete(all, id).await,
+            Action::Keys => accounts::keys(all, id),
+            Action::KeyCreate => accounts::create_key(all, id, read(body)?).await,
+            Action::KeyEnable => accounts::set_active(all, id, true).await,
+            Action::KeyDisable => accounts::set_active(all, id, false).await,
+            Action::KeyDelete => accounts::delete_key(all, id).await,
+            _ => accounts::list(all),
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::routes::{Action, ROUTES, Right};
 use super::{Access, Cluster, Parts, Service};
 use crate::GatewayError;
+use crate::accounts::Accounts;
 use crate::auth::{Administrator, Secret};
 use crate::http::{Health, Readiness};
 
@@ -65,6 +66,11 @@ impl Cluster for Fake {
     }
     async fn replace_drive(&self, drive: &str) -> Result<Value, GatewayError> {
         Ok(json!({ "drive": drive }))
+    }
+    fn accounts(&self) -> Result<Accounts, GatewayError> {
+        Err(GatewayError::Unavailable {
+            why: "starting".to_owned(),
+        })
     }
     async fn join(&self, _request: Value) -> Result<Value, GatewayError> {
         Err(GatewayError::AccessDenied {

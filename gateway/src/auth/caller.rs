@@ -19,6 +19,17 @@ impl AccountId {
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
+    /// The id of 32 bytes: 64 hexadecimal digits.
+    pub fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(hex::encode(bytes))
+    }
+    /// Its 32 bytes; `None` unless it has the form of [`AccountId::of_bytes`].
+    pub fn bytes(&self) -> Option<[u8; 32]> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(&self.0, &mut bytes).ok()?;
+        let is_lower = !self.0.bytes().any(|c| c.is_ascii_uppercase());
+        is_lower.then_some(bytes)
+    }
     /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -36,8 +47,12 @@ impl fmt::Display for AccountId {
 pub struct Identity {
     /// The account: what owns buckets and objects.
     pub account: AccountId,
+    /// The account's number, in twelve digits.
+    pub number: String,
     /// The name that is shown for the account.
     pub name: String,
+    /// The account's e-mail address, if it has one.
+    pub email: Option<String>,
     /// The key that signed.
     pub access_key: String,
     /// Whether everything is allowed, in every account.
@@ -63,8 +78,29 @@ impl Caller {
     }
 }
 
+/// An account as the owner of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its canonical id.
+    pub id: AccountId,
+    /// Its number, in twelve digits; empty if it is not known.
+    pub number: String,
+    /// The name that is shown.
+    pub name: String,
+}
+
+impl Owner {
+    /// Whether this is the account that `text` names: its number, or its canonical id.
+    pub fn is(&self, text: &[u8]) -> bool {
+        let is = |own: &str| !own.is_empty() && own.as_bytes() == text;
+        is(&self.number) || is(self.id.as_str())
+    }
+}
+
 /// Finds the holder of an access key.
 pub trait Credentials: Send + Sync + 'static {
     /// The secret and whose it is, or `None` if there is no such key.
     fn find(&self, access_key: &str) -> Option<(Secret, Arc<Identity>)>;
+    /// The account that a bucket's row names as its owner.
+    fn owner(&self, stored: &str) -> Owner;
 }

@@ -24,7 +24,7 @@ use subtle::ConstantTimeEq;
 use crate::error::GatewayError;
 
 pub use action::Action;
-pub use caller::{AccountId, Caller, Credentials, Identity};
+pub use caller::{AccountId, Caller, Credentials, Identity, Owner};
 pub use operation::{Operation, Resource, Served};
 pub use request::{Ask, Verdict, Why, evaluate};
 
@@ -49,7 +49,37 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The one administrator of a cluster without users.
+/// Checks that a text can be an access key.
+///
+/// # Errors
+/// `InvalidArgument` unless it has 3 to 128 characters of `A-Z a-z 0-9 . _ -`.
+pub fn check_access_key(access_key: &str) -> Result<(), GatewayError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if (3..=128).contains(&access_key.len()) && access_key.chars().all(plain) {
+        return Ok(());
+    }
+    Err(GatewayError::InvalidArgument {
+        name: "access key",
+        why: "it must have 3 to 128 letters, digits, dots, hyphens or underscores".to_owned(),
+    })
+}
+
+/// Checks that a text can be a secret.
+///
+/// # Errors
+/// `InvalidArgument` unless it has 8 to 128 printable ASCII characters.
+pub fn check_secret(secret: &Secret) -> Result<(), GatewayError> {
+    let text = secret.expose();
+    if (8..=128).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(GatewayError::InvalidArgument {
+        name: "secret key",
+        why: "it must have 8 to 128 printable ASCII characters".to_owned(),
+    })
+}
+
+/// The administrator by configuration.
 #[derive(Clone, Debug)]
 pub struct Administrator {
     identity: Arc<Identity>,
@@ -63,30 +93,14 @@ impl Administrator {
     /// `InvalidArgument` unless the access key has 3 to 128 characters of `A-Z a-z 0-9 . _ -` and
     /// the secret 8 to 128 printable ASCII characters.
     pub fn new(access_key: &str, secret: Secret) -> Result<Self, GatewayError> {
-        let refuse = |name, why: &str| {
-            Err(GatewayError::InvalidArgument {
-                name,
-                why: why.to_owned(),
-            })
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if !(3..=128).contains(&access_key.len()) || !access_key.chars().all(plain) {
-            return refuse(
-                "access key",
-                "it must have 3 to 128 letters, digits, dots, hyphens or underscores",
-            );
-        }
-        let text = secret.expose();
-        if !(8..=128).contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
-            return refuse(
-                "secret key",
-                "it must have 8 to 128 printable ASCII characters",
-            );
-        }
+        check_access_key(access_key)?;
+        check_secret(&secret)?;
         let identity = Identity {
-            // Owners of buckets that exist are named so.
+            // With accounts, it is the one that follows from the cluster's id.
             account: AccountId::new(access_key),
+            number: String::new(),
             name: access_key.to_owned(),
+            email: None,
             access_key: access_key.to_owned(),
             is_admin: true,
         };
@@ -99,6 +113,10 @@ impl Administrator {
     pub fn access_key(&self) -> &str {
         &self.identity.access_key
     }
+    /// The secret.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
 }
 
 impl Credentials for Administrator {
@@ -106,5 +124,13 @@ impl Credentials for Administrator {
         let known = self.access_key().as_bytes();
         let same: bool = known.ct_eq(access_key.as_bytes()).into();
         same.then(|| (self.secret.clone(), Arc::clone(&self.identity)))
+    }
+
+    fn owner(&self, stored: &str) -> Owner {
+        Owner {
+            id: AccountId::new(stored),
+            number: String::new(),
+            name: stored.to_owned(),
+        }
     }
 }

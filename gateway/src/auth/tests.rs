@@ -42,7 +42,9 @@ fn keys_and_secrets_have_their_lengths() {
 fn someone(account: &str) -> Caller {
     Caller::Known(Arc::new(Identity {
         account: AccountId::new(account),
+        number: "123456789012".to_owned(),
         name: "Some One".to_owned(),
+        email: None,
         access_key: "AKSOMEONE".to_owned(),
         is_admin: false,
     }))

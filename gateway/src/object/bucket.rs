@@ -100,6 +100,8 @@ impl Service {
         owner: String,
         config: Vec<(String, Bytes)>,
     ) -> Result<BucketRow, GatewayError> {
+        let _owners = self.owners.read().await;
+        self.still_there(&owner).await?;
         let locks = Locks::none().bucket_name(name.as_str(), Mode::Exclusive);
         let mut txn = self.index.begin(locks).await?;
         if let Some(found) = rows::get_bucket(&mut *txn, name.as_str()).await? {

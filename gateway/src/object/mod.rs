@@ -20,6 +20,7 @@ mod lock;
 mod part;
 mod put;
 mod service;
+mod system;
 pub mod types;
 mod upload;
 mod version;

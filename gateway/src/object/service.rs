@@ -22,7 +22,7 @@ use holdfast_seam::planted;
 use holdfast_store::placement::group_of;
 use holdfast_store::{Sealed, Store, StoreError, row_name};
 use holdfast_workers::{LeaseGuard, Readers};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{OnceCell, RwLock, oneshot};
 
 use super::bucket::Kept;
 use crate::error::GatewayError;
@@ -82,6 +82,8 @@ pub struct Service {
     /// Whether a rebuild left anything in doubt; only a start changes that.
     pub(super) doubts: Arc<OnceCell<bool>>,
     pub(super) buckets: Arc<Kept>,
+    /// Held alone while accounts change.
+    pub(super) owners: Arc<RwLock<()>>,
 }
 
 impl std::fmt::Debug for Service {
@@ -124,6 +126,7 @@ impl Service {
             lease: LeaseGuard::unlimited(),
             doubts: Arc::default(),
             buckets: Arc::default(),
+            owners: Arc::default(),
         }
     }
 
@@ -137,7 +140,7 @@ impl Service {
     /// The outcome of an operation, if it may still be told: what it read or committed counts only
     /// when the lease held after that. A write whose lease ran out may have taken effect, and ends
     /// in 5xx, whatever became of it.
-    pub(super) fn told<T>(&self, outcome: Result<T, GatewayError>) -> Result<T, GatewayError> {
+    pub(crate) fn told<T>(&self, outcome: Result<T, GatewayError>) -> Result<T, GatewayError> {
         match self.lease.check() {
             Ok(()) => outcome,
             Err(_) if planted("lease-unchecked") => outcome,
@@ -148,7 +151,7 @@ impl Service {
     }
 
     /// Runs `work` to its end, also when the caller is dropped.
-    pub(super) async fn to_the_end<T, F>(
+    pub(crate) async fn to_the_end<T, F>(
         &self,
         name: &'static str,
         work: F,

@@ -60,6 +60,7 @@ fn code(error: &GatewayError) -> Code {
         E::InvalidTag { .. } => Code::InvalidTag,
         E::NotConfigured { setting } => absent(*setting),
         E::InvalidRequest { .. } => Code::InvalidRequest,
+        E::NoSuchEntity { .. } => Code::Custom("NoSuchEntity".into()),
         E::NoSuchBucket { .. } => Code::NoSuchBucket,
         E::BucketExists { owned: true, .. } => Code::BucketAlreadyOwnedByYou,
         E::BucketExists { owned: false, .. } => Code::BucketAlreadyExists,

@@ -102,7 +102,7 @@ pub(crate) fn metadata(data: &[u8]) {
             assert!(!name.contains(['\r', '\n']) && !value.contains(['\r', '\n']));
         }
     }
-    let _ = headers::refuse_unsupported(&map, &crate::auth::Caller::Anonymous);
+    let _ = headers::refuse_unsupported(&map);
 }
 
 /// Claims of checksums: a digest has the length of its algorithm.

@@ -13,7 +13,6 @@ use s3s::{S3Error, S3Result};
 
 use super::error;
 use super::values::{parse_date_time, parse_http_date};
-use crate::auth::Caller;
 use crate::error::GatewayError;
 use crate::object::types::{ETagMatch, RangeSpec, ReadConditions, WriteConditions};
 use crate::object::{Protection, Retention, TAGGING};
@@ -61,8 +60,7 @@ pub(super) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// Refuses headers that ask for what is not done, where ignoring them would deceive.
-pub(super) fn refuse_unsupported(headers: &HeaderMap, by: &Caller) -> S3Result<()> {
-    let account = by.identity().map(|identity| identity.account.as_str());
+pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     for (name, value) in headers {
         let name = name.as_str();
         let Some(rest) = name.strip_prefix("x-amz-") else {
@@ -85,13 +83,6 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap, by: &Caller) -> S3Result<(
         };
         if !own {
             return Err(error::acl_not_supported());
-        }
-        let expects = matches!(
-            rest,
-            "expected-bucket-owner" | "source-expected-bucket-owner"
-        );
-        if expects && account.map(str::as_bytes) != Some(value.as_bytes()) {
-            return Err(error::access_denied());
         }
     }
     Ok(())

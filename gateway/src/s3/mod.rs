@@ -15,6 +15,7 @@ mod documents;
 mod error;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
+mod gate;
 mod headers;
 mod listing;
 mod multipart;
@@ -69,27 +70,32 @@ pub fn service(
     health: Arc<dyn Health>,
 ) -> Service {
     let domains = Domains::new(config.domains);
+    let rights = gate::Rights {
+        objects: Arc::clone(&objects),
+        credentials: Arc::clone(&credentials),
+    };
     let gateway = Gateway {
         objects: Arc::clone(&objects),
+        rights: rights.clone(),
         region: config.region.clone(),
     };
     let mut second = S3ServiceBuilder::new(gateway);
     second.set_auth(prepare::NoLookup);
-    second.set_access(prepare::Gate);
+    second.set_access(prepare::Gate(rights.clone()));
     let mut first = S3ServiceBuilder::new(Nothing);
-    first.set_auth(prepare::Lookup(Arc::clone(&credentials)));
+    first.set_auth(prepare::Lookup(credentials));
     for builder in [&mut first, &mut second] {
         builder.set_host(Hosts(domains.clone()));
         builder.set_validation(AnyName);
     }
     first.set_route(prepare::Verified {
         inner: second.build(),
-        credentials: Arc::clone(&credentials),
+        rights: rights.clone(),
     });
     Service(Arc::new(service::Layers {
         first: first.build(),
         objects,
-        credentials,
+        rights,
         region: config.region,
         domains,
         sigv2: config.sigv2,
@@ -113,6 +119,7 @@ pub fn loggable(metadata: &tracing::Metadata<'_>) -> bool {
 /// The operations.
 pub(crate) struct Gateway {
     pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) rights: gate::Rights,
     pub(crate) region: String,
 }
 

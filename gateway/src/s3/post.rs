@@ -22,7 +22,7 @@ use tracing::debug;
 
 use super::service::Layers;
 use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name};
-use super::{claims, documents, error, headers, prepare};
+use super::{claims, documents, error, headers};
 use crate::auth::{Caller, Operation};
 use crate::error::{BodyError, GatewayError};
 use crate::http::{Refusal, RequestBody, Target};
@@ -117,14 +117,17 @@ impl Layers {
         fields.set("bucket", bucket.as_str());
         let named = fields.expand_key(&file);
         let (by, policy) = self.signed(&fields)?;
-        prepare::allow(Operation::PostObject, &by)?;
+        let operation = Operation::PostObject;
+        let name = Some(bucket.as_str());
+        self.rights.check(operation, &by, name).await?;
         named?;
         if let Some(policy) = &policy {
             policy.check(&fields, now_ms())?;
         }
         let key = ObjectKey::parse(fields.get("key").unwrap_or_default())?;
         let asked = as_headers(&fields, head)?;
-        headers::refuse_unsupported(&asked, &by)?;
+        headers::refuse_unsupported(&asked)?;
+        self.rights.check_owner(operation, &asked, name).await?;
         let len = policy.map_or(0..=u64::MAX, |policy| policy.len);
         let put = PutObject {
             bucket: bucket.clone(),
@@ -166,7 +169,7 @@ impl Layers {
             Claim::V2 { .. } if !self.sigv2 => return Err(Refusal::SignatureV2.into()),
             Claim::V4 { .. } | Claim::V2 { .. } => {}
         }
-        let found = self.credentials.find(claim.access_key());
+        let found = self.rights.credentials.find(claim.access_key());
         let (secret, identity) = found.ok_or_else(error::unknown_access_key)?;
         let text = fields.get("policy").unwrap_or_default();
         claim.verify(text, &secret)?;

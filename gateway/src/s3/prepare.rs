@@ -19,8 +19,9 @@ use s3s::service::S3Service;
 use s3s::{Body, S3Request, S3Response, S3Result, TrailingHeaders};
 
 use super::claims::{claims, md5_only, verify_document};
+use super::gate::Rights;
 use super::{documents, error, headers};
-use crate::auth::{AccountId, Ask, Caller, Credentials, Operation, Served, evaluate};
+use crate::auth::{Caller, Credentials, Identity, Operation, Served};
 use crate::http::{BodyHandle, Query};
 
 /// What the outer layer knows of a request; travels with it through both passes.
@@ -28,6 +29,8 @@ use crate::http::{BodyHandle, Query};
 pub(super) struct Asked {
     /// The operation, from the closed list.
     pub operation: Operation,
+    /// The bucket that the request is for.
+    pub bucket: Option<String>,
     /// The query.
     pub query: Arc<Query>,
     /// The raw body.
@@ -39,6 +42,8 @@ pub(super) struct Asked {
 pub(super) struct Prepared {
     /// The operation that was authorised.
     pub operation: Operation,
+    /// The bucket that the request is for.
+    pub bucket: Option<String>,
     /// Who asks.
     pub by: Caller,
     /// The headers, all verified, with those that a presigned URL carries in its query.
@@ -59,13 +64,12 @@ impl Prepared {
         attached.cloned().ok_or_else(error::access_denied)
     }
 
-    /// The account of who asks.
+    /// Who signed.
     ///
     /// # Errors
-    /// `AccessDenied` if nobody signed.
-    pub fn account(&self) -> S3Result<&AccountId> {
-        let identity = self.by.identity().ok_or_else(error::access_denied)?;
-        Ok(&identity.account)
+    /// `AccessDenied` if nobody did.
+    pub fn identity(&self) -> S3Result<&Identity> {
+        self.by.identity().ok_or_else(error::access_denied)
     }
 }
 
@@ -95,8 +99,8 @@ impl S3Auth for NoLookup {
 pub(super) struct Verified {
     /// The second pass.
     pub inner: S3Service,
-    /// Who holds a key.
-    pub credentials: Arc<dyn Credentials>,
+    /// Who may do what.
+    pub rights: Rights,
 }
 
 #[async_trait::async_trait]
@@ -111,12 +115,13 @@ impl S3Route for Verified {
             None => Caller::Anonymous,
             Some(signed) => {
                 // The key may have gone since the signature was verified.
-                let found = self.credentials.find(&signed.access_key);
+                let found = self.rights.credentials.find(&signed.access_key);
                 let (_, identity) = found.ok_or_else(error::unknown_access_key)?;
                 Caller::Known(identity)
             }
         };
-        allow(asked.operation, &by)?;
+        let bucket = asked.bucket.as_deref();
+        self.rights.check(asked.operation, &by, bucket).await?;
         request.extensions.insert(by);
         Ok(())
     }
@@ -129,7 +134,7 @@ impl S3Route for Verified {
             return Err(error::not_served(asked.operation));
         }
         hoist(&asked.query, &mut request.headers);
-        headers::refuse_unsupported(&request.headers, &by)?;
+        headers::refuse_unsupported(&request.headers)?;
         let body = match documents::has_document(asked.operation) {
             false => request.input,
             true => {
@@ -151,6 +156,7 @@ impl S3Route for Verified {
         *second.headers_mut() = needed(&request.headers);
         let prepared = Prepared {
             operation: asked.operation,
+            bucket: asked.bucket,
             by,
             headers: request.headers,
             trailers: request.trailing_headers,
@@ -179,34 +185,24 @@ fn asked<T>(request: &S3Request<T>) -> S3Result<Asked> {
     asked.cloned().ok_or_else(error::access_denied)
 }
 
-/// Whether `by` may do `operation`, as far as that can be told without looking at the bucket.
-pub(super) fn allow(operation: Operation, by: &Caller) -> S3Result<()> {
-    let verdict = evaluate(&Ask {
-        caller: by,
-        action: operation.action(),
-        resource: operation.resource(),
-        owner: None,
-    });
-    match verdict.allowed {
-        true => Ok(()),
-        false => Err(error::access_denied()),
-    }
-}
-
-/// The last gate: the library must have found the very operation that was authorised.
-pub(super) struct Gate;
+/// The last gate: the library must have found the very operation that was authorised, and it must
+/// still be allowed: while a document arrives, a bucket may become another's.
+pub(super) struct Gate(pub Rights);
 
 #[async_trait::async_trait]
 impl S3Access for Gate {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let found = Operation::from_name(context.s3_op().name());
         let prepared = context.extensions_mut().get::<Arc<Prepared>>().cloned();
-        match (found, prepared) {
-            (Some(found), Some(prepared)) if found == prepared.operation => {
-                allow(found, &prepared.by)
-            }
-            _ => Err(error::access_denied()),
+        let (Some(found), Some(prepared)) = (found, prepared) else {
+            return Err(error::access_denied());
+        };
+        if found != prepared.operation {
+            return Err(error::access_denied());
         }
+        let bucket = prepared.bucket.as_deref();
+        self.0.check(found, &prepared.by, bucket).await?;
+        self.0.check_owner(found, &prepared.headers, bucket).await
     }
 }
 

@@ -26,9 +26,10 @@ use super::answer::{self, Measured};
 use super::claims::NO_TRAILER;
 use super::documents::{DOCUMENT_LEN_MAX, has_document};
 use super::error;
+use super::gate::Rights;
 use super::prepare::Asked;
 use crate::auth::scheme::Claim;
-use crate::auth::{Credentials, Operation, guard, scheme};
+use crate::auth::{Operation, guard, scheme};
 use crate::http::{
     BodyHandle, ChunkWatch, Chunks, Domains, Handler, Health, Pace, Query, Readiness, Refusal,
     RequestBody, ResponseBody, Target, health, route,
@@ -49,7 +50,7 @@ pub struct Service(pub(super) Arc<Layers>);
 pub(super) struct Layers {
     pub first: S3Service,
     pub objects: Arc<dyn Objects>,
-    pub credentials: Arc<dyn Credentials>,
+    pub rights: Rights,
     pub region: String,
     pub domains: Domains,
     /// Whether forms may be signed by signature version 2.
@@ -261,6 +262,7 @@ impl Layers {
         }
         parts.extensions.insert(Asked {
             operation: admitted.operation,
+            bucket: admitted.target.bucket().map(str::to_owned),
             query: Arc::new(admitted.query),
             handle: handle.clone(),
         });

@@ -12,6 +12,8 @@ use holdfast_protocol::{ChecksumKind, ChecksumType, ETag, ObjectChecksum};
 use http::HeaderName;
 use s3s::dto;
 
+use crate::auth::Owner;
+
 /// The header that names a version.
 pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
@@ -185,10 +187,18 @@ pub(super) fn checksum_algorithm(kind: ChecksumKind) -> dto::ChecksumAlgorithm {
     dto::ChecksumAlgorithm::from_static(checksum_name(kind))
 }
 
-/// An owner by access key.
-pub(super) fn owner(access_key: &str) -> dto::Owner {
+/// An owner as the library takes it.
+pub(super) fn owner(owner: &Owner) -> dto::Owner {
     dto::Owner {
-        display_name: Some(access_key.to_owned()),
-        id: Some(access_key.to_owned()),
+        display_name: Some(owner.name.clone()),
+        id: Some(owner.id.to_string()),
+    }
+}
+
+/// An owner as one who initiated an upload.
+pub(super) fn initiator(owner: &Owner) -> dto::Initiator {
+    dto::Initiator {
+        display_name: Some(owner.name.clone()),
+        id: Some(owner.id.to_string()),
     }
 }

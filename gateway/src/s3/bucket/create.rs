@@ -45,8 +45,16 @@ pub(crate) async fn create(
             .into());
         }
     }
-    let owner = prepared.account()?.as_str();
-    let made = gateway.objects.create_bucket(&name, owner, settings).await;
+    let account = &prepared.identity()?.account;
+    let objects = &gateway.objects;
+    let mut made = objects
+        .create_bucket(&name, account.as_str(), settings)
+        .await;
+    if let Err(GatewayError::BucketExists { owned, .. }) = &mut made {
+        // A row may name its owner as it was named before there were accounts.
+        let row = objects.bucket(&name).await?;
+        *owned = gateway.rights.owner(&row.owner).id == *account;
+    }
     match made {
         // As S3 does in its oldest region, and there only.
         Err(GatewayError::BucketExists { owned: true, .. }) if gateway.region == US_EAST_1 => {}

@@ -18,6 +18,7 @@ pub(crate) async fn list(
     request: S3Request<ListBucketsInput>,
 ) -> S3Result<S3Response<ListBucketsOutput>> {
     let prepared = Prepared::of(&request)?;
+    let account = &prepared.identity()?.account;
     let input = request.input;
     let max = match input.max_buckets.map(usize::try_from) {
         None => BUCKETS_MAX,
@@ -41,6 +42,7 @@ pub(crate) async fn list(
         .is_some_and(|region| *region != gateway.region);
     let wanted = |row: &BucketRow| {
         !elsewhere
+            && gateway.rights.owner(&row.owner).id == *account
             && row.name.starts_with(&prefix)
             && after.as_ref().is_none_or(|after| row.name > *after)
     };
@@ -58,7 +60,7 @@ pub(crate) async fn list(
     Ok(S3Response::new(ListBucketsOutput {
         buckets: Some(rows.into_iter().map(bucket).collect()),
         continuation_token: token,
-        owner: Some(owner(prepared.account()?.as_str())),
+        owner: Some(owner(&gateway.rights.owner(account.as_str()))),
         prefix: (!prefix.is_empty()).then_some(prefix),
     }))
 }

@@ -45,19 +45,20 @@ pub(crate) async fn acl(
 ) -> S3Result<S3Response<GetBucketAclOutput>> {
     let name = BucketName::parse(&request.input.bucket)?;
     let row = gateway.objects.bucket(&name).await?;
+    let shown = gateway.rights.owner(&row.owner);
     Ok(S3Response::new(GetBucketAclOutput {
-        grants: Some(vec![owner_grant(&row.owner)]),
-        owner: Some(owner(&row.owner)),
+        grants: Some(vec![owner_grant(&shown)]),
+        owner: Some(owner(&shown)),
     }))
 }
 
 /// The only grant there is: everything to the owner.
-pub(crate) fn owner_grant(access_key: &str) -> Grant {
+pub(crate) fn owner_grant(owner: &crate::auth::Owner) -> Grant {
     Grant {
         grantee: Some(Grantee {
-            display_name: Some(access_key.to_owned()),
+            display_name: Some(owner.name.clone()),
             email_address: None,
-            id: Some(access_key.to_owned()),
+            id: Some(owner.id.to_string()),
             type_: Type::from_static(Type::CANONICAL_USER),
             uri: None,
         }),

@@ -106,12 +106,12 @@ pub(crate) async fn v2(
 /// A page and the owner of all that is on it.
 struct Listed {
     page: ObjectPage,
-    owner: String,
+    owner: crate::auth::Owner,
 }
 
 async fn page(gateway: &Gateway, list: ListObjects) -> Result<Listed, GatewayError> {
     let bucket = gateway.objects.bucket(&list.bucket).await?;
-    let owner = bucket.owner.clone();
+    let owner = gateway.rights.owner(&bucket.owner);
     let page = match list.max {
         0 => ObjectPage::default(),
         _ => gateway.objects.list(list).await?,

@@ -1,7 +1,7 @@
 //! ListMultipartUploads.
 
 use s3s::dto::{
-    Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput, MultipartUpload, StorageClass,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, MultipartUpload, StorageClass,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -9,7 +9,7 @@ use super::{Encoding, filled, page_len, shown};
 use crate::names::BucketName;
 use crate::object::types::{ListUploads, UploadInfo, UploadPage};
 use crate::s3::Gateway;
-use crate::s3::values::{checksum_algorithm, checksum_type, owner, timestamp};
+use crate::s3::values::{checksum_algorithm, checksum_type, initiator, owner, timestamp};
 
 pub(crate) async fn uploads(
     gateway: &Gateway,
@@ -41,16 +41,14 @@ pub(crate) async fn uploads(
         0 => UploadPage::default(),
         _ => gateway.objects.list_uploads(list).await?,
     };
+    let shown_owner = gateway.rights.owner(&row.owner);
     let upload = |upload: UploadInfo| MultipartUpload {
         checksum_algorithm: upload.checksum.map(|(kind, _)| checksum_algorithm(kind)),
         checksum_type: upload.checksum.map(|(_, covers)| checksum_type(covers)),
         initiated: Some(timestamp(upload.initiated_ms)),
-        initiator: Some(Initiator {
-            display_name: Some(row.owner.clone()),
-            id: Some(row.owner.clone()),
-        }),
+        initiator: Some(initiator(&shown_owner)),
         key: Some(encoding.apply(&upload.key)),
-        owner: Some(owner(&row.owner)),
+        owner: Some(owner(&shown_owner)),
         storage_class: Some(StorageClass::from(upload.storage_class)),
         upload_id: Some(upload.upload),
     };

@@ -7,6 +7,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::{Encoding, filled, invalid, page_len, shown};
+use crate::auth::Owner;
 use crate::names::BucketName;
 use crate::object::types::{ListVersions, ListedVersion, VersionId, VersionPage};
 use crate::s3::Gateway;
@@ -57,7 +58,7 @@ pub(crate) async fn versions(
     };
     let shown_as = Shown {
         encoding,
-        owner: &row.owner,
+        owner: &gateway.rights.owner(&row.owner),
     };
     let (markers, versions): (Vec<_>, Vec<_>) =
         versions.into_iter().partition(|entry| entry.is_marker);
@@ -86,7 +87,7 @@ pub(crate) async fn versions(
 /// How entries go out.
 struct Shown<'a> {
     encoding: Encoding,
-    owner: &'a str,
+    owner: &'a Owner,
 }
 
 impl Shown<'_> {

@@ -19,6 +19,11 @@ pub(crate) async fn copy_part(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let from = source(&input.copy_source)?;
+    let source =
+        gateway
+            .rights
+            .check_source(&prepared.by, &from.bucket, from.version, &prepared.headers);
+    source.await?;
     let range = headers::get(&prepared.headers, "x-amz-copy-source-range");
     let source_range = range.map(|text| source_range(&text)).transpose()?;
     let copy = CopyPart {

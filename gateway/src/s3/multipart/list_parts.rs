@@ -1,6 +1,6 @@
 //! ListParts.
 
-use s3s::dto::{Initiator, ListPartsInput, ListPartsOutput, Part, StorageClass};
+use s3s::dto::{ListPartsInput, ListPartsOutput, Part, StorageClass};
 use s3s::{S3Request, S3Response, S3Result};
 
 use crate::object::types::{ListParts, PartInfo};
@@ -8,7 +8,8 @@ use crate::s3::Gateway;
 use crate::s3::listing::{invalid, page_len, shown};
 use crate::s3::object::names;
 use crate::s3::values::{
-    checksum_algorithm, checksum_text, checksum_type, etag, owner, set_checksum, timestamp,
+    checksum_algorithm, checksum_text, checksum_type, etag, initiator, owner, set_checksum,
+    timestamp,
 };
 
 pub(crate) async fn list_parts(
@@ -51,19 +52,17 @@ pub(crate) async fn list_parts(
         }
         shown
     };
+    let shown_owner = gateway.rights.owner(&row.owner);
     Ok(S3Response::new(ListPartsOutput {
         bucket: Some(input.bucket),
         checksum_algorithm: page.checksum.map(|(kind, _)| checksum_algorithm(kind)),
         checksum_type: page.checksum.map(|(_, covers)| checksum_type(covers)),
-        initiator: Some(Initiator {
-            display_name: Some(row.owner.clone()),
-            id: Some(row.owner.clone()),
-        }),
+        initiator: Some(initiator(&shown_owner)),
         is_truncated: Some(page.next.is_some()),
         key: Some(input.key),
         max_parts: shown(max),
         next_part_number_marker: page.next.and_then(|next| i32::try_from(next).ok()),
-        owner: Some(owner(&row.owner)),
+        owner: Some(owner(&shown_owner)),
         part_number_marker: i32::try_from(marker).ok(),
         parts: Some(page.parts.into_iter().map(part).collect()),
         storage_class: Some(StorageClass::from(page.storage_class)),

@@ -20,9 +20,10 @@ pub(crate) async fn acl(
     let any = ReadConditions::default();
     let head = gateway.objects.head(&bucket, &key, version, None, &any);
     head.await?;
+    let shown = gateway.rights.owner(&row.owner);
     Ok(S3Response::new(GetObjectAclOutput {
-        grants: Some(vec![owner_grant(&row.owner)]),
-        owner: Some(owner(&row.owner)),
+        grants: Some(vec![owner_grant(&shown)]),
+        owner: Some(owner(&shown)),
         request_charged: None,
     }))
 }

@@ -21,6 +21,11 @@ pub(crate) async fn copy(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let from = source(&input.copy_source)?;
+    let source =
+        gateway
+            .rights
+            .check_source(&prepared.by, &from.bucket, from.version, &prepared.headers);
+    source.await?;
     let map = &prepared.headers;
     let replace = directive(headers::get(map, "x-amz-metadata-directive"))?;
     let replace_tags = directive(headers::get(map, "x-amz-tagging-directive"))?;

@@ -6,21 +6,28 @@ use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 use super::memory::Memory;
-use crate::auth::{AccountId, Caller, Identity, Operation};
+use crate::auth::{AccountId, Administrator, Caller, Identity, Operation, Secret};
 use crate::http::BodyHandle;
 use crate::object::Objects;
 use crate::s3::documents::check;
+use crate::s3::gate::Rights;
 use crate::s3::prepare::{Gate, NoLookup, Prepared};
 use crate::s3::{AnyName, Gateway};
 use crate::settings::Settings;
 
 fn second_pass(memory: Arc<Memory>) -> S3Service {
-    let mut builder = S3ServiceBuilder::new(Gateway {
+    let admin = Administrator::new(super::ACCESS, Secret::new(super::SECRET)).unwrap();
+    let rights = Rights {
         objects: memory,
+        credentials: Arc::new(admin),
+    };
+    let mut builder = S3ServiceBuilder::new(Gateway {
+        objects: rights.objects.clone(),
+        rights: rights.clone(),
         region: "eu-test-1".to_owned(),
     });
     builder.set_auth(NoLookup);
-    builder.set_access(Gate);
+    builder.set_access(Gate(rights));
     builder.set_validation(AnyName);
     builder.build()
 }
@@ -33,9 +40,12 @@ async fn status(service: &S3Service, target: &str, authorised: Option<Operation>
     if let Some(operation) = authorised {
         let prepared = Prepared {
             operation,
+            bucket: target.starts_with("/bkt").then(|| "bkt".to_owned()),
             by: Caller::Known(Arc::new(Identity {
                 account: AccountId::new(super::ACCESS),
+                number: String::new(),
                 name: super::ACCESS.to_owned(),
+                email: None,
                 access_key: super::ACCESS.to_owned(),
                 is_admin: true,
             })),

@@ -8,6 +8,7 @@ mod errors;
 mod fidelity;
 mod gate;
 mod guards;
+mod isolation;
 mod kept;
 mod limits;
 mod listing;
@@ -31,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Administrator, Secret};
+use crate::auth::{Administrator, Credentials, Secret};
 use crate::http::{Drained, Health, Limits, Readiness, serve};
 use crate::metrics::S3Metrics;
 use crate::s3::{S3Config, service};
@@ -78,6 +79,11 @@ impl Server {
     }
 
     async fn made(limits: Limits, sigv2: bool) -> Self {
+        let admin = Administrator::new(ACCESS, Secret::new(SECRET)).unwrap();
+        Self::of(limits, sigv2, Arc::new(admin)).await
+    }
+
+    async fn of(limits: Limits, sigv2: bool, credentials: Arc<dyn Credentials>) -> Self {
         let memory = Arc::new(Memory::default());
         let metrics = S3Metrics::new().unwrap();
         let registry = Registry::new();
@@ -89,14 +95,7 @@ impl Server {
             sigv2,
             body: limits.body,
         };
-        let admin = Administrator::new(ACCESS, Secret::new(SECRET)).unwrap();
-        let service = service(
-            memory.clone(),
-            Arc::new(admin),
-            config,
-            metrics,
-            state.clone(),
-        );
+        let service = service(memory.clone(), credentials, config, metrics, state.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

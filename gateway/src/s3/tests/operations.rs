@@ -6,7 +6,7 @@ use crate::auth::{Operation, Served};
 use crate::s3::table::VERBS;
 
 /// A request for each operation.
-const REQUESTS: &[(Operation, &str, &str)] = &[
+pub(super) const REQUESTS: &[(Operation, &str, &str)] = &[
     (Operation::ListBuckets, "GET", "/"),
     (Operation::CreateBucket, "PUT", "/fresh"),
     (Operation::HeadBucket, "HEAD", "/bkt"),
@@ -285,7 +285,7 @@ fn request(&(operation, method, target): &(Operation, &str, &str)) -> Req {
     }
 }
 
-fn with_body(what: &(Operation, &str, &str)) -> Req {
+pub(super) fn with_body(what: &(Operation, &str, &str)) -> Req {
     match what.1 {
         "PUT" | "POST" => request(what).body(b"<x/>"),
         _ => request(what),

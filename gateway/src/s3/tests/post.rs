@@ -17,9 +17,9 @@ const ALL: &str = r#"["starts-with","$key",""],{"bucket":"bkt"},["starts-with","
     ["starts-with","$x-amz-credential",""],{"x-amz-algorithm":"AWS4-HMAC-SHA256"}"#;
 
 /// A form to be.
-struct Form {
-    secret: &'static str,
-    access: &'static str,
+pub(super) struct Form {
+    pub secret: &'static str,
+    pub access: &'static str,
     region: &'static str,
     /// Besides those of key, bucket and signature.
     conditions: String,
@@ -31,7 +31,7 @@ struct Form {
 }
 
 impl Form {
-    fn new(file: &[u8]) -> Self {
+    pub fn new(file: &[u8]) -> Self {
         Self {
             secret: SECRET,
             access: ACCESS,
@@ -45,13 +45,13 @@ impl Form {
         }
     }
 
-    fn field(mut self, name: &str, value: &str) -> Self {
+    pub fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// A field with a condition for it.
-    fn allowed(mut self, name: &str, value: &str) -> Self {
+    pub fn allowed(mut self, name: &str, value: &str) -> Self {
         self.conditions += &format!(r#",["starts-with","${name}",""]"#);
         self.field(name, value)
     }
@@ -64,7 +64,7 @@ impl Form {
     }
 
     /// Signed by version 4.
-    fn signed(mut self) -> Req {
+    pub fn signed(mut self) -> Req {
         let date = stamp(0);
         let scope = format!("{}/{}/s3/aws4_request", &date[..8], self.region);
         let policy = self.policy();
