@@ -45,8 +45,8 @@ settings! {
         access_key: Option<String> = "",
         /// The first administrator's secret: 8 to 128 characters.
         secret_key: Option<Secret<String>> = "",
-        /// The key that seals the secrets of accounts' keys: 64 hexadecimal digits. Without it one is
-        /// made at the first start and kept in `master.key` (32 bytes, mode 0600). Back it up.
+        /// The key that seals the secrets of accounts' keys: 64 hexadecimal digits. Without it one
+        /// is made at the first start and kept in `master.key` (32 bytes, mode 0600). Back it up.
         master_key: Option<Secret<String>> = "",
         /// A token that is as good as the administrator's keys at the admin API, as
         /// `Authorization: Bearer TOKEN`: at least 16 characters. Without it only signed requests
