@@ -7,13 +7,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 #[allow(dead_code, reason = "other tests use more of it")]
-mod common;
+mod operations;
 #[path = "../../workers/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 
-use common::service;
+use operations::service;
 use holdfast_gateway::accounts::{Accounts, Directory, MasterKey, Sealer};
 use holdfast_gateway::auth::{Administrator, Credentials, Secret};
 use holdfast_gateway::metrics::AccountMetrics;
