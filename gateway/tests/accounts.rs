@@ -13,7 +13,6 @@ mod support;
 
 use std::sync::Arc;
 
-use operations::service;
 use holdfast_gateway::accounts::{Accounts, Directory, MasterKey, Sealer};
 use holdfast_gateway::auth::{Administrator, Credentials, Secret};
 use holdfast_gateway::metrics::AccountMetrics;
@@ -21,6 +20,7 @@ use holdfast_gateway::object::{Objects, Service};
 use holdfast_gateway::settings::Settings;
 use holdfast_gateway::{BucketName, GatewayError};
 use holdfast_index::Index;
+use operations::service;
 use prometheus::Registry;
 use support::{CLUSTER, Cluster, Running};
 

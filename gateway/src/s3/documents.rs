@@ -28,6 +28,11 @@ pub(super) const fn has_document(operation: Operation) -> bool {
             | Operation::PutBucketCors
             | Operation::PutBucketRequestPayment
             | Operation::PutBucketTagging
+            | Operation::PutBucketVersioning
+            | Operation::PutObjectLockConfiguration
+            | Operation::PutObjectTagging
+            | Operation::PutObjectRetention
+            | Operation::PutObjectLegalHold
             | Operation::DeleteObjects
             | Operation::CompleteMultipartUpload
     )

@@ -3,6 +3,7 @@
 use super::Server;
 use super::wire::Req;
 use crate::auth::{Operation, Served};
+use crate::s3::documents::has_document;
 use crate::s3::table::VERBS;
 
 /// A request for each operation.
@@ -307,6 +308,27 @@ fn there_is_a_request_for_each_operation_and_a_verb_for_each_that_is_done() {
     let done = Operation::ALL.iter().filter(done).count();
     assert_eq!(VERBS.len() + 1, done);
     assert!(!VERBS.contains(&"post_object"));
+}
+
+#[test]
+fn every_operation_that_reads_a_document_has_it_held_bounded_and_verified() {
+    let streams_or_has_none = |operation| {
+        matches!(
+            operation,
+            Operation::PutObject
+                | Operation::PostObject
+                | Operation::CopyObject
+                | Operation::CreateMultipartUpload
+                | Operation::UploadPart
+                | Operation::UploadPartCopy
+        )
+    };
+    for (operation, method, target) in REQUESTS {
+        let takes_body = ["PUT", "POST"].contains(method) && !streams_or_has_none(*operation);
+        if operation.served() == Served::Served {
+            assert_eq!(has_document(*operation), takes_body, "{method} {target}");
+        }
+    }
 }
 
 #[tokio::test]
