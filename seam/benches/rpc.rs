@@ -71,6 +71,7 @@ impl NodeClient for Node {
                 records: 0,
                 syncs: thread_cpu().as_nanos() as u64,
                 told: Order::ZERO,
+                partial: false,
             }),
             _ => DriveReply::Done,
         })

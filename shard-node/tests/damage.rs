@@ -6,7 +6,7 @@
 
 mod support;
 
-use holdfast_protocol::rpc::{DriveError, DriveReply};
+use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest};
 use holdfast_shard_node::NodeError;
 use support::rig::*;
 use support::*;
@@ -98,6 +98,38 @@ fn an_entry_whose_name_is_lost_gives_the_log_a_new_id() {
             .unwrap();
         let drive = rig.crash(drive).await;
         assert_eq!(inventory(&drive).await.len(), 4);
+    });
+}
+
+#[test]
+fn a_drive_that_lost_entries_says_so_until_it_was_compared() {
+    world::run(async {
+        let (rig, drive) = Rig::new(config()).await;
+        for n in 1..=4 {
+            seal(&drive, inline_record(write_id(n), 1000), None)
+                .await
+                .unwrap();
+        }
+        let drive = rig.crash(drive).await;
+        let before = status(&drive).await;
+        assert!(!before.partial, "a crash loses nothing");
+        let at = rig.find(&inline_record(write_id(2), 1000).head);
+        assert!(rig.disk.flip(&rig.path("space.0"), at - 60, 1));
+        let drive = rig.crash(drive).await;
+        assert!(status(&drive).await.partial);
+        let drive = rig.crash(drive).await;
+        let lost = status(&drive).await;
+        assert!(lost.partial, "also when it is opened again");
+        let compared = |log| DriveRequest::Compared { log };
+        let told = ask(&drive, compared(before.end.log)).await;
+        assert_eq!(told, Ok(DriveReply::Done));
+        assert!(status(&drive).await.partial, "that was before it lost them");
+        ask(&drive, compared(lost.end.log)).await.unwrap();
+        assert!(!status(&drive).await.partial);
+        drive.close().await;
+        drop(drive);
+        let drive = rig.open().await.unwrap();
+        assert!(!status(&drive).await.partial);
     });
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest, LogPosition, SealShard};
 use holdfast_protocol::{
-    Body, DriveId, EncodedRecord, Geometry, GroupId, Manifest, ManifestKind, MovedWrite, Order,
-    Placement, Record, RecordKind, WriteId,
+    Body, DriveId, EncodedRecord, Geometry, GroupId, LogId, Manifest, ManifestKind, MovedWrite,
+    Order, Placement, Record, RecordKind, WriteId,
 };
 use holdfast_seam::Monotonic;
 use holdfast_seam::planted;
@@ -219,6 +219,14 @@ impl Store {
     /// What the drive says.
     pub async fn leave(&self, drive: DriveId, moved: Vec<MovedWrite>) -> Result<(), DriveError> {
         self.tell(drive, DriveRequest::Leave { moved }).await
+    }
+
+    /// Tells a drive that it was compared whole since its log has been this one.
+    ///
+    /// # Errors
+    /// What the drive says.
+    pub async fn compared(&self, drive: DriveId, log: LogId) -> Result<(), DriveError> {
+        self.tell(drive, DriveRequest::Compared { log }).await
     }
 
     async fn tell(&self, drive: DriveId, request: DriveRequest) -> Result<(), DriveError> {

@@ -72,7 +72,8 @@ pub struct Claimed {
     pub granted: BTreeSet<DriveId>,
     /// Living drives of the map that did not.
     pub absent: BTreeSet<DriveId>,
-    /// Drives whose log ends before what the index saw: they count as absent until fully compared.
+    /// Drives that lost entries of their log, by what they say or by what the index saw: they count
+    /// as absent until fully compared.
     pub lost_logs: BTreeSet<DriveId>,
     /// Drives that obeyed no index before: new, or laid out anew.
     pub blank: BTreeSet<DriveId>,
@@ -442,15 +443,16 @@ impl Claim<'_> {
         Ok(absent)
     }
 
-    /// Drives that lost the end of their log, or all of it, since the index saw it.
+    /// Drives that say that they lost entries of their log, and those that lost the end of it, or
+    /// all of it, since the index saw it.
     async fn lost_logs(&self, granted: &Granted) -> Result<BTreeSet<DriveId>> {
         let mut lost = BTreeSet::new();
         for (&drive, status) in granted {
-            let Some(seen) = rows::get_seen(self.index, drive).await? else {
-                continue;
-            };
-            if status.end.log != seen.log || status.end.batch < seen.batch {
-                tracing::warn!(%drive, ?seen, end = ?status.end, "drive lost its log");
+            let seen = rows::get_seen(self.index, drive).await?;
+            let is_other = seen
+                .is_some_and(|seen| status.end.log != seen.log || status.end.batch < seen.batch);
+            if is_other || status.partial {
+                tracing::warn!(%drive, ?seen, end = ?status.end, "drive lost entries of its log");
                 lost.insert(drive);
             }
         }

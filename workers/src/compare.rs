@@ -150,7 +150,7 @@ impl Comparer {
             &asked,
         );
         let (mut queued, mut short) = (0, Short::default());
-        let gone = Gone::of(&self.ctx.store.map());
+        let gone = Gone::of(&self.ctx);
         while let Some(window) = windows.next().await? {
             let mut comparison = Comparison {
                 ctx: &self.ctx,
@@ -349,6 +349,7 @@ impl Comparison<'_> {
             return Ok(undecided);
         }
         for (drive, entry) in self.window.unexplained() {
+            self.short.add_strange(drive);
             if self.ctx.is_being_swept(entry.write) {
                 continue;
             }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use holdfast_index::{Batch, Index, IndexError, Locks, Transaction};
-use holdfast_protocol::{DriveId, DriveUse, WriteId};
+use holdfast_protocol::{DriveId, DriveUse, LogId, WriteId};
 use holdfast_seam::Clock;
 use holdfast_store::Store;
 use tokio::sync::Notify;
@@ -156,6 +156,28 @@ impl Context {
     /// Drives of the map that are not dead.
     pub(crate) fn living(&self) -> BTreeSet<DriveId> {
         self.store.map().living().map(|drive| drive.id).collect()
+    }
+
+    /// Drives of the map that do not hold all that they should: successors of lost ones, and
+    /// partial ones.
+    pub(crate) fn filling(&self) -> BTreeSet<DriveId> {
+        let filling: BTreeSet<DriveId> = self.store.map().filling().collect();
+        filling
+            .into_iter()
+            .chain(self.partial().into_keys())
+            .collect()
+    }
+
+    /// Drives that lost entries of their log and were not compared whole since, by what they
+    /// answered last; with their logs.
+    pub(crate) fn partial(&self) -> BTreeMap<DriveId, LogId> {
+        let living = self.living();
+        let health = self.health();
+        let said = health.drives.iter().filter_map(|(drive, entry)| {
+            let status = entry.status.as_ref().filter(|status| status.partial)?;
+            Some((*drive, status.end.log))
+        });
+        said.filter(|(drive, _)| living.contains(drive)).collect()
     }
 
     /// Drives on the dead list.

@@ -51,6 +51,8 @@ pub struct WorkersMetrics {
     pub latency_factor: GaugeVec,
     /// For how long no read of a drive was served that was asked for.
     pub unread_seconds: GaugeVec,
+    /// Drives that lost entries of their log, and were not compared whole since.
+    pub partial: IntGauge,
     /// The scrub.
     pub scrub: ScrubMetrics,
 }
@@ -90,6 +92,7 @@ impl WorkersMetrics {
         registry.register(Box::new(metrics.durability.clone()))?;
         registry.register(Box::new(metrics.latency_factor.clone()))?;
         registry.register(Box::new(metrics.unread_seconds.clone()))?;
+        registry.register(Box::new(metrics.partial.clone()))?;
         Ok(metrics)
     }
 
@@ -149,6 +152,10 @@ impl WorkersMetrics {
             durability,
             latency_factor,
             unread_seconds,
+            partial: IntGauge::new(
+                "holdfast_drives_partial",
+                "Drives that lost entries of their log, and were not compared whole since.",
+            )?,
             drives_comparing: IntGauge::new(
                 "holdfast_compare_pending_drives",
                 "Drives that wait to be compared with the index.",

@@ -86,7 +86,7 @@ impl Context {
             return;
         }
         let absent = living.difference(&there).copied();
-        let absent: BTreeSet<DriveId> = absent.chain(map.filling()).collect();
+        let absent: BTreeSet<DriveId> = absent.chain(self.filling()).collect();
         if check_absent(&map, &absent).is_err() {
             return;
         }

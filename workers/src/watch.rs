@@ -167,6 +167,8 @@ impl Watcher {
                 gauge.with_label_values(&[state.as_str()]).set(count as i64);
             }
         }
+        let partial = self.ctx.partial().len();
+        self.ctx.metrics.partial.set(partial as i64);
         // Before anything that returned has the healer look again.
         self.ctx.judge_vanished();
         // What fails is done with the next poll.
@@ -309,7 +311,7 @@ impl Watcher {
         if self.ctx.living().contains(&drive) {
             self.ctx.forget_lost(drive).await?;
         }
-        if lost || back.was_away {
+        if lost || back.status.partial || back.was_away {
             self.ctx.ask_compare(drive, CompareReason::NotWhole);
         }
         // Gone again before this could be done.

@@ -10,6 +10,7 @@ mod support;
 
 use std::time::Duration;
 
+use holdfast_protocol::DriveId;
 use holdfast_workers::{DriveState, WorkersConfig};
 use support::{Cluster, body, config};
 
@@ -115,5 +116,54 @@ async fn what_a_new_drive_may_still_get_keeps_it_from_being_whole() {
     running.until_quiet().await;
     assert!(cluster.drive(new).holds(row.manifest.write));
     assert_eq!(running.store.map().filling().count(), 0);
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_lost_log_entries_is_partial_until_all_of_it_is_healed() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let config = WorkersConfig {
+        compare_interval: Duration::from_millis(50),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let small = running.put("small", &body(1, 500), true).await.unwrap();
+    let coded = running.put("coded", &body(2, 90_000), true).await.unwrap();
+    running.until_quiet().await;
+    let holders = &small.placement.holders;
+    let both = |drive: &&DriveId| coded.placement.holders.contains(drive);
+    let lost = *holders.iter().find(both).unwrap();
+    running.workers.pause_heal(true);
+    for row in [&small, &coded] {
+        cluster.drive(lost).lose(row.manifest.write);
+    }
+    cluster.drive(lost).lose_log(&[]);
+    let compared = || running.metrics.compared_rows.get();
+    running
+        .until("what it lacks is queued", || async {
+            running.workers.heal_status().backlog_objects > 0
+        })
+        .await;
+    let began = compared();
+    running
+        .until("it was compared since", || async {
+            compared() > began + 20
+        })
+        .await;
+    assert!(cluster.drive(lost).is_partial(), "nothing was healed");
+    running.workers.pause_heal(false);
+    running
+        .until("it is whole", || async {
+            !cluster.drive(lost).is_partial()
+        })
+        .await;
+    running.until_quiet().await;
+    for key in ["small", "coded"] {
+        assert_eq!(
+            running.row(key).await.unwrap().placement.missing,
+            0,
+            "{key}"
+        );
+    }
     running.workers.stop().await;
 }

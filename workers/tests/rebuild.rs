@@ -283,3 +283,34 @@ async fn what_a_drive_missed_being_deleted_goes_from_it_before_the_tombstone_goe
     running.until_quiet().await;
     running.workers.stop().await;
 }
+
+/// Only the drive itself knows that it forgot: no index is left that saw its log.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_drive_forgot_that_it_had_purged_is_not_shown_by_a_rebuild() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let row = running.put("gone", &body(1, 500), true).await.unwrap();
+    running.put("kept", &body(2, 500), true).await.unwrap();
+    running.until_quiet().await;
+    let (write, drive) = (row.manifest.write, row.placement.holders[0]);
+    let forgotten = cluster.drive(drive).record_of(write);
+    running.delete("gone", true).await;
+    running.until_quiet().await;
+    running.workers.stop().await;
+    cluster.drive(drive).lose_log(&[forgotten]);
+    let (claimed, report) = cluster.rebuild(2).await.unwrap();
+    assert_eq!(claimed.lost_logs, BTreeSet::from([drive]));
+    assert!(report.doubts.is_empty(), "{report:?}");
+    let gone = holdfast_index::rows::get_current(&*cluster.index, support::BUCKET, "gone").await;
+    assert!(gone.unwrap().is_none());
+    let running = cluster.start().await;
+    running
+        .until("the drive is whole", || async {
+            !cluster.drive(drive).is_partial()
+        })
+        .await;
+    assert!(!cluster.drive(drive).holds(write));
+    assert_eq!(running.get("kept").await.unwrap(), body(2, 500));
+    running.until_quiet().await;
+    running.workers.stop().await;
+}

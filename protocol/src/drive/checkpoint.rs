@@ -18,7 +18,7 @@ use crate::record::RecordKind;
 /// First bytes of a checkpoint.
 pub const MAGIC: [u8; 4] = *b"HFDC";
 /// Newest version this release writes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 const ENTRY_LEN_MIN: usize = 55;
 
 /// The generation that a drive obeys.
@@ -107,6 +107,8 @@ pub struct Checkpoint {
     pub moved: Vec<MovedWrite>,
     /// The highest order of a purge, a move away or an admission, under whatever generation.
     pub told: Order,
+    /// Whether the drive lost entries of its log, and was not compared whole since.
+    pub partial: bool,
     /// Pages of the address space that were given out at some time.
     pub frontier: u64,
     /// What it holds.
@@ -150,6 +152,7 @@ impl Checkpoint {
         out.u32(self.moved.len() as u32);
         self.moved.iter().for_each(|moved| moved.encode(&mut out));
         self.told.encode(&mut out);
+        out.u8(u8::from(self.partial));
         out.u64(self.entries.len() as u64);
         for entry in &self.entries {
             encode_entry(entry, &mut out);
@@ -162,7 +165,7 @@ impl Checkpoint {
     /// # Errors
     /// A [`FormatError`] that names what is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let (_, mut input) = Reader::format(bytes, MAGIC, VERSION, "checkpoint")?;
+        let (version, mut input) = Reader::format(bytes, MAGIC, VERSION, "checkpoint")?;
         let input = &mut input;
         let cluster = ClusterId::decode(input)?;
         let drive = DriveId::decode(input)?;
@@ -194,6 +197,7 @@ impl Checkpoint {
             .map(|_| MovedWrite::decode(input))
             .collect::<Result<_, _>>()?;
         let told = Order::decode(input)?;
+        let partial = version > 1 && input.bool("partial")?;
         let entries = decode_entries(input)?;
         input.end()?;
         Ok(Self {
@@ -210,6 +214,7 @@ impl Checkpoint {
             purged,
             moved,
             told,
+            partial,
             frontier,
             entries,
         })

@@ -155,6 +155,7 @@ fn checkpoint() -> Checkpoint {
         }],
         moved: vec![moved(2, 43)],
         told: order(44),
+        partial: true,
         frontier: 4096,
         entries: vec![
             entry(1, Vec::new()),
@@ -201,10 +202,20 @@ fn superblock_v1_golden_file_round_trips() {
 }
 
 #[test]
-fn checkpoint_v1_golden_file_round_trips() {
-    let golden = golden("drive-checkpoint-v1.bin", &checkpoint().encode());
+fn checkpoint_v2_golden_file_round_trips() {
+    let golden = golden("drive-checkpoint-v2.bin", &checkpoint().encode());
     assert_eq!(Checkpoint::decode(&golden).unwrap(), checkpoint());
     assert_eq!(checkpoint().encode(), golden);
+}
+
+#[test]
+fn a_checkpoint_of_before_drives_knew_that_they_are_partial_is_read() {
+    let golden = golden("drive-checkpoint-v1.bin", &[]);
+    let before = Checkpoint {
+        partial: false,
+        ..checkpoint()
+    };
+    assert_eq!(Checkpoint::decode(&golden).unwrap(), before);
 }
 
 #[test]

@@ -182,6 +182,13 @@ pub enum DriveRequest {
     },
     /// Who leases the drive. Never refused for its generation. Answer: `Leased`.
     LeaseState,
+    /// The drive was held against the index since its log got this id: what it had lost is healed,
+    /// and what it should not have is gone from it. It is partial no longer, unless it lost more
+    /// meanwhile. Answer: `Done`; a crash soon after may forget it.
+    Compared {
+        /// The log that the drive had when the comparison began.
+        log: LogId,
+    },
 }
 
 /// The longest lease that a drive grants, and what it assumes after it was opened again.
@@ -266,6 +273,9 @@ pub struct DriveStatus {
     /// The highest order of a change that it was told of and that no record says: a purge, a move
     /// away, an admission. All of them are below the settled mark of the index that told them.
     pub told: Order,
+    /// Whether it lost entries of its log, and was not compared whole since: it may lack what it
+    /// had, and show what it had purged.
+    pub partial: bool,
 }
 
 /// What a drive answers.

@@ -248,7 +248,7 @@ impl Dice {
     }
     fn request(&mut self) -> DriveRequest {
         let (write, shard) = (self.write(), self.u8());
-        match self.below(13) {
+        match self.below(14) {
             0 => DriveRequest::Stage {
                 write,
                 shard,
@@ -296,6 +296,9 @@ impl Dice {
             11 => DriveRequest::Leave {
                 moved: self.list(50, Self::moved),
             },
+            12 => DriveRequest::Compared {
+                log: LogId::new(self.u64()),
+            },
             _ => DriveRequest::Verify { write, shard },
         }
     }
@@ -329,6 +332,7 @@ impl Dice {
             records: self.u64(),
             syncs: self.u64(),
             told: self.order(),
+            partial: self.flip(),
         }
     }
     fn entry(&mut self) -> InventoryEntry {

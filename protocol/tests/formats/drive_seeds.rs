@@ -93,6 +93,7 @@ fn checkpoint() -> Checkpoint {
             last: 4,
         }],
         moved: vec![moved()],
+        partial: false,
         told: order(13),
         frontier: 9000,
         entries: vec![TableEntry {

@@ -20,7 +20,7 @@ use holdfast_protocol::rpc::wire::{
 use holdfast_protocol::{EncodedRecord, GatewayId, Manifest, NodeId, Record};
 
 use crate::rpc_samples::{
-    answers, calls, control_calls, control_replies, lease_answers, lease_calls,
+    answers, calls, compare_calls, control_calls, control_replies, lease_answers, lease_calls,
 };
 use crate::samples::{CLUSTER, manifests, records, rows, scrub_rows};
 
@@ -180,6 +180,20 @@ fn drive_answers_v1_round_trip() {
         |_, bytes| {
             let (header, payload) = split(bytes);
             decode_answer(&header, &payload).unwrap()
+        },
+    );
+}
+
+#[test]
+fn calls_about_comparisons_v1_round_trip() {
+    same(
+        "rpc-v1-compare-calls.bin",
+        "rpc_call",
+        compare_calls(),
+        |call| flat(&encode_call(call).unwrap()),
+        |_, bytes| {
+            let (header, payload) = split(bytes);
+            decode_call(&header, &payload).unwrap()
         },
     );
 }

@@ -140,6 +140,12 @@ pub fn lease_calls() -> Vec<DriveCall> {
     requests.into_iter().map(call).collect()
 }
 
+/// Calls about comparisons, which came later still.
+pub fn compare_calls() -> Vec<DriveCall> {
+    let log = LogId::new(0x106);
+    vec![call(DriveRequest::Compared { log })]
+}
+
 /// Answers about leases.
 pub fn lease_answers() -> Vec<DriveAnswer> {
     let known = LeaseView {
@@ -179,6 +185,7 @@ fn replies() -> Vec<DriveReply> {
         records: 3,
         syncs: 4,
         told: order(5),
+        partial: index.is_none(),
     };
     let entry = |shard, damaged| InventoryEntry {
         write: write(9),

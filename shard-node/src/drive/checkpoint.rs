@@ -97,6 +97,7 @@ impl Log {
             purged: state.purged.to_ranges(),
             moved: state.purged.to_moved(),
             told: state.purged.told(),
+            partial: state.partial,
             frontier: state.space.frontier(),
             entries: state.table.after(None).collect(),
         };
@@ -177,6 +178,7 @@ pub(crate) fn first(world: &World, superblock: Superblock) -> Checkpoint {
         purged: Vec::new(),
         moved: Vec::new(),
         told: Order::ZERO,
+        partial: false,
         frontier: space.frontier(),
         entries: Vec::new(),
     }

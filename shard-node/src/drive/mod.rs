@@ -196,6 +196,7 @@ impl Drive {
             } => self.claim(caller, generation, claimant, takeover).await,
             DriveRequest::Status => Ok(DriveReply::Status(self.status())),
             DriveRequest::Verify { write, shard } => blocks::verify(shared, write, shard).await,
+            DriveRequest::Compared { log } => Ok(self.compared(log)),
             about @ (DriveRequest::Lease { .. } | DriveRequest::LeaseState) => {
                 lease::answer(shared, caller.generation, about)
             }
@@ -221,7 +222,20 @@ impl Drive {
             records: state.table.len(),
             syncs: shared.files.syncs(),
             told: state.purged.told(),
+            partial: state.partial,
         }
+    }
+
+    /// It was compared whole since its log has been this one. The next checkpoint keeps it; until
+    /// then a crash makes it partial again, which costs a comparison.
+    fn compared(&self, log: LogId) -> DriveReply {
+        let mut state = self.shared.state.lock();
+        if state.end.log == log && state.partial {
+            state.partial = false;
+            let dir = self.shared.dir.display();
+            tracing::info!(%dir, "what the drive had lost of its log was compared and healed");
+        }
+        DriveReply::Done
     }
 
     /// Finishes what is waiting, writes a checkpoint and lets go of the directory.

@@ -68,6 +68,8 @@ struct Replay<'a> {
     odd: bool,
     /// Something is missing and cannot be named.
     lost: bool,
+    /// Something was, before.
+    partial: bool,
 }
 
 /// Replays the log after `checkpoint`. `log` is the id of a new log, should the old one be lost.
@@ -136,6 +138,7 @@ impl<'a> Replay<'a> {
             replayed: 0,
             odd: false,
             lost: false,
+            partial: checkpoint.partial,
         }
     }
 
@@ -376,6 +379,7 @@ impl<'a> Replay<'a> {
         state.table = table;
         state.grant = self.grant;
         state.purged = self.purged;
+        state.partial = self.partial || self.lost;
         let mut tail = self.tail;
         if self.lost {
             tail.log = new_log;

@@ -92,6 +92,8 @@ pub(crate) struct State {
     pub(crate) available: u64,
     /// Pages that have blocks on the file system: as far as the frontier may go.
     pub(crate) allocated: u64,
+    /// It lost entries of its log, and was not compared whole since.
+    pub(crate) partial: bool,
     pub(crate) checkpoint_sequence: u64,
     pub(crate) checkpoint_running: bool,
     pub(crate) closing: bool,
@@ -117,6 +119,7 @@ impl State {
             live_log: 0,
             data_pages: 0,
             available: 0,
+            partial: false,
             checkpoint_sequence: 0,
             checkpoint_running: false,
             closing: false,

@@ -64,7 +64,8 @@ fn is_behind(statuses: &Granted, settled: Order) -> bool {
 fn can_rebuild(map: Option<&ClusterMap>, statuses: &Granted) -> bool {
     let Some(map) = map else { return false };
     let living = map.living().map(|drive| drive.id);
-    let absent = living.filter(|drive| !statuses.contains_key(drive));
+    let is_whole = |drive: &DriveId| statuses.get(drive).is_some_and(|status| !status.partial);
+    let absent = living.filter(|drive| !is_whole(drive));
     let absent: BTreeSet<DriveId> = absent.chain(map.filling()).collect();
     check_absent(map, &absent).is_ok()
 }

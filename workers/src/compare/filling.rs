@@ -1,7 +1,8 @@
-//! Drives that took the places of lost ones, until they hold what those held.
+//! Drives that are being filled: those that took the places of lost ones, until they hold what
+//! those held, and partial ones, until they hold what they lost, and nothing that they purged.
 //!
 //! Owns: which of them a row or guard keeps waiting; having them compared again once all that could
-//! be healed for them seems to be; the mark in the map.
+//! be healed for them seems to be; the marks, in the map and on the drives.
 //! Leaves to others: comparing ([`super`]), changing the map ([`crate::map`]).
 //! Always: a drive is whole only after a comparison of it in which nothing was found short that it
 //! may have to hold, but for what is beyond repair.
@@ -9,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use holdfast_protocol::{ClusterMap, DriveId, VersionRow};
+use holdfast_protocol::{DriveId, LogId, VersionRow};
 use holdfast_seam::Monotonic;
 
 use super::lost::Lost;
@@ -52,9 +53,9 @@ impl Filling {
     /// How long the comparer may sleep.
     pub(super) fn rest(&self, ctx: &Context) -> Duration {
         let rescan = ctx.config.rescan_interval;
-        match ctx.store.map().filling().next() {
-            Some(_) => self.pause(ctx).min(rescan),
-            None => rescan,
+        match ctx.filling().is_empty() {
+            true => rescan,
+            false => self.pause(ctx).min(rescan),
         }
     }
 
@@ -64,9 +65,9 @@ impl Filling {
         let is_due = ctx.clock().now().since(self.ended) >= self.pause(ctx);
         // Nor while something is in doubt: what is absent then must go on counting as absent.
         if is_due && !ctx.heals_for_filling() && !ctx.awaits_drives() {
-            let map = ctx.store.map();
+            let filling = ctx.filling();
             let mut book = ctx.compares();
-            for drive in map.filling() {
+            for drive in filling {
                 let reason = CompareReason::Routine;
                 book.pending.entry(drive).or_insert(reason);
             }
@@ -81,6 +82,8 @@ pub(super) struct Short {
     pub(super) all: u64,
     /// Drives of which shards are missing.
     drives: BTreeSet<DriveId>,
+    /// Drives that show writes which nothing explains.
+    strange: BTreeSet<DriveId>,
 }
 
 impl Short {
@@ -96,6 +99,12 @@ impl Short {
     pub(super) fn join(&mut self, other: Self) {
         self.all += other.all;
         self.drives.extend(other.drives);
+        self.strange.extend(other.strange);
+    }
+
+    /// A drive shows a write that nothing explains.
+    pub(super) fn add_strange(&mut self, drive: DriveId) {
+        self.strange.insert(drive);
     }
 
     fn holds_up(&self, drive: DriveId) -> bool {
@@ -108,22 +117,26 @@ pub(super) struct Gone {
     pub(super) dead: BTreeSet<DriveId>,
     /// In the places of dead ones, and not whole yet.
     filling: BTreeSet<DriveId>,
+    /// Partial ones, and their logs before they were compared.
+    partial: BTreeMap<DriveId, LogId>,
 }
 
 impl Gone {
-    pub(super) fn of(map: &ClusterMap) -> Self {
+    pub(super) fn of(ctx: &Context) -> Self {
+        let map = ctx.store.map();
         let living: BTreeSet<DriveId> = map.living().map(|drive| drive.id).collect();
         let ids = map.drives.iter().map(|drive| drive.id);
         Self {
             dead: ids.filter(|drive| !living.contains(drive)).collect(),
             filling: map.filling().collect(),
+            partial: ctx.partial(),
         }
     }
 
     /// Whom a row keeps waiting. `lost` is what was found missing just now.
     pub(super) fn held_up(&self, ctx: &Context, row: &VersionRow, lost: &Lost) -> HeldUp {
         let is_dead = |drive| self.dead.contains(&drive);
-        let is_filling = |drive| self.filling.contains(&drive);
+        let is_filling = |drive| self.filling.contains(&drive) || self.partial.contains_key(&drive);
         let held = HeldUp::of(row, lost, is_dead, is_filling);
         match !held.is_nobody() && ctx.is_beyond_repair(row.manifest.write) {
             true => HeldUp::Drives(Vec::new()),
@@ -148,8 +161,21 @@ impl Gone {
         let is_whole = |drive: &&DriveId| {
             compared.contains_key(*drive) && !failed.contains(*drive) && !short.holds_up(**drive)
         };
+        if ctx.awaits_drives() {
+            return Ok(());
+        }
+        for (&drive, &log) in &self.partial {
+            if !is_whole(&&drive) || short.strange.contains(&drive) {
+                continue;
+            }
+            match ctx.store.compared(drive, log).await {
+                Ok(()) => tracing::info!(%drive, "drive that had lost entries of its log is whole"),
+                // It is partial for longer, and compared again.
+                Err(error) => tracing::warn!(%drive, %error, "drive not told that it is whole"),
+            }
+        }
         let filled: BTreeSet<DriveId> = self.filling.iter().filter(is_whole).copied().collect();
-        match filled.is_empty() || ctx.awaits_drives() {
+        match filled.is_empty() {
             true => Ok(()),
             false => map::fill(ctx, &filled).await,
         }

@@ -106,7 +106,6 @@ impl Context {
     /// Whether a row of the queue, as it is now, keeps no drive that is being filled from being
     /// whole: it lacks nothing of it, or it is beyond repair.
     pub(super) async fn holds_up_nobody(&self, entry: &HealEntry) -> Result<bool> {
-        let map = self.store.map();
         if self.is_beyond_repair(entry.name.write()) {
             return Ok(true);
         }
@@ -114,7 +113,8 @@ impl Context {
             return Ok(true);
         };
         let dead = self.dead();
-        let is_filling = |drive| map.filling().any(|filling| filling == drive);
+        let filling = self.filling();
+        let is_filling = |drive| filling.contains(&drive);
         let held = HeldUp::of(&placed.row, &[], |drive| dead.contains(&drive), is_filling);
         Ok(held.is_nobody())
     }

@@ -5,7 +5,7 @@
 //! Always: the backlog is 0 only when the queue is empty and no drive that may miss something waits
 //! to be compared.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ impl Context {
             .chain(book.lost.iter().copied())
             .collect();
         drop(book);
-        let filling = self.store.map().filling().collect::<BTreeSet<_>>();
+        let filling = self.filling();
         let filling = filling.iter().filter(|drive| !not_whole.contains(drive));
         let filling = filling.count() as u64;
         let health = self.health();

@@ -170,7 +170,7 @@ impl Healer {
             (book.waiting, book.apart) = (self.deferred.len() as u64, apart as u64);
         }
         self.ctx.count_heal_queue().await?;
-        if !self.ctx.heals_for_filling() && self.ctx.store.map().filling().next().is_some() {
+        if !self.ctx.heals_for_filling() && !self.ctx.filling().is_empty() {
             self.ctx.compare.ring();
         }
         Ok(())

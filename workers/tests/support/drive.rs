@@ -70,6 +70,8 @@ struct State {
     seals_to_fail: u32,
     purge_calls: u64,
     told: Order,
+    /// It lost entries of its log, and was not compared whole since.
+    is_partial: bool,
     lease: Option<(ClaimantId, String, Instant)>,
     renewals: u64,
 }
@@ -112,26 +114,6 @@ impl MemoryDrive {
             log: LogId::new(state.log.log.get() + 1),
             batch: 0,
         };
-    }
-    /// Loses one write, and says nothing.
-    pub fn lose(&self, write: WriteId) {
-        self.state().rows.remove(&write);
-    }
-    /// Flips a bit of a sealed shard.
-    pub fn rot(&self, write: WriteId) {
-        let mut state = self.state();
-        let row = state.rows.get_mut(&write).expect("sealed here");
-        let shard = row.shard.as_mut().expect("coded");
-        shard.is_rotten = true;
-        let mut bytes = shard.cells[0].bytes.to_vec();
-        bytes[0] ^= 1;
-        shard.cells[0].bytes = Bytes::from(bytes);
-    }
-    /// A record can no longer be read.
-    pub fn damage(&self, write: WriteId) {
-        let mut state = self.state();
-        let row = state.rows.get_mut(&write).expect("sealed here");
-        row.is_damaged = true;
     }
     pub fn is_damaged(&self, write: WriteId) -> bool {
         self.state()
@@ -288,6 +270,7 @@ impl MemoryDrive {
             records: state.rows.len() as u64,
             syncs: state.log.batch,
             told: state.told,
+            partial: state.is_partial,
         }
     }
 
@@ -437,6 +420,10 @@ impl MemoryDrive {
                 record,
                 shard,
             } => self.seal(state, admitted, record, shard),
+            DriveRequest::Compared { log } => {
+                state.is_partial &= state.log.log != log;
+                Ok(DriveReply::Done)
+            }
             DriveRequest::Discard { write } => {
                 state.staged.retain(|(staged, _), _| *staged != write);
                 Ok(DriveReply::Done)

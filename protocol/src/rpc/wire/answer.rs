@@ -131,6 +131,7 @@ fn encode_status(status: &DriveStatus, parts: &mut Parts) {
     ];
     counts.iter().for_each(|count| parts.out.u64(*count));
     status.told.encode(&mut parts.out);
+    parts.out.u8(u8::from(status.partial));
 }
 
 fn encode_error(error: &DriveError, out: &mut Writer) {
@@ -273,6 +274,7 @@ fn decode_status(input: &mut Input<'_>) -> Result<DriveStatus, FormatError> {
         records: input.fields.u64()?,
         syncs: input.fields.u64()?,
         told: Order::decode(&mut input.fields)?,
+        partial: input.fields.bool("partial")?,
     })
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{Input, Message, Parts, SPANS_MAX, WRITES_MAX, bounded};
 use crate::codec::{FormatError, Reader};
 use crate::ids::{
-    ClaimantId, DriveId, Generation, IndexId, MapVersion, MovedWrite, Order, WriteId,
+    ClaimantId, DriveId, Generation, IndexId, LogId, MapVersion, MovedWrite, Order, WriteId,
 };
 use crate::record::RecordKind;
 use crate::rpc::{BlockSpan, Cell, DriveCall, DriveRequest, HOLDER_LEN_MAX, SealShard};
@@ -48,6 +48,7 @@ fn tag(request: &DriveRequest) -> u8 {
         DriveRequest::Lease { .. } => 11,
         DriveRequest::LeaseState => 12,
         DriveRequest::Leave { .. } => 13,
+        DriveRequest::Compared { .. } => 14,
     }
 }
 
@@ -115,6 +116,7 @@ fn encode_request(request: &DriveRequest, parts: &mut Parts) -> Result<(), Forma
         } => {
             encode_lease(*claimant, *len_ms, holder, parts)?;
         }
+        DriveRequest::Compared { log } => log.encode(&mut parts.out),
         DriveRequest::Status | DriveRequest::LeaseState => {}
         DriveRequest::Verify { write, shard } => encode_shard(*write, *shard, parts),
     }
@@ -274,6 +276,9 @@ fn decode_request(input: &mut Input<'_>) -> Result<DriveRequest, FormatError> {
         12 => DriveRequest::LeaseState,
         13 => DriveRequest::Leave {
             moved: input.list("writes", WRITES_MAX, MovedWrite::decode)?,
+        },
+        14 => DriveRequest::Compared {
+            log: LogId::decode(fields)?,
         },
         _ => {
             return Err(FormatError::Invalid {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use holdfast_protocol::WriteId;
-use holdfast_protocol::rpc::{DriveError, DriveRequest};
+use bytes::Bytes;
+use holdfast_protocol::rpc::{DriveError, DriveRequest, LogPosition};
+use holdfast_protocol::{EncodedRecord, LogId, WriteId};
 
 use super::{MemoryDrive, State};
 
@@ -23,6 +24,48 @@ impl MemoryDrive {
     /// Reads of blocks take so long.
     pub fn set_slow(&self, slow: Duration) {
         self.state().slow = slow;
+    }
+    /// Loses one write, and says nothing.
+    pub fn lose(&self, write: WriteId) {
+        self.state().rows.remove(&write);
+    }
+    /// Flips a bit of a sealed shard.
+    pub fn rot(&self, write: WriteId) {
+        let mut state = self.state();
+        let row = state.rows.get_mut(&write).expect("sealed here");
+        let shard = row.shard.as_mut().expect("coded");
+        shard.is_rotten = true;
+        let mut bytes = shard.cells[0].bytes.to_vec();
+        bytes[0] ^= 1;
+        shard.cells[0].bytes = Bytes::from(bytes);
+    }
+    /// A record can no longer be read.
+    pub fn damage(&self, write: WriteId) {
+        let mut state = self.state();
+        let row = state.rows.get_mut(&write).expect("sealed here");
+        row.is_damaged = true;
+    }
+    /// It lost entries of its log, and knows it; `shows` are records of which it forgot that they
+    /// were purged.
+    pub fn lose_log(&self, shows: &[EncodedRecord]) {
+        {
+            let mut state = self.state();
+            state.is_partial = true;
+            state.purged.clear();
+            state.log = LogPosition {
+                log: LogId::new(state.log.log.get() + 1),
+                batch: 0,
+            };
+        }
+        shows.iter().for_each(|record| self.plant(record, None));
+    }
+    /// Whether it lost entries of its log, and was not compared whole since.
+    pub fn is_partial(&self) -> bool {
+        self.state().is_partial
+    }
+    /// What it holds of a write.
+    pub fn record_of(&self, write: WriteId) -> EncodedRecord {
+        self.state().rows[&write].record.clone()
     }
     /// So many seals are refused.
     pub fn fail_seals(&self, count: u32) {
