@@ -5,6 +5,7 @@
 //! Always: a variant says what was being done and to what.
 
 use holdfast_index::IndexError;
+use holdfast_policy::PolicyError;
 use holdfast_protocol::ETag;
 use holdfast_store::StoreError;
 
@@ -241,6 +242,12 @@ pub enum GatewayError {
     /// A form is refused.
     #[error(transparent)]
     Post(#[from] PostError),
+    /// A policy or an ACL is refused.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The caller may not do this; why is not told.
+    #[error("Access Denied")]
+    NotAllowed,
     /// The caller may not do this.
     #[error("access denied: {why}")]
     AccessDenied {

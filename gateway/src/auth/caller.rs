@@ -1,8 +1,8 @@
 //! Who asks.
 //!
 //! Owns: what is known of a caller, and how keys are looked up.
-//! Leaves to others: verifying signatures (`s3`, `admin`), what a caller may do
-//! ([`super::request`]).
+//! Leaves to others: verifying signatures (`s3`, `admin`), what a caller may do (the crate
+//! `policy`).
 //! Always: a caller is known only by a signature that was verified.
 
 use std::fmt;

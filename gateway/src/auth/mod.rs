@@ -1,16 +1,14 @@
 //! Who asks, and what they may do. Pure: no I/O, no clock.
 //!
 //! Owns: secrets, callers and how they are looked up ([`caller`]), how a request says who signed it
-//! ([`scheme`]), what a signature has to cover ([`guard`]), what each operation needs
-//! ([`operation`]) and the decision ([`request`]).
-//! Leaves to others: computing signatures (`s3`), HTTP.
-//! Always: what is not allowed is denied; a secret is never printed.
+//! ([`scheme`]), what a signature has to cover ([`guard`]) and what each operation needs
+//! ([`operation`]).
+//! Leaves to others: computing signatures (`s3`), HTTP, the decision (the crate `policy`).
+//! Always: a secret is never printed.
 
-pub mod action;
 pub mod caller;
 pub mod guard;
 pub mod operation;
-pub mod request;
 pub mod scheme;
 
 #[cfg(test)]
@@ -23,10 +21,9 @@ use subtle::ConstantTimeEq;
 
 use crate::error::GatewayError;
 
-pub use action::Action;
 pub use caller::{AccountId, Caller, Credentials, Identity, Owner};
+pub use holdfast_policy::Action;
 pub use operation::{Operation, Resource, Served};
-pub use request::{Ask, Verdict, Why, evaluate};
 
 /// A secret; printed as `[redacted]`.
 #[derive(Clone)]

@@ -1,12 +1,10 @@
 //! Facts about identity and permission.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use super::{
-    AccountId, Action, Administrator, Ask, Caller, Credentials, Identity, Operation, Resource,
-    Secret, Why, evaluate,
-};
+use holdfast_policy::On;
+
+use super::{Action, Administrator, Credentials, Operation, Resource, Secret};
 
 #[test]
 fn a_secret_is_never_printed() {
@@ -36,73 +34,6 @@ fn keys_and_secrets_have_their_lengths() {
     assert!(Administrator::new(&"a".repeat(129), Secret::new("12345678")).is_err());
     assert!(Administrator::new("abc", Secret::new("1".repeat(129))).is_err());
     assert!(Administrator::new("abc", Secret::new("1".repeat(128))).is_ok());
-}
-
-/// Someone who is not an administrator.
-fn someone(account: &str) -> Caller {
-    Caller::Known(Arc::new(Identity {
-        account: AccountId::new(account),
-        number: "123456789012".to_owned(),
-        name: "Some One".to_owned(),
-        email: None,
-        access_key: "AKSOMEONE".to_owned(),
-        is_admin: false,
-    }))
-}
-
-fn admin() -> Caller {
-    let admin = Administrator::new("admin", Secret::new("12345678")).unwrap();
-    Caller::Known(admin.find("admin").unwrap().1)
-}
-
-fn why(caller: &Caller, operation: Operation, owner: Option<&AccountId>) -> Why {
-    let verdict = evaluate(&Ask {
-        caller,
-        action: operation.action(),
-        resource: operation.resource(),
-        owner,
-    });
-    assert_eq!(verdict.allowed, verdict.why != Why::NothingAllows);
-    verdict.why
-}
-
-#[test]
-fn nobody_may_do_anything_and_an_administrator_everything() {
-    let mine = AccountId::new("me");
-    for operation in Operation::ALL {
-        for owner in [None, Some(&mine)] {
-            let name = operation.name();
-            let nobody = why(&Caller::Anonymous, *operation, owner);
-            assert_eq!(nobody, Why::NothingAllows, "{name}");
-            assert_eq!(
-                why(&admin(), *operation, owner),
-                Why::Administrator,
-                "{name}"
-            );
-        }
-    }
-}
-
-#[test]
-fn an_account_does_what_it_likes_with_its_own_and_nothing_else() {
-    let (mine, other) = (AccountId::new("me"), AccountId::new("you"));
-    for operation in Operation::ALL {
-        let free = matches!(operation, Operation::ListBuckets | Operation::CreateBucket);
-        for owner in [None, Some(&other)] {
-            let expected = if free {
-                Why::OwnAccount
-            } else {
-                Why::NothingAllows
-            };
-            assert_eq!(
-                why(&someone("me"), *operation, owner),
-                expected,
-                "{operation:?}"
-            );
-        }
-        let own = why(&someone("me"), *operation, Some(&mine));
-        assert_ne!(own, Why::NothingAllows, "{operation:?}");
-    }
 }
 
 #[test]
@@ -135,8 +66,19 @@ fn only_what_is_done_to_one_version_has_another_action_for_versions() {
             "{operation:?}"
         );
     }
-    let names: HashSet<&str> = Action::ALL.iter().map(|action| action.name()).collect();
-    assert_eq!(names.len(), Action::ALL.len());
+}
+
+#[test]
+fn an_operation_is_done_to_what_its_action_is_about() {
+    for operation in Operation::ALL {
+        let on = match operation.resource() {
+            Resource::Service => On::Service,
+            Resource::Bucket => On::Bucket,
+            Resource::Object | Resource::Named => On::Object,
+        };
+        assert_eq!(operation.action().on(), on, "{operation:?}");
+        assert_eq!(operation.version_action().on(), on, "{operation:?}");
+    }
 }
 
 #[test]

@@ -97,4 +97,11 @@ impl Target {
             Self::Bucket(bucket) | Self::Object(bucket, _) => Some(bucket),
         }
     }
+    /// The key, if there is one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Root | Self::Bucket(_) => None,
+            Self::Object(_, key) => Some(key),
+        }
+    }
 }

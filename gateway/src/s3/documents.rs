@@ -26,6 +26,7 @@ pub(super) const fn has_document(operation: Operation) -> bool {
         operation,
         Operation::CreateBucket
             | Operation::PutBucketCors
+            | Operation::PutBucketPolicy
             | Operation::PutBucketRequestPayment
             | Operation::PutBucketTagging
             | Operation::PutBucketVersioning

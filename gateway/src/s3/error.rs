@@ -9,6 +9,7 @@ use std::error::Error as _;
 
 use bytes::Bytes;
 use holdfast_index::IndexError;
+use holdfast_policy::PolicyError;
 use holdfast_store::StoreError;
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -95,7 +96,8 @@ fn code(error: &GatewayError) -> Code {
         E::IncompleteBody { .. } => Code::IncompleteBody,
         E::Body(body) => body_code(body),
         E::Post(post) => post_code(post),
-        E::AccessDenied { .. } => Code::AccessDenied,
+        E::Policy(policy) => policy_code(policy),
+        E::NotAllowed | E::AccessDenied { .. } => Code::AccessDenied,
         E::NotImplemented { .. } => Code::NotImplemented,
         E::Busy { .. } => Code::SlowDown,
         E::Unavailable { .. } => Code::ServiceUnavailable,
@@ -128,6 +130,25 @@ fn post_code(error: &PostError) -> Code {
         PostError::Signature => Code::SignatureDoesNotMatch,
         PostError::FileTooLong { .. } => Code::EntityTooLarge,
         PostError::FileTooShort { .. } => Code::EntityTooSmall,
+    }
+}
+
+fn policy_code(error: &PolicyError) -> Code {
+    match error {
+        PolicyError::Malformed { .. } => Code::MalformedPolicy,
+        PolicyError::UnknownCanned { .. }
+        | PolicyError::BadGrant { .. }
+        | PolicyError::UnknownAccount { .. }
+        | PolicyError::UnknownGroup { .. }
+        | PolicyError::UnknownOwnership { .. } => Code::InvalidArgument,
+        PolicyError::CannedAndGrants => Code::InvalidRequest,
+        PolicyError::UnsupportedCanned { .. } => Code::NotImplemented,
+        PolicyError::UnknownEmail { .. } => Code::UnresolvableGrantByEmailAddress,
+        PolicyError::UnknownPermission { .. } | PolicyError::TooManyGrants { .. } => {
+            Code::MalformedACLError
+        }
+        PolicyError::AclsOff => Code::AccessControlListNotSupported,
+        PolicyError::Unreadable { .. } => Code::InternalError,
     }
 }
 
@@ -299,6 +320,11 @@ pub(super) fn not_served(operation: Operation) -> S3Error {
     S3Error::from(GatewayError::NotImplemented {
         what: operation.name().to_owned(),
     })
+}
+
+/// Whether it says that there is no such object or version.
+pub(super) fn is_absence(failure: &S3Error) -> bool {
+    matches!(failure.code(), Code::NoSuchKey | Code::NoSuchVersion)
 }
 
 /// Access was denied, without saying why.

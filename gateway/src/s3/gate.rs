@@ -1,21 +1,30 @@
 //! May this caller do that? The facts for the answer.
 //!
-//! Owns: looking up what the decision needs: whose a bucket is.
-//! Leaves to others: the decision ([`evaluate`]).
-//! Always: nothing is looked up for nobody, nor if the answer is known without; who may not use a
-//! bucket learns no more than that it exists.
+//! Owns: looking up what the decision needs: the bucket, its policy, the object; which questions an
+//! operation raises; that what is not there is told only to those who may list.
+//! Leaves to others: the decision ([`evaluate`]), what a request says itself ([`super::asking`]).
+//! Always: nothing is allowed but by [`evaluate`]; an object is looked up only if a statement or an
+//! ACL looks at it; why a request is denied is in the log, never in the answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use holdfast_policy::{
+    Ask, BucketFacts, Context, Key, ObjectFacts, On, Ownership, PublicAccessBlock,
+    Resource as Wanted, evaluate,
+};
 use http::HeaderMap;
-use s3s::S3Result;
+use s3s::{S3Error, S3Result};
+use tracing::debug;
 
+use super::asking::Asking;
 use super::error;
-use crate::auth::{Action, Ask, Caller, Credentials, Operation, Owner, Resource, evaluate};
+use super::object::version;
+use crate::auth::{Action, Credentials, Operation, Owner, Resource};
 use crate::error::GatewayError;
-use crate::names::BucketName;
-use crate::object::Objects;
-use crate::object::types::VersionId;
+use crate::names::{BucketName, ObjectKey};
+use crate::object::types::{ObjectInfo, ReadConditions, VersionId};
+use crate::object::{Bucket, Objects, TAGGING};
 
 /// Who may do what.
 #[derive(Clone)]
@@ -24,6 +33,17 @@ pub(crate) struct Rights {
     pub objects: Arc<dyn Objects>,
     /// Whose accounts there are.
     pub credentials: Arc<dyn Credentials>,
+}
+
+/// One question about a bucket or a key in it.
+#[derive(Clone, Copy, Debug)]
+struct Question<'a> {
+    action: Action,
+    bucket: &'a str,
+    key: Option<&'a str>,
+    version: Option<&'a str>,
+    /// Whether it is about an object that the request makes, which is the caller's.
+    is_new: bool,
 }
 
 impl Rights {
@@ -37,21 +57,110 @@ impl Rights {
         Ok(self.owner(&row.owner))
     }
 
-    /// Whether `by` may do `operation` in the bucket that the request is for.
+    /// Whether a request is let in, before its body is read. What its document decides is decided
+    /// by [`Rights::check`].
     ///
     /// # Errors
-    /// `AccessDenied`; for someone with a key also that there is no such bucket.
-    pub async fn check(
-        &self,
-        operation: Operation,
-        by: &Caller,
-        bucket: Option<&str>,
-    ) -> S3Result<()> {
-        let wanted = Wanted {
-            action: operation.action(),
-            resource: operation.resource(),
+    /// As [`Rights::check`].
+    pub async fn admit(&self, asking: &Asking) -> S3Result<()> {
+        if let (None, Some(bucket)) = (&asking.account, &asking.bucket)
+            && BucketName::parse(bucket).is_err()
+        {
+            return Err(error::access_denied());
+        }
+        match depends_on_document(asking.operation) {
+            false => self.check(asking).await,
+            true => self.check_possible(asking).await,
+        }
+    }
+
+    /// Whether a request may be done, all of it.
+    ///
+    /// # Errors
+    /// `AccessDenied`; that there is no such bucket; that there is no such object, for those who
+    /// may list.
+    pub async fn check(&self, asking: &Asking) -> S3Result<()> {
+        let operation = asking.operation;
+        if operation.resource() == Resource::Named {
+            return self.check_possible(asking).await;
+        }
+        let own = match &asking.version {
+            None => operation.action(),
+            Some(_) => operation.version_action(),
         };
-        self.allowed(wanted, by, bucket).await
+        if !self.allows(asking, own, false).await? {
+            return Err(self.denied(asking).await?);
+        }
+        for more in &asking.more {
+            if !self.allows(asking, *more, is_about_new(*more)).await? {
+                return Err(error::access_denied());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the request's caller may also do `action` to what the request is about.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub async fn may(&self, asking: &Asking, action: Action) -> Result<bool, GatewayError> {
+        self.allows(asking, action, false).await
+    }
+
+    /// Whether the request's caller may do `action` to the object that the request makes.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub async fn may_make(&self, asking: &Asking, action: Action) -> Result<bool, GatewayError> {
+        self.allows(asking, action, true).await
+    }
+
+    /// Whether the request's caller may do `action` to this key of the request's bucket.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub async fn may_with_key(
+        &self,
+        asking: &Asking,
+        action: Action,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<bool, GatewayError> {
+        let question = Question {
+            action,
+            bucket: asking.bucket.as_deref().unwrap_or_default(),
+            key: Some(key),
+            version,
+            is_new: false,
+        };
+        let mut context = asking.context.clone();
+        if let Some(version) = version {
+            context.set(Key::VersionId, version);
+        }
+        self.decide(asking, &context, question).await
+    }
+
+    async fn allows(
+        &self,
+        asking: &Asking,
+        action: Action,
+        is_new: bool,
+    ) -> Result<bool, GatewayError> {
+        let Some(bucket) = asking.bucket.as_deref() else {
+            return Ok(on_service(asking, action, Wanted::Service));
+        };
+        if action == Action::CreateBucket {
+            BucketName::parse(bucket)?;
+            return Ok(on_service(asking, action, Wanted::Bucket(bucket)));
+        }
+        let question = Question {
+            action,
+            bucket,
+            key: asking.key.as_deref().filter(|_| action.on() == On::Object),
+            version: asking.version.as_deref(),
+            is_new,
+        };
+        self.decide(asking, &asking.context, question).await
     }
 
     /// Whether `by` may read the source of a copy; and it is whose the request says.
@@ -60,21 +169,49 @@ impl Rights {
     /// As [`Rights::check`].
     pub async fn check_source(
         &self,
-        by: &Caller,
-        bucket: &BucketName,
+        asking: &Asking,
+        (bucket, key): (&BucketName, &ObjectKey),
         version: Option<VersionId>,
         headers: &HeaderMap,
     ) -> S3Result<()> {
-        let wanted = Wanted {
-            action: match version {
-                None => Action::GetObject,
-                Some(_) => Action::GetObjectVersion,
-            },
-            resource: Resource::Object,
+        let action = match version {
+            None => Action::GetObject,
+            Some(_) => Action::GetObjectVersion,
         };
-        self.allowed(wanted, by, Some(bucket.as_str())).await?;
+        if !self
+            .may_read(asking, (bucket, key), version, action)
+            .await?
+        {
+            return Err(error::access_denied());
+        }
         let name = "x-amz-source-expected-bucket-owner";
         self.check_expected(headers, name, bucket.as_str()).await
+    }
+
+    /// Whether the request's caller may do `action` to the source of a copy.
+    ///
+    /// # Errors
+    /// What the index says.
+    pub async fn may_read(
+        &self,
+        asking: &Asking,
+        (bucket, key): (&BucketName, &ObjectKey),
+        version: Option<VersionId>,
+        action: Action,
+    ) -> Result<bool, GatewayError> {
+        let version = version.map(|version| version.to_string());
+        let mut context = asking.context.clone();
+        if let Some(version) = &version {
+            context.set(Key::VersionId, version);
+        }
+        let question = Question {
+            action,
+            bucket: bucket.as_str(),
+            key: Some(key.as_str()),
+            version: version.as_deref(),
+            is_new: false,
+        };
+        self.decide(asking, &context, question).await
     }
 
     /// Whether the bucket is whose the request says, if it says so.
@@ -113,31 +250,193 @@ impl Rights {
         }
     }
 
-    async fn allowed(&self, wanted: Wanted, by: &Caller, bucket: Option<&str>) -> S3Result<()> {
-        let mut ask = Ask {
-            caller: by,
-            action: wanted.action,
-            resource: wanted.resource,
-            owner: None,
-        };
-        if evaluate(&ask).allowed {
-            return Ok(());
+    /// What is told of an operation's outcome; see [`Rights::hide`]. Copies name another bucket,
+    /// and see to it themselves.
+    pub async fn told<T>(&self, asking: &Asking, done: S3Result<T>) -> S3Result<T> {
+        let copies = matches!(
+            asking.operation,
+            Operation::CopyObject | Operation::UploadPartCopy
+        );
+        match (done, asking.bucket.as_deref()) {
+            (Err(failure), Some(bucket)) if !copies => {
+                Err(self.hide(asking, bucket, failure).await)
+            }
+            (done, _) => done,
         }
-        let (Caller::Known(_), Some(bucket)) = (by, bucket) else {
-            return Err(error::access_denied());
+    }
+
+    /// What is said instead of `failure`: that something is not there is told only to those who may
+    /// list `bucket`.
+    pub async fn hide(&self, asking: &Asking, bucket: &str, failure: S3Error) -> S3Error {
+        if !error::is_absence(&failure) {
+            return failure;
+        }
+        match self.may_list(asking, bucket).await {
+            Ok(true) => failure,
+            Ok(false) => error::access_denied(),
+            Err(other) => other.into(),
+        }
+    }
+
+    async fn may_list(&self, asking: &Asking, bucket: &str) -> Result<bool, GatewayError> {
+        let question = Question {
+            action: Action::ListBucket,
+            bucket,
+            key: None,
+            version: None,
+            is_new: false,
         };
-        let owner = self.owner_of(&BucketName::parse(bucket)?).await?;
-        ask.owner = Some(&owner.id);
-        match evaluate(&ask).allowed {
+        self.decide(asking, &asking.context, question).await
+    }
+
+    /// The refusal of a request. Who may list learns that there is nothing to be read.
+    async fn denied(&self, asking: &Asking) -> S3Result<S3Error> {
+        let reads = matches!(
+            asking.operation,
+            Operation::GetObject | Operation::HeadObject
+        );
+        let (Some(bucket), Some(key), true) = (&asking.bucket, &asking.key, reads) else {
+            return Ok(error::access_denied());
+        };
+        if !self.may_list(asking, bucket).await? {
+            return Ok(error::access_denied());
+        }
+        let (bucket, key) = (BucketName::parse(bucket)?, ObjectKey::parse(key)?);
+        let version = version(asking.version.as_deref())?;
+        let any = ReadConditions::default();
+        let found = self.objects.head(&bucket, &key, version, None, &any).await;
+        Ok(match found {
+            Err(
+                failure @ (GatewayError::NoSuchKey { .. } | GatewayError::NoSuchVersion { .. }),
+            ) => failure.into(),
+            _ => error::access_denied(),
+        })
+    }
+
+    /// Whether there is anything that could allow a request, whatever its document says.
+    async fn check_possible(&self, asking: &Asking) -> S3Result<()> {
+        let name = BucketName::parse(asking.bucket.as_deref().unwrap_or_default())?;
+        let bucket = self.objects.bucket(&name).await?;
+        let owner = self.owner(&bucket.owner);
+        let facts = facts(&bucket, &owner);
+        let is_admin = asking.account.as_ref().is_some_and(|who| who.is_admin);
+        let possible = is_admin
+            || asking.asker().is(facts.owner)
+            || facts.policy.is_some()
+            || facts.ownership.acls_count();
+        match possible {
             true => Ok(()),
             false => Err(error::access_denied()),
         }
     }
+
+    async fn decide(
+        &self,
+        asking: &Asking,
+        context: &Context,
+        question: Question<'_>,
+    ) -> Result<bool, GatewayError> {
+        let name = BucketName::parse(question.bucket)?;
+        let bucket = self.objects.bucket(&name).await?;
+        let owner = self.owner(&bucket.owner);
+        let facts = facts(&bucket, &owner);
+        let action = question.action;
+        let needs = facts.needs(action);
+        let mut context = Cow::Borrowed(context);
+        if facts.policy.is_some() {
+            let context = context.to_mut();
+            context.set(Key::ResourceAccount, &owner.number);
+            context.set(Key::GlobalResourceAccount, &owner.number);
+        }
+        let mut stored = None;
+        if (needs.existing_tags || needs.object) && !question.is_new {
+            stored = self.stored(&name, &question).await?;
+        }
+        if let Some(info) = stored.as_ref().filter(|_| needs.existing_tags) {
+            let tags = info.metadata.get(TAGGING).unwrap_or_default();
+            for (key, value) in form_urlencoded::parse(tags.as_bytes()) {
+                let key = Key::ExistingObjectTag(key.into_owned());
+                context.to_mut().set(key, value);
+            }
+        }
+        let verdict = evaluate(&Ask {
+            caller: asking.asker(),
+            action,
+            resource: match question.key {
+                None => Wanted::Bucket(question.bucket),
+                Some(key) => Wanted::Object {
+                    bucket: question.bucket,
+                    key,
+                },
+            },
+            bucket: Some(facts),
+            object: None::<ObjectFacts<'_>>,
+            context: &context,
+        });
+        if !verdict.allowed {
+            debug!(action = action.name(), why = %verdict.why, "not allowed");
+        }
+        Ok(verdict.allowed)
+    }
+
+    /// The object that a question is about; `None` if there is none.
+    async fn stored(
+        &self,
+        bucket: &BucketName,
+        question: &Question<'_>,
+    ) -> Result<Option<ObjectInfo>, GatewayError> {
+        let Some(key) = question.key else {
+            return Ok(None);
+        };
+        let key = ObjectKey::parse(key)?;
+        let version = version(question.version)?;
+        let any = ReadConditions::default();
+        match self.objects.head(bucket, &key, version, None, &any).await {
+            Ok(info) => Ok(Some(info)),
+            Err(
+                GatewayError::NoSuchKey { .. }
+                | GatewayError::NoSuchVersion { .. }
+                | GatewayError::DeleteMarker { .. },
+            ) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
 }
 
-/// What is to be done.
-#[derive(Clone, Copy)]
-struct Wanted {
-    action: Action,
-    resource: Resource,
+/// Operations whose document decides whether they are allowed.
+fn depends_on_document(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::DeleteObjects | Operation::PutObjectTagging
+    )
+}
+
+/// Whether an action that a write needs besides its own is about what it makes, and not about what
+/// there is already.
+fn is_about_new(action: Action) -> bool {
+    !matches!(action, Action::GetObject | Action::GetObjectVersion)
+}
+
+/// What is decided without a bucket.
+fn on_service(asking: &Asking, action: Action, resource: Wanted<'_>) -> bool {
+    let verdict = evaluate(&Ask {
+        caller: asking.asker(),
+        action,
+        resource,
+        bucket: None,
+        object: None,
+        context: &asking.context,
+    });
+    verdict.allowed
+}
+
+/// What is known of a bucket.
+fn facts<'a>(bucket: &'a Bucket, owner: &'a Owner) -> BucketFacts<'a> {
+    BucketFacts {
+        owner: owner.id.as_str(),
+        policy: bucket.settings().policy.as_ref(),
+        acl: None,
+        ownership: Ownership::BucketOwnerEnforced,
+        block: PublicAccessBlock::default(),
+    }
 }

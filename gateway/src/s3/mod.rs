@@ -7,6 +7,7 @@
 //! authorisation).
 
 mod answer;
+mod asking;
 mod body;
 mod bucket;
 mod claims;

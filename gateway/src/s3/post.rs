@@ -20,12 +20,13 @@ use s3s::dto::Tagging;
 use s3s::{Body, S3Error};
 use tracing::debug;
 
+use super::asking::{Asking, Came, Signed};
 use super::service::Layers;
 use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name};
 use super::{claims, documents, error, headers};
-use crate::auth::{Caller, Operation};
+use crate::auth::Caller;
 use crate::error::{BodyError, GatewayError};
-use crate::http::{Refusal, RequestBody, Target};
+use crate::http::{Query, Refusal, RequestBody};
 use crate::names::{BucketName, ObjectKey};
 use crate::object::PUT_LEN_MAX;
 use crate::object::types::{BodyStream, Incoming, PutObject, WrittenObject};
@@ -87,10 +88,11 @@ impl Layers {
     pub async fn post_object(
         &self,
         head: &HeaderMap,
-        target: &Target,
+        came: Came,
+        query: &Query,
         body: RequestBody,
     ) -> Response<Body> {
-        let refusal = match self.posted(head, target, body).await {
+        let refusal = match self.posted(head, came, query, body).await {
             Ok(answer) => return answer.map(Body::from),
             Err(Failure::Refused(refusal)) => refusal,
             Err(Failure::Failed(failure)) => return error::answer(failure),
@@ -103,10 +105,11 @@ impl Layers {
     async fn posted(
         &self,
         head: &HeaderMap,
-        target: &Target,
+        mut came: Came,
+        query: &Query,
         body: RequestBody,
     ) -> Result<Response<Bytes>, Failure> {
-        let bucket = BucketName::parse(target.bucket().unwrap_or_default())?;
+        let bucket = BucketName::parse(came.bucket.as_deref().unwrap_or_default())?;
         let kind = head.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let mut reader = Reader {
             form: Form::new(kind.unwrap_or_default())?,
@@ -116,17 +119,21 @@ impl Layers {
         // Whatever the form says: this is the bucket that is posted to.
         fields.set("bucket", bucket.as_str());
         let named = fields.expand_key(&file);
-        let (by, policy) = self.signed(&fields)?;
-        let operation = Operation::PostObject;
-        let name = Some(bucket.as_str());
-        self.rights.check(operation, &by, name).await?;
+        let (by, policy, signed) = self.signed(&fields)?;
+        came.signed = signed;
+        came.key = Some(fields.get("key").unwrap_or_default().to_owned());
+        let asked = as_headers(&fields, head);
+        let none = HeaderMap::new();
+        let asking = Asking::new(&came, &by, asked.as_ref().unwrap_or(&none), query);
+        self.rights.check(&asking).await?;
         named?;
         if let Some(policy) = &policy {
             policy.check(&fields, now_ms())?;
         }
         let key = ObjectKey::parse(fields.get("key").unwrap_or_default())?;
-        let asked = as_headers(&fields, head)?;
+        let asked = asked?;
         headers::refuse_unsupported(&asked)?;
+        let (operation, name) = (came.operation, Some(bucket.as_str()));
         self.rights.check_owner(operation, &asked, name).await?;
         let len = policy.map_or(0..=u64::MAX, |policy| policy.len);
         let put = PutObject {
@@ -151,12 +158,12 @@ impl Layers {
     }
 
     /// Who signed the form, and what its policy says; nobody and nothing for an anonymous form.
-    fn signed(&self, fields: &Fields) -> Result<(Caller, Option<Policy>), Failure> {
+    fn signed(&self, fields: &Fields) -> Result<(Caller, Option<Policy>, Signed), Failure> {
         if fields.get("x-amz-security-token").is_some() {
             return Err(Refusal::SecurityToken.into());
         }
         let Some(claim) = Claim::of(fields)? else {
-            return Ok((Caller::Anonymous, None));
+            return Ok((Caller::Anonymous, None, Signed::No));
         };
         match &claim {
             Claim::V4 { region, .. } if *region != self.region => {
@@ -174,7 +181,11 @@ impl Layers {
         let text = fields.get("policy").unwrap_or_default();
         claim.verify(text, &secret)?;
         claim.check_age(now_ms())?;
-        Ok((Caller::Known(identity), Some(Policy::decode(text)?)))
+        let signed = Signed::Form(match claim {
+            Claim::V4 { .. } => "AWS4-HMAC-SHA256",
+            Claim::V2 { .. } => "AWS",
+        });
+        Ok((Caller::Known(identity), Some(Policy::decode(text)?), signed))
     }
 
     /// Where the object is, as this client reaches it. (Behind a proxy the scheme may be another.)

@@ -18,6 +18,7 @@ use s3s::route::S3Route;
 use s3s::service::S3Service;
 use s3s::{Body, S3Request, S3Response, S3Result, TrailingHeaders};
 
+use super::asking::{Asking, Came};
 use super::claims::{claims, md5_only, verify_document};
 use super::gate::Rights;
 use super::{documents, error, headers};
@@ -27,10 +28,8 @@ use crate::http::{BodyHandle, Query};
 /// What the outer layer knows of a request; travels with it through both passes.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    /// The operation, from the closed list.
-    pub operation: Operation,
-    /// The bucket that the request is for.
-    pub bucket: Option<String>,
+    /// The operation, from the closed list, what it is for and where it comes from.
+    pub came: Came,
     /// The query.
     pub query: Arc<Query>,
     /// The raw body.
@@ -40,10 +39,8 @@ pub(super) struct Asked {
 /// A verified and authorised request.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// The operation that was authorised.
-    pub operation: Operation,
-    /// The bucket that the request is for.
-    pub bucket: Option<String>,
+    /// What was asked for, and by whom.
+    pub asking: Asking,
     /// Who asks.
     pub by: Caller,
     /// The headers, all verified, with those that a presigned URL carries in its query.
@@ -120,33 +117,44 @@ impl S3Route for Verified {
                 Caller::Known(identity)
             }
         };
-        let bucket = asked.bucket.as_deref();
-        self.rights.check(asked.operation, &by, bucket).await?;
-        request.extensions.insert(by);
+        hoist(&asked.query, &mut request.headers);
+        let asking = Asking::new(&asked.came, &by, &request.headers, &asked.query);
+        self.rights.admit(&asking).await?;
+        request.extensions.insert(asking);
         Ok(())
     }
 
     async fn call(&self, mut request: S3Request<Body>) -> S3Result<S3Response<Body>> {
         let asked = asked(&request)?;
-        let by = request.extensions.get::<Caller>();
-        let by = by.cloned().ok_or_else(error::access_denied)?;
-        if asked.operation.served() == Served::Later {
-            return Err(error::not_served(asked.operation));
+        let asking = request.extensions.remove::<Asking>();
+        let mut asking = asking.ok_or_else(error::access_denied)?;
+        let operation = asking.operation;
+        if operation.served() == Served::Later {
+            return Err(error::not_served(operation));
         }
-        hoist(&asked.query, &mut request.headers);
         headers::refuse_unsupported(&request.headers)?;
-        let body = match documents::has_document(asked.operation) {
+        let body = match documents::has_document(operation) {
             false => request.input,
             true => {
                 let document = documents::collect(&mut request.input, &asked.handle).await?;
                 let trailers = request.trailing_headers.take();
-                let claimed = match asked.operation {
+                let claimed = match operation {
                     // There a checksum is that of the object to be.
                     Operation::CompleteMultipartUpload => md5_only(&request.headers)?,
                     _ => claims(&request.headers, trailers)?,
                 };
                 verify_document(claimed, &document)?;
-                documents::check(&document)?;
+                if operation != Operation::PutBucketPolicy {
+                    documents::check(&document)?;
+                }
+                if operation == Operation::PutObjectTagging {
+                    // What is wrong with it is said by the second pass.
+                    let tags = super::object::tags_of(&document).unwrap_or_default();
+                    asking.add_tags(
+                        tags.iter()
+                            .map(|(key, value)| (key.as_str(), value.as_str())),
+                    );
+                }
                 Body::from(document)
             }
         };
@@ -155,9 +163,8 @@ impl S3Route for Verified {
         *second.uri_mut() = uri(&request.uri, &asked.query)?;
         *second.headers_mut() = needed(&request.headers);
         let prepared = Prepared {
-            operation: asked.operation,
-            bucket: asked.bucket,
-            by,
+            by: asking.by.clone(),
+            asking,
             headers: request.headers,
             trailers: request.trailing_headers,
             handle: asked.handle,
@@ -185,8 +192,9 @@ fn asked<T>(request: &S3Request<T>) -> S3Result<Asked> {
     asked.cloned().ok_or_else(error::access_denied)
 }
 
-/// The last gate: the library must have found the very operation that was authorised, and it must
-/// still be allowed: while a document arrives, a bucket may become another's.
+/// The last gate: the library must have found the very operation that was authorised, on the very
+/// bucket and key, and it must still be allowed: while a document arrives, a bucket may become
+/// another's.
 pub(super) struct Gate(pub Rights);
 
 #[async_trait::async_trait]
@@ -197,11 +205,16 @@ impl S3Access for Gate {
         let (Some(found), Some(prepared)) = (found, prepared) else {
             return Err(error::access_denied());
         };
-        if found != prepared.operation {
+        let asking = &prepared.asking;
+        let (bucket, key) = (asking.bucket.as_deref(), asking.key.as_deref());
+        let path = context.s3_path();
+        let same = found == asking.operation
+            && path.get_bucket_name() == bucket
+            && path.get_object_key() == key;
+        if !same {
             return Err(error::access_denied());
         }
-        let bucket = prepared.bucket.as_deref();
-        self.0.check(found, &prepared.by, bucket).await?;
+        self.0.check(asking).await?;
         self.0.check_owner(found, &prepared.headers, bucket).await
     }
 }

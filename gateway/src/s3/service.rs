@@ -5,7 +5,7 @@
 //! Leaves to others: each layer.
 //! Always: exactly one answer per request, with its ids; a panic is an answer 500 and no more.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, debug_span, error, field};
 
 use super::answer::{self, Measured};
+use super::asking::{Came, Signed};
 use super::claims::NO_TRAILER;
 use super::documents::{DOCUMENT_LEN_MAX, has_document};
 use super::error;
@@ -66,8 +67,7 @@ pub(super) struct Layers {
 
 /// The outcome of the guards.
 struct Admitted {
-    operation: Operation,
-    target: Target,
+    came: Came,
     query: Query,
     watch: Option<ChunkWatch>,
 }
@@ -76,10 +76,10 @@ impl Handler for Service {
     fn handle(
         &self,
         request: Request<Incoming>,
-        _peer: SocketAddr,
+        peer: SocketAddr,
     ) -> BoxFuture<'static, Response<ResponseBody>> {
         let layers = Arc::clone(&self.0);
-        Box::pin(async move { layers.handle(request).await })
+        Box::pin(async move { layers.handle(request, peer.ip()).await })
     }
 
     fn connection_refused(&self) {
@@ -88,7 +88,11 @@ impl Handler for Service {
 }
 
 impl Layers {
-    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<ResponseBody> {
         let started = Instant::now();
         let ids = self.ids.next();
         let query = Query::parse(request.uri().query());
@@ -117,7 +121,8 @@ impl Layers {
         let expects = request.headers().contains_key(EXPECT);
         let work = async {
             let page = self.page_of(&request);
-            let (mut answer, handle, ends) = self.outcome(request, query, &mut measured).await;
+            let outcome = self.outcome(request, query, peer, &mut measured);
+            let (mut answer, handle, ends) = outcome.await;
             answer::finish(&mut answer, &method, &path, &ids);
             if let Some(page) = page
                 && let Some(headers) = self.for_page(&page).await
@@ -144,6 +149,7 @@ impl Layers {
         &self,
         request: Request<Incoming>,
         query: Result<Query, Refusal>,
+        peer: IpAddr,
         measured: &mut Measured,
     ) -> (Response<Body>, BodyHandle, bool) {
         if *request.method() == Method::OPTIONS {
@@ -157,12 +163,12 @@ impl Layers {
                 Err(refusal) => self.refused(request, &refusal).await,
             };
         }
-        match query.and_then(|query| self.admit(&request, query)) {
+        match query.and_then(|query| self.admit(&request, query, peer)) {
             Ok(admitted) => {
                 let span = tracing::Span::current();
-                measured.op = admitted.operation.name();
+                measured.op = admitted.came.operation.name();
                 span.record("op", measured.op);
-                if let Some(bucket) = admitted.target.bucket() {
+                if let Some(bucket) = &admitted.came.bucket {
                     span.record("bucket", bucket);
                 }
                 let (answer, handle) = self.call(request, admitted).await;
@@ -194,7 +200,12 @@ impl Layers {
     }
 
     /// All that can be refused before the signature is computed.
-    fn admit(&self, request: &Request<Incoming>, query: Query) -> Result<Admitted, Refusal> {
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        query: Query,
+        peer: IpAddr,
+    ) -> Result<Admitted, Refusal> {
         let headers = request.headers();
         self.serving()?;
         let target = Target::parse(&self.domains, headers, request.uri().path())?;
@@ -206,12 +217,20 @@ impl Layers {
             return Err(Refusal::TwoMechanisms);
         }
         let watch = watch(headers, claim.as_ref())?;
-        Ok(Admitted {
+        let signed = match &claim {
+            None => Signed::No,
+            Some(claim) if claim.presigned => Signed::Query,
+            Some(_) => Signed::Header,
+        };
+        let came = Came {
             operation,
-            target,
-            query,
-            watch,
-        })
+            bucket: target.bucket().map(str::to_owned),
+            key: target.key().map(str::to_owned),
+            peer,
+            signed,
+            region: self.region.clone(),
+        };
+        Ok(Admitted { came, query, watch })
     }
 
     async fn refuse(
@@ -240,15 +259,13 @@ impl Layers {
         let expects = parts.headers.contains_key(EXPECT);
         let body = RequestBody::new(body, admitted.watch, self.pace);
         let handle = body.handle();
-        if admitted.operation == Operation::PostObject {
-            let answer = self.post_object(&parts.headers, &admitted.target, body);
+        let operation = admitted.came.operation;
+        if operation == Operation::PostObject {
+            let answer = self.post_object(&parts.headers, admitted.came, &admitted.query, body);
             let answer = settled(answer, &handle, expects).await;
             return (answer, handle);
         }
-        let body = match self
-            .document(admitted.operation, &parts.headers, body)
-            .await
-        {
+        let body = match self.document(operation, &parts.headers, body).await {
             Ok(body) => body,
             Err(refusal) => {
                 self.metrics.rejected(refusal.reason());
@@ -261,8 +278,7 @@ impl Layers {
             parts.headers.insert("x-amz-trailer", value);
         }
         parts.extensions.insert(Asked {
-            operation: admitted.operation,
-            bucket: admitted.target.bucket().map(str::to_owned),
+            came: admitted.came,
             query: Arc::new(admitted.query),
             handle: handle.clone(),
         });

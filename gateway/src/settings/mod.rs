@@ -17,6 +17,7 @@ mod versioning;
 mod tests;
 
 use bytes::Bytes;
+use holdfast_policy::Policy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub versioning: Option<Versioning>,
     /// `?object-lock`; only with versioning enabled.
     pub lock: Option<ObjectLock>,
+    /// `?policy`.
+    pub policy: Option<Policy>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -84,6 +87,7 @@ const TAGS: &str = "tagging";
 const PAYER: &str = "requestPayment";
 const VERSIONING: &str = "versioning";
 const LOCK: &str = "objectLock";
+const POLICY: &str = "policy";
 
 impl Settings {
     /// Reads them from a bucket's row.
@@ -99,6 +103,7 @@ impl Settings {
                 PAYER => settings.payer = Some(read(name, value)?),
                 VERSIONING => settings.versioning = Some(read(name, value)?),
                 LOCK => settings.lock = Some(read(name, value)?),
+                POLICY => settings.policy = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -117,6 +122,7 @@ impl Settings {
         write(&mut config, PAYER, self.payer.as_ref())?;
         write(&mut config, VERSIONING, self.versioning.as_ref())?;
         write(&mut config, LOCK, self.lock.as_ref())?;
+        write(&mut config, POLICY, self.policy.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 5] = [
+const GOLDEN: [(&str, &str); 6] = [
     (
         "cors",
         concat!(
@@ -20,7 +20,20 @@ const GOLDEN: [(&str, &str); 5] = [
         "objectLock",
         r#"{"default":{"mode":"GOVERNANCE","period":{"days":30}},"v":1}"#,
     ),
+    (
+        "policy",
+        concat!(
+            r#"{"bucket":"photos","document":"{\"Version\": \"2012-10-17\", \"Statement\": {"#,
+            r#"\"Effect\": \"Allow\", \"Principal\": \"*\", \"Action\": \"s3:GetObject\", "#,
+            r#"\"Resource\": \"arn:aws:s3:::photos/*\"}}","v":1}"#,
+        ),
+    ),
 ];
+
+const DOCUMENT: &str = concat!(
+    r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "#,
+    r#""Action": "s3:GetObject", "Resource": "arn:aws:s3:::photos/*"}}"#,
+);
 
 fn config(pairs: &[(&str, &str)]) -> Vec<(String, Bytes)> {
     let own = |&(name, text): &(&str, &str)| (name.to_owned(), Bytes::from(text.to_owned()));
@@ -55,6 +68,7 @@ fn settings_v1_golden_texts_round_trip() {
                 period: Period::Days(30),
             }),
         }),
+        policy: Some(Policy::parse(DOCUMENT, "photos").unwrap()),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -72,6 +86,7 @@ fn what_cannot_be_read_is_never_taken_for_not_configured() {
         ("tagging", r#"{"v":1,"tags":[],"more":1}"#),
         ("requestPayment", r#"{"v":1,"payer":"Nobody"}"#),
         ("versioning", r#"{"v":1,"status":"Off"}"#),
+        ("policy", r#"{"v":1,"bucket":"photos","document":"{}"}"#),
         ("unheard-of", r#"{"v":1}"#),
     ] {
         let read = Settings::decode(&config(&[(name, text)]));

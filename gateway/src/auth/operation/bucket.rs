@@ -36,11 +36,11 @@ macro_rules! bucket_operations {
             /// GET of `?policy`.
             GetBucketPolicy: GetBucketPolicy on Bucket, Served;
             /// PUT of `?policy`.
-            PutBucketPolicy: PutBucketPolicy on Bucket, Later;
+            PutBucketPolicy: PutBucketPolicy on Bucket, Served;
             /// DELETE of `?policy`.
-            DeleteBucketPolicy: DeleteBucketPolicy on Bucket, Later;
+            DeleteBucketPolicy: DeleteBucketPolicy on Bucket, Served;
             /// GET of `?policyStatus`.
-            GetBucketPolicyStatus: GetBucketPolicyStatus on Bucket, Later;
+            GetBucketPolicyStatus: GetBucketPolicyStatus on Bucket, Served;
             /// GET of `?ownershipControls`.
             GetBucketOwnershipControls: GetBucketOwnershipControls on Bucket, Served;
             /// PUT of `?ownershipControls`.

@@ -2,8 +2,8 @@
 //!
 //! Owns: the closed list of operations; for each the action that has to be allowed, on what, and
 //! whether it is served. The rows are in a file per family.
-//! Leaves to others: finding the operation of a request (`http::route`), deciding
-//! ([`super::request`]).
+//! Leaves to others: finding the operation of a request (`http::route`), deciding (the crate
+//! `policy`).
 //! Always: an operation without an action and a resource does not compile; one without a name here
 //! is denied; one that is not served is refused as such, after it was allowed.
 

@@ -31,7 +31,6 @@ macro_rules! absent {
 }
 
 absent! {
-    policy: GetBucketPolicyInput => GetBucketPolicyOutput = Policy;
     lifecycle: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
         = Lifecycle;
     ownership: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput = Ownership;

@@ -19,13 +19,14 @@ pub(crate) async fn copy_part(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let from = source(&input.copy_source)?;
-    let source =
-        gateway
-            .rights
-            .check_source(&prepared.by, &from.bucket, from.version, &prepared.headers);
-    source.await?;
+    let (rights, asking) = (&gateway.rights, &prepared.asking);
+    let named = (&from.bucket, &from.key);
+    rights
+        .check_source(asking, named, from.version, &prepared.headers)
+        .await?;
     let range = headers::get(&prepared.headers, "x-amz-copy-source-range");
     let source_range = range.map(|text| source_range(&text)).transpose()?;
+    let source = from.bucket.to_string();
     let copy = CopyPart {
         source_bucket: from.bucket,
         source_key: from.key,
@@ -38,7 +39,10 @@ pub(crate) async fn copy_part(
         number: part_number(input.part_number)?,
         by: prepared.by.clone(),
     };
-    let copied = gateway.objects.copy_part(copy).await?;
+    let copied = match gateway.objects.copy_part(copy).await {
+        Ok(copied) => copied,
+        Err(failure) => return Err(rights.hide(asking, &source, failure.into()).await),
+    };
     let part = copied.part;
     let mut result = CopyPartResult {
         e_tag: Some(etag(&part.etag)),

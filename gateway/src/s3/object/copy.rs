@@ -5,9 +5,10 @@ use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource};
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::{names, version};
+use crate::auth::Action;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::types::{CopyObject, VersionId};
+use crate::object::types::{CopyObject, ReadConditions, VersionId};
 use crate::object::{TAGGING, is_own};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum, timestamp};
@@ -21,11 +22,11 @@ pub(crate) async fn copy(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let from = source(&input.copy_source)?;
-    let source =
-        gateway
-            .rights
-            .check_source(&prepared.by, &from.bucket, from.version, &prepared.headers);
-    source.await?;
+    let (rights, asking) = (&gateway.rights, &prepared.asking);
+    let named = (&from.bucket, &from.key);
+    rights
+        .check_source(asking, named, from.version, &prepared.headers)
+        .await?;
     let map = &prepared.headers;
     let replace = directive(headers::get(map, "x-amz-metadata-directive"))?;
     let replace_tags = directive(headers::get(map, "x-amz-tagging-directive"))?;
@@ -41,21 +42,28 @@ pub(crate) async fn copy(
         }
         .into());
     }
+    let source = from.bucket.to_string();
     let copy = CopyObject {
-        source_bucket: from.bucket,
-        source_key: from.key,
+        source_bucket: from.bucket.clone(),
+        source_key: from.key.clone(),
         source_version: from.version,
         source_conditions: headers::source_conditions(map),
         bucket,
         key,
         metadata: replace.then_some(given),
-        tags: replace_tags.then_some(tags),
+        tags: match replace_tags {
+            true => Some(tags),
+            false => kept_tags(gateway, &prepared, &from).await?,
+        },
         own,
         checksum: claims::asked_kind(map)?,
         conditions: headers::write_conditions(map),
         by: prepared.by.clone(),
     };
-    let copied = gateway.objects.copy(copy).await?;
+    let copied = match gateway.objects.copy(copy).await {
+        Ok(copied) => copied,
+        Err(failure) => return Err(rights.hide(asking, &source, failure.into()).await),
+    };
     let mut result = CopyObjectResult {
         e_tag: Some(etag(&copied.written.etag)),
         last_modified: Some(timestamp(copied.written.modified_ms)),
@@ -71,6 +79,36 @@ pub(crate) async fn copy(
         copy_source_version_id: copied.source_version.map(|version| version.to_string()),
         ..CopyObjectOutput::default()
     }))
+}
+
+/// What a copy without tags of its own gets: the source's if the caller may read them there and
+/// write them here, and else none.
+///
+/// # Errors
+/// `NotAllowed` if the source has tags that may not go along.
+async fn kept_tags(
+    gateway: &Gateway,
+    prepared: &Prepared,
+    from: &CopyFrom,
+) -> Result<Option<Option<String>>, GatewayError> {
+    let (rights, asking) = (&gateway.rights, &prepared.asking);
+    let read = match from.version {
+        None => Action::GetObjectTagging,
+        Some(_) => Action::GetObjectVersionTagging,
+    };
+    let named = (&from.bucket, &from.key);
+    let may_read = rights.may_read(asking, named, from.version, read).await?;
+    if may_read && rights.may_make(asking, Action::PutObjectTagging).await? {
+        return Ok(None);
+    }
+    let any = ReadConditions::default();
+    let (bucket, key) = named;
+    let found = gateway.objects.head(bucket, key, from.version, None, &any);
+    match found.await {
+        Ok(info) if info.metadata.get(TAGGING).is_some() => Err(GatewayError::NotAllowed),
+        // What is wrong with the source is said by the copy.
+        _ => Ok(Some(None)),
+    }
 }
 
 /// Whether a directive says `REPLACE`.

@@ -3,7 +3,7 @@
 use s3s::dto::{DeleteObjectInput, DeleteObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, version};
+use super::{bypasses, names, version};
 use crate::error::GatewayError;
 use crate::object::types::{DeleteConditions, DeleteObject};
 use crate::s3::prepare::Prepared;
@@ -45,7 +45,7 @@ pub(crate) async fn delete(
         key,
         version,
         conditions,
-        bypass: headers::bypasses(map),
+        bypass: bypasses(gateway, &prepared).await?,
         by: prepared.by.clone(),
     };
     let deleted = gateway.objects.delete(delete).await?;

@@ -5,7 +5,7 @@ use s3s::dto::{DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error, Ob
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::version;
-use crate::auth::Caller;
+use crate::auth::Action;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{DeleteConditions, DeleteObject, Deleted, ETagMatch};
@@ -31,14 +31,13 @@ pub(crate) async fn delete_many(
         ));
     }
     gateway.objects.bucket(&bucket).await?;
-    let bypass = headers::bypasses(&prepared.headers);
     let quiet = input.delete.quiet.unwrap_or(false);
     let outcomes: Vec<(ObjectIdentifier, Result<Deleted, GatewayError>)> =
         stream::iter(input.delete.objects)
             .map(|object| {
-                let (bucket, by) = (&bucket, (&prepared.by, bypass));
+                let (bucket, prepared) = (&bucket, &prepared);
                 async move {
-                    let outcome = delete_one(gateway, bucket, &object, by).await;
+                    let outcome = delete_one(gateway, prepared, bucket, &object).await;
                     (object, outcome)
                 }
             })
@@ -78,12 +77,32 @@ pub(crate) async fn delete_many(
 
 async fn delete_one(
     gateway: &Gateway,
+    prepared: &Prepared,
     bucket: &BucketName,
     object: &ObjectIdentifier,
-    (by, bypass): (&Caller, bool),
 ) -> Result<Deleted, GatewayError> {
     let key = ObjectKey::parse(&object.key)?;
-    let version = version(object.version_id.as_deref())?;
+    let named = object.version_id.as_deref();
+    let version = version(named)?;
+    let action = match version {
+        None => Action::DeleteObject,
+        Some(_) => Action::DeleteObjectVersion,
+    };
+    let (rights, asking) = (&gateway.rights, &prepared.asking);
+    let may = |action| rights.may_with_key(asking, action, key.as_str(), named);
+    let mut allowed = may(action).await?;
+    if object.e_tag.is_some() {
+        let read = match version {
+            None => Action::GetObject,
+            Some(_) => Action::GetObjectVersion,
+        };
+        allowed = allowed && may(read).await?;
+    }
+    if !allowed {
+        return Err(GatewayError::NotAllowed);
+    }
+    let bypass =
+        headers::bypasses(&prepared.headers) && may(Action::BypassGovernanceRetention).await?;
     let tag = object.e_tag.as_ref().map(|tag| tag.value());
     let conditions = DeleteConditions {
         if_match: tag.map(|tag| match tag {
@@ -99,7 +118,7 @@ async fn delete_one(
         version,
         conditions,
         bypass,
-        by: by.clone(),
+        by: prepared.by.clone(),
     };
     gateway.objects.delete(delete).await
 }

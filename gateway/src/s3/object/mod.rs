@@ -30,12 +30,14 @@ pub(super) use head::head;
 pub(super) use legal_hold::{get_legal_hold, put_legal_hold};
 pub(super) use put::put;
 pub(super) use retention::{get_retention, put_retention};
-pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags};
+pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags, tags_of};
 
+use super::prepare::Prepared;
 use super::values::{
     VERSION_ID, checksum_header, checksum_text, checksum_type_name, date_time, http_date,
 };
 use super::{Gateway, headers};
+use crate::auth::Action;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{ObjectInfo, ReadConditions, VersionId};
@@ -73,6 +75,13 @@ pub(super) async fn protection(
     let any = ReadConditions::default();
     let info = gateway.objects.head(bucket, key, version, None, &any);
     Protection::of(&info.await?.metadata)
+}
+
+/// Whether governance is to be bypassed, by who may.
+pub(super) async fn bypasses(gateway: &Gateway, prepared: &Prepared) -> Result<bool, GatewayError> {
+    let action = Action::BypassGovernanceRetention;
+    let asked = headers::bypasses(&prepared.headers);
+    Ok(asked && gateway.rights.may(&prepared.asking, action).await?)
 }
 
 /// `partNumber` of a read.

@@ -6,7 +6,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{names, protection, version};
+use super::{bypasses, names, protection, version};
 use crate::error::GatewayError;
 use crate::object::types::ChangeObject;
 use crate::object::{Protection, Retention, lockable};
@@ -42,7 +42,7 @@ pub(crate) async fn put_retention(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let asked = input.retention.ok_or(MALFORMED)?;
-    let bypass = headers::bypasses(&prepared.headers);
+    let bypass = bypasses(gateway, &prepared).await?;
     let change = ChangeObject {
         bucket,
         key,

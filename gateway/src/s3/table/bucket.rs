@@ -26,7 +26,13 @@ macro_rules! bucket_verbs {
             put_bucket_request_payment:
                 PutBucketRequestPaymentInput => PutBucketRequestPaymentOutput
                 = buckets::put_request_payment;
-            get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput = buckets::policy;
+            get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput = buckets::get_policy;
+            put_bucket_policy: PutBucketPolicyInput => PutBucketPolicyOutput = buckets::put_policy;
+            delete_bucket_policy: DeleteBucketPolicyInput => DeleteBucketPolicyOutput
+                = buckets::delete_policy;
+            get_bucket_policy_status:
+                GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput
+                = buckets::policy_status;
             get_bucket_lifecycle_configuration:
                 GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
                 = buckets::lifecycle;

@@ -16,6 +16,7 @@ mod object;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
+use super::prepare::Prepared;
 use super::{Gateway, bucket as buckets, listing, multipart, object as objects};
 
 macro_rules! table {
@@ -27,7 +28,9 @@ macro_rules! table {
                     &self,
                     request: S3Request<$input>,
                 ) -> S3Result<S3Response<$output>> {
-                    $verb(self, request).await
+                    let prepared = Prepared::of(&request)?;
+                    let done = $verb(self, request).await;
+                    self.rights.told(&prepared.asking, done).await
                 }
             )*
         }

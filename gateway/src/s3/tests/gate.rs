@@ -7,8 +7,9 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 
 use super::memory::Memory;
 use crate::auth::{AccountId, Administrator, Caller, Identity, Operation, Secret};
-use crate::http::BodyHandle;
+use crate::http::{BodyHandle, Query};
 use crate::object::Objects;
+use crate::s3::asking::{Asking, Came, Signed};
 use crate::s3::documents::check;
 use crate::s3::gate::Rights;
 use crate::s3::prepare::{Gate, NoLookup, Prepared};
@@ -33,22 +34,46 @@ fn second_pass(memory: Arc<Memory>) -> S3Service {
 }
 
 async fn status(service: &S3Service, target: &str, authorised: Option<Operation>) -> u16 {
+    edited(service, target, authorised, |_| {}).await
+}
+
+/// The same, after what was authorised became something else.
+async fn edited(
+    service: &S3Service,
+    target: &str,
+    authorised: Option<Operation>,
+    edit: fn(&mut Asking),
+) -> u16 {
     let mut request = http::Request::new(Body::empty());
     *request.uri_mut() = target.parse().unwrap();
     let host = http::HeaderValue::from_static("127.0.0.1");
     request.headers_mut().insert("host", host);
     if let Some(operation) = authorised {
-        let prepared = Prepared {
+        let path = target.split('?').next().unwrap_or_default();
+        let mut names = path.trim_start_matches('/').splitn(2, '/');
+        let mut name = || names.next().filter(|name| !name.is_empty());
+        let came = Came {
             operation,
-            bucket: target.starts_with("/bkt").then(|| "bkt".to_owned()),
-            by: Caller::Known(Arc::new(Identity {
-                account: AccountId::new(super::ACCESS),
-                number: String::new(),
-                name: super::ACCESS.to_owned(),
-                email: None,
-                access_key: super::ACCESS.to_owned(),
-                is_admin: true,
-            })),
+            bucket: name().map(str::to_owned),
+            key: name().map(str::to_owned),
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            signed: Signed::Header,
+            region: "eu-test-1".to_owned(),
+        };
+        let by = Caller::Known(Arc::new(Identity {
+            account: AccountId::new(super::ACCESS),
+            number: String::new(),
+            name: super::ACCESS.to_owned(),
+            email: None,
+            access_key: super::ACCESS.to_owned(),
+            is_admin: true,
+        }));
+        let none = http::HeaderMap::new();
+        let mut asking = Asking::new(&came, &by, &none, &Query::default());
+        edit(&mut asking);
+        let prepared = Prepared {
+            asking,
+            by,
             headers: http::HeaderMap::new(),
             trailers: None,
             handle: BodyHandle::default(),
@@ -88,6 +113,29 @@ async fn only_the_very_operation_that_was_authorised_is_done() {
     for operation in Operation::ALL {
         let renamed = status(&service, "/?x-id=ListDirectoryBuckets", Some(*operation)).await;
         assert_eq!(renamed, 403);
+    }
+}
+
+#[tokio::test]
+async fn only_the_very_bucket_and_key_that_were_authorised_are_reached() {
+    let memory = Arc::new(Memory::default());
+    for name in ["bkt", "other"] {
+        let name = crate::names::BucketName::parse(name).unwrap();
+        let made = memory.create_bucket(&name, super::ACCESS, Settings::default());
+        made.await.unwrap();
+    }
+    let service = second_pass(memory);
+    let head = Some(Operation::HeadObject);
+    let list = Some(Operation::ListObjects);
+    assert_eq!(edited(&service, "/bkt", list, |_| {}).await, 200);
+    let other = |asking: &mut Asking| asking.bucket = Some("other".to_owned());
+    assert_eq!(edited(&service, "/bkt", list, other).await, 403);
+    let key = |asking: &mut Asking| asking.key = Some("k".to_owned());
+    assert_eq!(edited(&service, "/bkt", list, key).await, 403);
+    for edit in [other, |asking: &mut Asking| {
+        asking.key = Some("another".to_owned());
+    }] {
+        assert_eq!(edited(&service, "/bkt/k", head, edit).await, 403);
     }
 }
 

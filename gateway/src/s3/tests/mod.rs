@@ -17,6 +17,7 @@ mod memory;
 mod multipart;
 mod objects;
 mod operations;
+mod policies;
 mod post;
 mod reply;
 mod settings;

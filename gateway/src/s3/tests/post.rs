@@ -103,7 +103,7 @@ impl Form {
             .unsigned()
     }
 
-    fn unsigned(self) -> Req {
+    pub fn unsigned(self) -> Req {
         let mut body = Vec::new();
         for (name, value) in &self.fields {
             let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");

@@ -1,0 +1,337 @@
+//! What a request says that decides whether it is allowed.
+//!
+//! Owns: the values of condition keys that are in the request; which actions it needs besides its
+//! operation's own.
+//! Leaves to others: what is stored ([`super::gate`]), the decision (the crate `policy`).
+//! Always: read from headers and query after the signature was verified; the address is that of the
+//! connection, whatever a header says.
+
+use std::net::IpAddr;
+
+use holdfast_policy::{Account, Action, Caller as Asker, Context, Key};
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+use super::headers::{LOCK_MODE, LOCK_UNTIL, get, now_ms, write_conditions};
+use super::values::parse_date_time;
+use crate::auth::{Caller, Operation};
+use crate::http::Query;
+
+const LEGAL_HOLD: &str = "x-amz-object-lock-legal-hold";
+const TAGGING: &str = "x-amz-tagging";
+const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// Headers whose values are those of condition keys.
+const HEADERS: [(&str, Key); 17] = [
+    ("user-agent", Key::UserAgent),
+    ("referer", Key::Referer),
+    ("if-match", Key::IfMatch),
+    ("if-none-match", Key::IfNoneMatch),
+    ("x-amz-acl", Key::Acl),
+    ("x-amz-grant-read", Key::GrantRead),
+    ("x-amz-grant-write", Key::GrantWrite),
+    ("x-amz-grant-read-acp", Key::GrantReadAcp),
+    ("x-amz-grant-write-acp", Key::GrantWriteAcp),
+    ("x-amz-grant-full-control", Key::GrantFullControl),
+    ("x-amz-metadata-directive", Key::MetadataDirective),
+    ("x-amz-object-ownership", Key::ObjectOwnership),
+    ("x-amz-storage-class", Key::StorageClass),
+    ("x-amz-website-redirect-location", Key::RedirectLocation),
+    ("x-amz-server-side-encryption", Key::Encryption),
+    (
+        "x-amz-server-side-encryption-aws-kms-key-id",
+        Key::EncryptionKeyId,
+    ),
+    (
+        "x-amz-server-side-encryption-customer-algorithm",
+        Key::CustomerAlgorithm,
+    ),
+];
+
+/// How a request says who signed it, by its names in condition keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signed {
+    /// Nobody did.
+    No,
+    /// In the header `Authorization`.
+    Header,
+    /// In the query.
+    Query,
+    /// In the fields of a form, by this version of signatures.
+    Form(&'static str),
+}
+
+/// Where a request comes from and what it is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Came {
+    /// The operation.
+    pub operation: Operation,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The key.
+    pub key: Option<String>,
+    /// The peer of the connection.
+    pub peer: IpAddr,
+    /// How it is signed.
+    pub signed: Signed,
+    /// The region that serves it.
+    pub region: String,
+}
+
+/// A request, as far as the decision needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    /// The operation.
+    pub operation: Operation,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The key.
+    pub key: Option<String>,
+    /// The version that it names, as it names it.
+    pub version: Option<String>,
+    /// Who asks.
+    pub by: Caller,
+    /// The same, as the decision needs it.
+    pub account: Option<Account>,
+    /// What it says itself.
+    pub context: Context,
+    /// What it has to be allowed to besides the operation's own action.
+    pub more: Vec<Action>,
+}
+
+impl Asking {
+    /// What a request says.
+    pub fn new(came: &Came, by: &Caller, headers: &HeaderMap, query: &Query) -> Self {
+        let account = by.identity().map(|who| Account {
+            canonical_id: who.account.to_string(),
+            number: who.number.clone(),
+            name: who.name.clone(),
+            arn: format!("arn:aws:iam::{}:root", who.number),
+            is_admin: who.is_admin,
+        });
+        let mut context = Context::of(asker(account.as_ref()));
+        of_connection(&mut context, came, headers, query);
+        for (name, key) in HEADERS {
+            if let Some(value) = get(headers, name) {
+                context.set(key, value);
+            }
+        }
+        of_query(&mut context, came.operation, query);
+        of_write(&mut context, came.operation, headers);
+        let version = query.get("versionId").map(str::to_owned);
+        if let Some(version) = &version {
+            context.set(Key::VersionId, version);
+        }
+        Self {
+            operation: came.operation,
+            bucket: came.bucket.clone(),
+            key: came.key.clone(),
+            more: more(came.operation, headers, version.is_some()),
+            version,
+            by: by.clone(),
+            account,
+            context,
+        }
+    }
+
+    /// Who asks.
+    pub fn asker(&self) -> Asker<'_> {
+        asker(self.account.as_ref())
+    }
+
+    /// Tags that the request gives an object.
+    pub fn add_tags<'a>(&mut self, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        add_tags(&mut self.context, tags);
+    }
+}
+
+fn asker(account: Option<&Account>) -> Asker<'_> {
+    account.map_or(Asker::Anonymous, Asker::Account)
+}
+
+fn of_connection(context: &mut Context, came: &Came, headers: &HeaderMap, query: &Query) {
+    let now = now_ms();
+    context.set_time((now / 1000).cast_signed());
+    context.set(Key::SourceIp, came.peer.to_canonical().to_string());
+    // There is no TLS here: what ends it in front is not known to be one's own.
+    context.set(Key::SecureTransport, "false");
+    context.set(Key::RequestedRegion, &came.region);
+    let (kind, version) = match came.signed {
+        Signed::No => return,
+        Signed::Header => ("REST-HEADER", "AWS4-HMAC-SHA256"),
+        Signed::Query => ("REST-QUERY-STRING", "AWS4-HMAC-SHA256"),
+        Signed::Form(version) => ("POST", version),
+    };
+    context.set(Key::AuthType, kind);
+    context.set(Key::SignatureVersion, version);
+    let date = match came.signed {
+        Signed::Query => query.get("X-Amz-Date").map(str::to_owned),
+        _ => get(headers, "x-amz-date"),
+    };
+    if let Some(signed_ms) = date.as_deref().and_then(compact_date) {
+        let age = now.saturating_sub(signed_ms);
+        context.set(Key::SignatureAge, age.to_string());
+    }
+    let content = match came.signed {
+        Signed::Query => Some("UNSIGNED-PAYLOAD".to_owned()),
+        _ => None,
+    };
+    if let Some(content) = get(headers, "x-amz-content-sha256").or(content) {
+        context.set(Key::ContentSha256, content);
+    }
+}
+
+/// Reads `20261122T071500Z`; milliseconds since 1970.
+fn compact_date(text: &str) -> Option<u64> {
+    let (date, time) = text.split_once('T')?;
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
+    let time = time.strip_suffix('Z')?;
+    if date.len() != 8 || time.len() != 6 || !digits(date) || !digits(time) {
+        return None;
+    }
+    let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
+    let (hour, minute, second) = (time.get(..2)?, time.get(2..4)?, time.get(4..)?);
+    parse_date_time(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
+}
+
+fn of_query(context: &mut Context, operation: Operation, query: &Query) {
+    if !matches!(
+        operation,
+        Operation::ListObjects
+            | Operation::ListObjectsV2
+            | Operation::ListObjectVersions
+            | Operation::ListMultipartUploads
+    ) {
+        return;
+    }
+    for (name, key) in [
+        ("prefix", Key::Prefix),
+        ("delimiter", Key::Delimiter),
+        ("max-keys", Key::MaxKeys),
+    ] {
+        if let Some(value) = query.get(name) {
+            context.set(key, value);
+        }
+    }
+}
+
+fn of_write(context: &mut Context, operation: Operation, headers: &HeaderMap) {
+    let creates = match operation {
+        Operation::PutObject
+        | Operation::PostObject
+        | Operation::CopyObject
+        | Operation::CompleteMultipartUpload => "true",
+        Operation::CreateMultipartUpload | Operation::UploadPart | Operation::UploadPartCopy => {
+            "false"
+        }
+        _ => return,
+    };
+    context.set(Key::ObjectCreationOperation, creates);
+    if let Some(source) = get(headers, "x-amz-copy-source") {
+        context.set(Key::CopySource, plain_source(&source));
+    }
+    if let Some(tags) = get(headers, TAGGING) {
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(tags.as_bytes())
+            .into_owned()
+            .collect();
+        let tags = pairs
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
+        add_tags(context, tags);
+    }
+    if let Some(hold) = get(headers, LEGAL_HOLD) {
+        context.set(Key::LockLegalHold, hold);
+    }
+    if let Some(mode) = get(headers, LOCK_MODE) {
+        context.set(Key::LockMode, mode);
+    }
+    if let Some(until) = get(headers, LOCK_UNTIL) {
+        if let Some(until_ms) = parse_date_time(&until) {
+            let days = until_ms.saturating_sub(now_ms()).div_ceil(MS_PER_DAY);
+            context.set(Key::LockRemainingDays, days.to_string());
+        }
+        context.set(Key::LockRetainUntil, until);
+    }
+}
+
+/// The source of a copy as `bucket/key`, however it is written.
+fn plain_source(source: &str) -> String {
+    let path = source.split_once('?').map_or(source, |(path, _)| path);
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    path.strip_prefix('/').unwrap_or(&path).to_owned()
+}
+
+fn add_tags<'a>(context: &mut Context, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    for (key, value) in tags {
+        context.add(Key::RequestObjectTagKeys, key);
+        context.set(Key::RequestObjectTag(key.to_owned()), value);
+    }
+}
+
+fn more(operation: Operation, headers: &HeaderMap, names_version: bool) -> Vec<Action> {
+    let mut more = Vec::new();
+    let read = match names_version {
+        false => Action::GetObject,
+        true => Action::GetObjectVersion,
+    };
+    let has = |name| headers.contains_key(name);
+    if matches!(
+        operation,
+        Operation::PutObject
+            | Operation::PostObject
+            | Operation::CopyObject
+            | Operation::CreateMultipartUpload
+    ) {
+        if has(TAGGING) {
+            more.push(Action::PutObjectTagging);
+        }
+        if has(LOCK_MODE) || has(LOCK_UNTIL) {
+            more.push(Action::PutObjectRetention);
+        }
+        if has(LEGAL_HOLD) {
+            more.push(Action::PutObjectLegalHold);
+        }
+    }
+    match operation {
+        // Whether the object has this entity tag is told by the answer.
+        Operation::PutObject
+        | Operation::PostObject
+        | Operation::CopyObject
+        | Operation::CompleteMultipartUpload
+            if write_conditions(headers).if_match.is_some() =>
+        {
+            more.push(Action::GetObject);
+        }
+        Operation::DeleteObject if has("if-match") => more.push(read),
+        Operation::GetObjectAttributes => more.push(read),
+        _ => {}
+    }
+    more
+}
+
+#[cfg(test)]
+mod tests {
+    //! Facts about what is read from a request.
+    use super::*;
+
+    #[test]
+    fn dates_of_signatures_are_read() {
+        assert_eq!(compact_date("19700101T000001Z"), Some(1000));
+        assert_eq!(compact_date("20261122T071500Z"), Some(1_795_331_700_000));
+        for text in ["", "20261122", "20261122T071500", "2026112xT071500Z", "T"] {
+            assert_eq!(compact_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_the_same_however_it_is_written() {
+        for source in [
+            "bkt/a b",
+            "/bkt/a b",
+            "bkt/a%20b",
+            "%2Fbkt%2Fa%20b?versionId=1",
+        ] {
+            assert_eq!(plain_source(source), "bkt/a b", "{source}");
+        }
+    }
+}
