@@ -242,6 +242,21 @@ pub enum GatewayError {
     /// A form is refused.
     #[error(transparent)]
     Post(#[from] PostError),
+    /// The document of an ACL lacks something.
+    #[error("{why}")]
+    MalformedAcl {
+        /// What.
+        why: &'static str,
+    },
+    /// A request that is to set an ACL has none.
+    #[error("Your request was missing a required header: an ACL, or a document that is one")]
+    NoAcl,
+    /// An ACL in headers, and in a document.
+    #[error("This request does not support content: the ACL is in the headers already")]
+    UnexpectedContent,
+    /// The bucket's ACL and its object ownership exclude each other.
+    #[error("Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")]
+    AclAgainstOwnership,
     /// A policy or an ACL is refused.
     #[error(transparent)]
     Policy(#[from] PolicyError),

@@ -33,6 +33,7 @@ def other(server):
 def place(owner):
     client = owner.client()
     bucket = new_bucket(client)
+    client.delete_public_access_block(Bucket=bucket)
     client.put_object(Bucket=bucket, Key="k", Body=b"data")
     return client, bucket
 
@@ -64,6 +65,36 @@ def test_a_policy_is_kept_shown_and_deleted(place):
     for bad in ["{", json.dumps({"Version": "2012-10-17", "Statement": []}), "x" * 30000]:
         with h.error("MalformedPolicy", 400):
             client.put_bucket_policy(Bucket=bucket, Policy=bad)
+
+
+def test_a_public_policy_is_refused_and_without_force_while_it_is_blocked(server, owner):
+    client, nobody = owner.client(), unsigned(server)
+    bucket = new_bucket(client)
+    client.put_object(Bucket=bucket, Key="k", Body=b"data")
+    public = statement("Allow", "*", "s3:GetObject", bucket, "*")
+    with h.error("AccessDenied", 403):
+        put(client, bucket, public)
+    client.delete_public_access_block(Bucket=bucket)
+    put(client, bucket, public)
+    assert h.get(nobody, bucket, "k") == b"data"
+    client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={
+        "RestrictPublicBuckets": True})
+    with h.error("AccessDenied", 403):
+        nobody.get_object(Bucket=bucket, Key="k")
+    assert h.get(client, bucket, "k") == b"data"
+
+
+def test_requesters_who_pay_say_so(place, other):
+    client, bucket = place
+    theirs = other.client()
+    put(client, bucket, statement("Allow", {"AWS": other.number}, "s3:GetObject", bucket, "*"))
+    client.put_bucket_request_payment(
+        Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    with h.error("AccessDenied", 403):
+        theirs.get_object(Bucket=bucket, Key="k")
+    got = theirs.get_object(Bucket=bucket, Key="k", RequestPayer="requester")
+    assert got["Body"].read() == b"data"
+    assert h.get(client, bucket, "k") == b"data"
 
 
 def test_another_account_does_what_it_is_allowed(place, owner, other):

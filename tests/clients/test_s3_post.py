@@ -56,7 +56,7 @@ def refused(s3, bucket, answer, status, code):
 # -- what is stored
 
 def test_a_form_stores_its_file_and_what_its_fields_say(server, s3, bucket):
-    fields = {"Content-Type": "image/png", "Cache-Control": "no-store", "acl": "private",
+    fields = {"Content-Type": "image/png", "Cache-Control": "no-store", "acl": "bucket-owner-full-control",
               "Content-Disposition": 'attachment; filename="ü"', "Expires": "whenever",
               "x-amz-meta-who": "ü", "x-amz-storage-class": "STANDARD_IA"}
     answer = send(server, bucket, presign(s3, bucket, fields=fields))

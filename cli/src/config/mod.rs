@@ -22,7 +22,7 @@ use crate::shard_node::config::{DriveSettings, ShardNodeConfig};
 
 pub use layers::{Layers, Origin, Resolved};
 pub use process::{ClusterSecretConfig, ProcessConfig};
-pub use value::{Address, Kind, LogFormat, Secret, Size};
+pub use value::{Address, Kind, LogFormat, Secret, Size, Switch};
 
 /// What all variables begin with.
 pub const PREFIX: &str = "HOLDFAST_";

@@ -136,6 +136,26 @@ impl Scalar for bool {
     }
 }
 
+/// What is off or on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It is off.
+    Off,
+    /// It is on.
+    On,
+}
+
+impl Scalar for Switch {
+    const NAME: &'static str = "off|on";
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            other => Err(format!("{other:?} is neither off nor on")),
+        }
+    }
+}
+
 impl Scalar for usize {
     const NAME: &'static str = "NUMBER";
     fn read(text: &str) -> Result<Self, String> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use holdfast_protocol::Geometry;
 use holdfast_workers::WorkersConfig;
 
-use crate::config::{Address, Secret, Size, settings};
+use crate::config::{Address, Secret, Size, Switch, settings};
 use crate::error::CliError;
 
 /// Drives are asked every second, and may be late once.
@@ -37,6 +37,10 @@ settings! {
         /// Whether forms in browsers (POST of an object) may be signed by signature version 2, as
         /// old programs do. All other requests need version 4.
         sigv2: bool = "false",
+        /// Whether new buckets have ACLs and no public access block. Off is as in S3: a bucket's
+        /// owner owns all objects in it, and public access is blocked; both can be changed for
+        /// each bucket.
+        bucket_acls: Switch = "off",
         /// Domains under which buckets are to be served as websites. Without effect yet: websites
         /// are not served, and a start that is given one warns.
         website_domain: Vec<String> = "",

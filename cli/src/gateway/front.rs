@@ -13,7 +13,7 @@ use holdfast_gateway::accounts::{Directory, MasterKey};
 use holdfast_gateway::auth::Secret as Key;
 use holdfast_gateway::http::{Health, Limits, Pace};
 use holdfast_gateway::object::Objects;
-use holdfast_gateway::s3::{self, S3Config};
+use holdfast_gateway::s3::{self, BucketAcls, S3Config};
 
 use super::config::GatewayConfig;
 use super::core::Core;
@@ -24,7 +24,7 @@ use super::operations::{Operations, Slots};
 use super::registry::Registry;
 use super::state::State;
 use crate::admin::{self, Access, Cluster};
-use crate::config::ProcessConfig;
+use crate::config::{ProcessConfig, Switch};
 use crate::data_dir::{DataDir, Keys, banner};
 use crate::error::CliError;
 use crate::output;
@@ -126,6 +126,10 @@ impl Front {
                 region: config.region.clone(),
                 domains: config.domain.clone(),
                 sigv2: config.sigv2,
+                bucket_acls: match config.bucket_acls {
+                    Switch::Off => BucketAcls::Off,
+                    Switch::On => BucketAcls::On,
+                },
                 body: limits.body,
             },
         })

@@ -317,4 +317,19 @@ impl Credentials for Directory {
             },
         }
     }
+
+    fn exists(&self, id: &str) -> bool {
+        self.now().account(&AccountId::new(id)).is_some()
+    }
+
+    fn by_email(&self, email: &str) -> Option<AccountId> {
+        let state = self.now();
+        let others = state.accounts.values().map(Arc::as_ref);
+        let same = |account: &&Account| {
+            let own = account.email.as_deref();
+            own.is_some_and(|own| own.eq_ignore_ascii_case(email))
+        };
+        let found = state.everyone(others).find(same);
+        found.map(|account| account.id.clone())
+    }
 }

@@ -103,4 +103,8 @@ pub trait Credentials: Send + Sync + 'static {
     fn find(&self, access_key: &str) -> Option<(Secret, Arc<Identity>)>;
     /// The account that a bucket's row names as its owner.
     fn owner(&self, stored: &str) -> Owner;
+    /// Whether there is an account of this canonical id.
+    fn exists(&self, id: &str) -> bool;
+    /// The canonical id of the account with this e-mail address.
+    fn by_email(&self, email: &str) -> Option<AccountId>;
 }

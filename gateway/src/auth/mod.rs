@@ -130,4 +130,12 @@ impl Credentials for Administrator {
             name: stored.to_owned(),
         }
     }
+
+    fn exists(&self, id: &str) -> bool {
+        self.identity.account.as_str() == id
+    }
+
+    fn by_email(&self, _: &str) -> Option<AccountId> {
+        None
+    }
 }

@@ -23,7 +23,7 @@ use super::part::part_info;
 use super::put::checksum_header;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::{CompleteUpload, CompletedObject, NamedPart};
-use super::upload::{no_such_upload, parse_upload};
+use super::upload::{INITIATOR, no_such_upload, parse_upload};
 use super::version::VersionId;
 use crate::error::GatewayError;
 
@@ -123,6 +123,7 @@ impl Service {
         let kind = ManifestKind::Version(in_bucket.name_of_new());
         let manifest = self.manifest(kind, bucket, key, self.ids.next(), order);
         let mut metadata = upload_row.manifest.metadata.clone();
+        metadata.remove(INITIATOR);
         lock::settle(in_bucket.settings(), &mut metadata, manifest.created_ms)?;
         Ok(Manifest {
             len: parts.iter().map(|part| part.len).sum(),

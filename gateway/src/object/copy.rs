@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use holdfast_protocol::manifest::STORAGE_CLASS;
+use holdfast_protocol::manifest::{OWNER, STORAGE_CLASS};
 use holdfast_protocol::row::{BucketRow, VersionRow};
 use holdfast_protocol::{ByteRange, ChecksumKind, Metadata, WriteId};
 use holdfast_store::placement::group_of;
@@ -88,7 +88,8 @@ impl Service {
     pub(super) async fn copy_object(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         let bucket = self.live_bucket(&copy.bucket).await?;
         let same = copy.source_bucket == copy.bucket && copy.source_key == copy.key;
-        let changes = copy.metadata.is_some() || copy.tags.is_some() || !copy.own.0.is_empty();
+        let own = copy.own.0.iter().any(|(name, _)| name != OWNER);
+        let changes = copy.metadata.is_some() || copy.tags.is_some() || own;
         if same && copy.source_version.is_none() && !changes {
             return Err(GatewayError::InvalidRequest {
                 why:

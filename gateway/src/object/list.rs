@@ -7,7 +7,7 @@
 use holdfast_index::listing::{self, ListQuery};
 use holdfast_index::rows;
 use holdfast_index::versions::{self, VersionEntry};
-use holdfast_protocol::manifest::STORAGE_CLASS;
+use holdfast_protocol::manifest::{OWNER, STORAGE_CLASS};
 use holdfast_protocol::row::ListedVersion as RowListed;
 use holdfast_protocol::{Manifest, Metadata, Order, VersionName};
 
@@ -18,7 +18,7 @@ use super::types::{
     ListObjects, ListParts, ListUploads, ListVersions, ListedObject, ListedVersion, ObjectPage,
     PartPage, UploadInfo, UploadPage, VersionPage,
 };
-use super::upload::{no_such_upload, parse_upload};
+use super::upload::{INITIATOR, no_such_upload, parse_upload};
 use super::version::VersionId;
 use crate::error::GatewayError;
 
@@ -122,6 +122,8 @@ impl Service {
             parts,
             checksum: announced(&row.manifest),
             storage_class: storage_class(&row.manifest.metadata),
+            owner: named(&row.manifest.metadata, OWNER),
+            initiator: named(&row.manifest.metadata, INITIATOR),
         })
     }
 
@@ -153,6 +155,8 @@ impl Service {
                 initiated_ms: entry.row.manifest.created_ms,
                 storage_class: storage_class(&entry.row.manifest.metadata),
                 checksum: announced(&entry.row.manifest),
+                owner: named(&entry.row.manifest.metadata, OWNER),
+                initiator: named(&entry.row.manifest.metadata, INITIATOR),
             })
             .collect();
         let next = page.next.map(|key| {
@@ -183,7 +187,12 @@ fn listed(key: String, version: RowListed) -> ListedObject {
         modified_ms: version.created_ms,
         storage_class: version.storage_class.unwrap_or_else(|| STANDARD.to_owned()),
         checksum: version.checksum,
+        owner: version.owner,
     }
+}
+
+fn named(metadata: &Metadata, name: &str) -> Option<String> {
+    metadata.get(name).map(str::to_owned)
 }
 
 fn announced(

@@ -31,11 +31,13 @@ pub(crate) use list::storage_class;
 pub(crate) use lock::{Protection, Retention, lockable};
 pub use put::{PUT_LEN_MAX, checksum_header};
 pub use service::{Notices, Service, WriteIds};
+pub(crate) use upload::INITIATOR;
 pub use version::VersionId;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use holdfast_protocol::Metadata;
 use holdfast_protocol::row::BucketRow;
 
 use crate::error::GatewayError;
@@ -115,6 +117,13 @@ pub trait Objects: Send + Sync + 'static {
         key: &ObjectKey,
         upload: &str,
     ) -> Result<(), GatewayError>;
+    /// What is kept with an open upload.
+    async fn upload_metadata(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &str,
+    ) -> Result<Metadata, GatewayError>;
     /// One page of an upload's parts.
     async fn list_parts(&self, list: ListParts) -> Result<PartPage, GatewayError>;
     /// One page of a bucket's open uploads.
@@ -203,6 +212,14 @@ impl Objects for Service {
         upload: &str,
     ) -> Result<(), GatewayError> {
         self.told(self.drop_upload(bucket, key, upload).await)
+    }
+    async fn upload_metadata(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &str,
+    ) -> Result<Metadata, GatewayError> {
+        self.told(self.metadata_of_upload(bucket, key, upload).await)
     }
     async fn list_parts(&self, list: ListParts) -> Result<PartPage, GatewayError> {
         self.told(self.list_upload_parts(list).await)

@@ -374,6 +374,8 @@ pub struct ListedObject {
     pub storage_class: String,
     /// Kind and type of the checksum kept.
     pub checksum: Option<(ChecksumKind, ChecksumType)>,
+    /// Its owner, if that is not the bucket's.
+    pub owner: Option<String>,
 }
 
 /// What to list of versions.

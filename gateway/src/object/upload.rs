@@ -9,7 +9,7 @@ use std::sync::Arc;
 use holdfast_index::{Batch, Locks, Mode, Row, Table, Transaction, UsageDelta, keys, rows};
 use holdfast_protocol::row::{RowName, UploadRow};
 use holdfast_protocol::{
-    BucketId, Manifest, ManifestKind, ObjectChecksum, TombstoneTarget, WriteId,
+    BucketId, Manifest, ManifestKind, Metadata, ObjectChecksum, TombstoneTarget, WriteId,
 };
 use holdfast_store::StagedBody;
 use holdfast_store::placement::group_of;
@@ -22,7 +22,21 @@ use super::types::CreateUpload;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 
+/// Metadata that names who began an upload, if that is not the bucket's owner. The object has none.
+pub(crate) const INITIATOR: &str = "@initiator";
+
 impl Service {
+    pub(super) async fn metadata_of_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &str,
+    ) -> Result<Metadata, GatewayError> {
+        let bucket = self.live_bucket(bucket).await?;
+        let (_, row) = self.upload(bucket.id, key, upload).await?;
+        Ok(row.manifest.metadata)
+    }
+
     pub(super) async fn open_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
         let bucket = self.live_bucket(&create.bucket).await?;
         lock::check_new(bucket.settings(), &create.metadata)?;

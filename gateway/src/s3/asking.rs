@@ -8,6 +8,7 @@
 
 use std::net::IpAddr;
 
+use holdfast_policy::acl::header::HEADERS as GRANTS;
 use holdfast_policy::{Account, Action, Caller as Asker, Context, Key};
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
@@ -89,6 +90,10 @@ pub(crate) struct Asking {
     pub key: Option<String>,
     /// The version that it names, as it names it.
     pub version: Option<String>,
+    /// The upload that it is about.
+    pub upload: Option<String>,
+    /// Whether who asks is ready to pay.
+    pub pays: bool,
     /// Who asks.
     pub by: Caller,
     /// The same, as the decision needs it.
@@ -128,6 +133,8 @@ impl Asking {
             key: came.key.clone(),
             more: more(came.operation, headers, version.is_some()),
             version,
+            upload: query.get("uploadId").map(str::to_owned),
+            pays: get(headers, "x-amz-request-payer").as_deref() == Some("requester"),
             by: by.clone(),
             account,
             context,
@@ -290,6 +297,9 @@ fn more(operation: Operation, headers: &HeaderMap, names_version: bool) -> Vec<A
         }
         if has(LEGAL_HOLD) {
             more.push(Action::PutObjectLegalHold);
+        }
+        if has("x-amz-acl") || GRANTS.iter().any(|(name, _)| has(name)) {
+            more.push(Action::PutObjectAcl);
         }
     }
     match operation {

@@ -25,13 +25,17 @@ pub(super) const fn has_document(operation: Operation) -> bool {
     matches!(
         operation,
         Operation::CreateBucket
+            | Operation::PutBucketAcl
             | Operation::PutBucketCors
+            | Operation::PutBucketOwnershipControls
             | Operation::PutBucketPolicy
             | Operation::PutBucketRequestPayment
             | Operation::PutBucketTagging
             | Operation::PutBucketVersioning
             | Operation::PutObjectLockConfiguration
+            | Operation::PutObjectAcl
             | Operation::PutObjectTagging
+            | Operation::PutPublicAccessBlock
             | Operation::PutObjectRetention
             | Operation::PutObjectLegalHold
             | Operation::DeleteObjects

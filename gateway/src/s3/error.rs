@@ -97,6 +97,10 @@ fn code(error: &GatewayError) -> Code {
         E::Body(body) => body_code(body),
         E::Post(post) => post_code(post),
         E::Policy(policy) => policy_code(policy),
+        E::MalformedAcl { .. } => Code::MalformedACLError,
+        E::NoAcl => Code::MissingSecurityHeader,
+        E::UnexpectedContent => Code::UnexpectedContent,
+        E::AclAgainstOwnership => Code::InvalidBucketAclWithObjectOwnership,
         E::NotAllowed | E::AccessDenied { .. } => Code::AccessDenied,
         E::NotImplemented { .. } => Code::NotImplemented,
         E::Busy { .. } => Code::SlowDown,
@@ -225,7 +229,9 @@ fn message(error: &GatewayError, code: &Code) -> Option<String> {
 fn custom_status(code: &Code) -> Option<StatusCode> {
     match code.as_str() {
         "InvalidPartNumber" => Some(StatusCode::RANGE_NOT_SATISFIABLE),
-        "InvalidRetentionPeriod" | "XAmzContentSHA256Mismatch" => Some(StatusCode::BAD_REQUEST),
+        "InvalidRetentionPeriod"
+        | "XAmzContentSHA256Mismatch"
+        | "InvalidBucketAclWithObjectOwnership" => Some(StatusCode::BAD_REQUEST),
         "NoSuchPublicAccessBlockConfiguration" => Some(StatusCode::NOT_FOUND),
         _ => None,
     }
@@ -337,14 +343,6 @@ pub(super) fn unknown_access_key() -> S3Error {
     S3Error::with_message(
         Code::InvalidAccessKeyId,
         "The AWS Access Key Id you provided does not exist in our records.",
-    )
-}
-
-/// ACLs other than the owner's own are not supported.
-pub(super) fn acl_not_supported() -> S3Error {
-    S3Error::with_message(
-        Code::AccessControlListNotSupported,
-        "The bucket does not allow ACLs",
     )
 }
 

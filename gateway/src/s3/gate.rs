@@ -10,21 +10,24 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use holdfast_policy::{
-    Ask, BucketFacts, Context, Key, ObjectFacts, On, Ownership, PublicAccessBlock,
-    Resource as Wanted, evaluate,
+    Acl, Ask, BucketFacts, Context, Key, ObjectFacts, On, Resource as Wanted, Why, evaluate,
 };
+use holdfast_protocol::Metadata;
+use holdfast_protocol::manifest::OWNER;
 use http::HeaderMap;
 use s3s::{S3Error, S3Result};
 use tracing::debug;
 
+use super::acl::kept;
 use super::asking::Asking;
 use super::error;
 use super::object::version;
 use crate::auth::{Action, Credentials, Operation, Owner, Resource};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
-use crate::object::types::{ObjectInfo, ReadConditions, VersionId};
-use crate::object::{Bucket, Objects, TAGGING};
+use crate::object::types::{ReadConditions, VersionId};
+use crate::object::{Bucket, INITIATOR, Objects, TAGGING};
+use crate::settings::Payer;
 
 /// Who may do what.
 #[derive(Clone)]
@@ -350,15 +353,21 @@ impl Rights {
         }
         let mut stored = None;
         if (needs.existing_tags || needs.object) && !question.is_new {
-            stored = self.stored(&name, &question).await?;
+            stored = self.stored(asking, &name, &question).await?;
         }
-        if let Some(info) = stored.as_ref().filter(|_| needs.existing_tags) {
-            let tags = info.metadata.get(TAGGING).unwrap_or_default();
+        if let Some(metadata) = stored.as_ref().filter(|_| needs.existing_tags) {
+            let tags = metadata.get(TAGGING).unwrap_or_default();
             for (key, value) in form_urlencoded::parse(tags.as_bytes()) {
                 let key = Key::ExistingObjectTag(key.into_owned());
                 context.to_mut().set(key, value);
             }
         }
+        let of_object = stored.as_ref().filter(|_| needs.object);
+        let acl = of_object.map(kept).transpose()?.flatten();
+        let object = match question.is_new {
+            true => Some(of_new(asking, facts.owner)),
+            false => of_object.map(|metadata| whose(metadata, facts.owner, acl.as_ref())),
+        };
         let verdict = evaluate(&Ask {
             caller: asking.asker(),
             action,
@@ -370,29 +379,47 @@ impl Rights {
                 },
             },
             bucket: Some(facts),
-            object: None::<ObjectFacts<'_>>,
+            object,
             context: &context,
         });
-        if !verdict.allowed {
+        // Where ACLs are off, the one that may be asked for is that of every object.
+        let is_nothing =
+            action == Action::PutObjectAcl && question.is_new && !facts.ownership.acls_count();
+        let denied = matches!(verdict.why, Why::Denied(_) | Why::Restricted);
+        let allowed = verdict.allowed || is_nothing && !denied;
+        if !allowed {
             debug!(action = action.name(), why = %verdict.why, "not allowed");
         }
-        Ok(verdict.allowed)
+        Ok(allowed && (pays_or_need_not(asking, &bucket, facts.owner)))
     }
 
-    /// The object that a question is about; `None` if there is none.
+    /// What is kept with the object, or the upload, that a question is about; `None` if there is
+    /// none.
     async fn stored(
         &self,
+        asking: &Asking,
         bucket: &BucketName,
         question: &Question<'_>,
-    ) -> Result<Option<ObjectInfo>, GatewayError> {
+    ) -> Result<Option<Metadata>, GatewayError> {
         let Some(key) = question.key else {
             return Ok(None);
         };
         let key = ObjectKey::parse(key)?;
+        let of_upload = matches!(
+            question.action,
+            Action::AbortMultipartUpload | Action::ListMultipartUploadParts
+        );
+        if let Some(upload) = asking.upload.as_deref().filter(|_| of_upload) {
+            return match self.objects.upload_metadata(bucket, &key, upload).await {
+                Ok(metadata) => Ok(Some(metadata)),
+                Err(GatewayError::NoSuchUpload { .. }) => Ok(None),
+                Err(failure) => Err(failure),
+            };
+        }
         let version = version(question.version)?;
         let any = ReadConditions::default();
         match self.objects.head(bucket, &key, version, None, &any).await {
-            Ok(info) => Ok(Some(info)),
+            Ok(info) => Ok(Some(info.metadata)),
             Err(
                 GatewayError::NoSuchKey { .. }
                 | GatewayError::NoSuchVersion { .. }
@@ -430,13 +457,43 @@ fn on_service(asking: &Asking, action: Action, resource: Wanted<'_>) -> bool {
     verdict.allowed
 }
 
+/// Who owns what a request makes.
+fn of_new<'a>(asking: &'a Asking, of_bucket: &'a str) -> ObjectFacts<'a> {
+    let account = asking.account.as_ref();
+    ObjectFacts {
+        owner: account.map_or(of_bucket, |account| account.canonical_id.as_str()),
+        acl: None,
+    }
+}
+
+/// Whose something is that was stored with this metadata.
+fn whose<'a>(metadata: &'a Metadata, of_bucket: &'a str, acl: Option<&'a Acl>) -> ObjectFacts<'a> {
+    let owner = metadata.get(INITIATOR).or(metadata.get(OWNER));
+    ObjectFacts {
+        owner: owner.unwrap_or(of_bucket),
+        acl,
+    }
+}
+
+/// Where the bucket's owner does not pay, others have to say that they do; without a key nobody
+/// can.
+fn pays_or_need_not(asking: &Asking, bucket: &Bucket, owner: &str) -> bool {
+    let account = asking.account.as_ref();
+    let is_free = account.is_some_and(|who| who.is_admin || who.canonical_id == owner);
+    match bucket.settings().payer {
+        Some(Payer::Requester) => is_free || account.is_some() && asking.pays,
+        Some(Payer::BucketOwner) | None => true,
+    }
+}
+
 /// What is known of a bucket.
 fn facts<'a>(bucket: &'a Bucket, owner: &'a Owner) -> BucketFacts<'a> {
+    let settings = bucket.settings();
     BucketFacts {
         owner: owner.id.as_str(),
-        policy: bucket.settings().policy.as_ref(),
-        acl: None,
-        ownership: Ownership::BucketOwnerEnforced,
-        block: PublicAccessBlock::default(),
+        policy: settings.policy.as_ref(),
+        acl: settings.acl.as_ref(),
+        ownership: settings.ownership(),
+        block: settings.block(),
     }
 }

@@ -1,7 +1,7 @@
 //! Reading the headers of a verified request.
 //!
 //! Owns: ranges, conditions, metadata; leniency where AWS is lenient, refusal of what would be a
-//! lie to accept (encryption, foreign ACLs).
+//! lie to accept (encryption).
 //! Leaves to others: checksums ([`super::claims`]), what the values do.
 //! Always: called only for headers whose signature was verified.
 
@@ -11,7 +11,6 @@ use holdfast_protocol::Metadata;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{S3Error, S3Result};
 
-use super::error;
 use super::values::{parse_date_time, parse_http_date};
 use crate::error::GatewayError;
 use crate::object::types::{ETagMatch, RangeSpec, ReadConditions, WriteConditions};
@@ -61,8 +60,7 @@ pub(super) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// Refuses headers that ask for what is not done, where ignoring them would deceive.
 pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
-    for (name, value) in headers {
-        let name = name.as_str();
+    for name in headers.keys().map(HeaderName::as_str) {
         let Some(rest) = name.strip_prefix("x-amz-") else {
             continue;
         };
@@ -72,17 +70,6 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
             return Err(S3Error::from(GatewayError::NotImplemented {
                 what: name.to_owned(),
             }));
-        }
-        let own = match rest {
-            "acl" => matches!(
-                value.as_bytes(),
-                b"private" | b"bucket-owner-full-control" | b"bucket-owner-read"
-            ),
-            "object-ownership" => value.as_bytes() == b"BucketOwnerEnforced",
-            _ => !rest.starts_with("grant-"),
-        };
-        if !own {
-            return Err(error::acl_not_supported());
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! Always: an operation runs only after its request passed `service` (guards, signature,
 //! authorisation).
 
+mod acl;
 mod answer;
 mod asking;
 mod body;
@@ -49,6 +50,16 @@ pub(crate) use values::escape;
 /// Documents without a length that are held at a time, before their signature is verified.
 const UNSIZED_DOCUMENTS_MAX: usize = 16;
 
+/// Whether new buckets have ACLs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BucketAcls {
+    /// Their owners own all objects, ACLs are off and public access is blocked: S3's default.
+    #[default]
+    Off,
+    /// Writers own what they write, ACLs count, and nothing is blocked.
+    On,
+}
+
 /// How the S3 front is set up.
 #[derive(Clone, Debug)]
 pub struct S3Config {
@@ -58,6 +69,8 @@ pub struct S3Config {
     pub domains: Vec<String>,
     /// Whether forms may be signed by signature version 2.
     pub sigv2: bool,
+    /// Whether new buckets have ACLs.
+    pub bucket_acls: BucketAcls,
     /// How slow a body may be.
     pub body: Pace,
 }
@@ -79,6 +92,7 @@ pub fn service(
         objects: Arc::clone(&objects),
         rights: rights.clone(),
         region: config.region.clone(),
+        bucket_acls: config.bucket_acls,
     };
     let mut second = S3ServiceBuilder::new(gateway);
     second.set_auth(prepare::NoLookup);
@@ -122,6 +136,7 @@ pub(crate) struct Gateway {
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) rights: gate::Rights,
     pub(crate) region: String,
+    pub(crate) bucket_acls: BucketAcls,
 }
 
 /// The first pass has no operations: its route takes everything.

@@ -23,7 +23,7 @@ use tracing::debug;
 use super::asking::{Asking, Came, Signed};
 use super::service::Layers;
 use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name};
-use super::{claims, documents, error, headers};
+use super::{acl, claims, documents, error, headers};
 use crate::auth::Caller;
 use crate::error::{BodyError, GatewayError};
 use crate::http::{Query, Refusal, RequestBody};
@@ -136,10 +136,12 @@ impl Layers {
         let (operation, name) = (came.operation, Some(bucket.as_str()));
         self.rights.check_owner(operation, &asked, name).await?;
         let len = policy.map_or(0..=u64::MAX, |policy| policy.len);
+        let mut metadata = headers::metadata(&asked)?;
+        acl::give(&self.rights, &asking, &bucket, &asked, &mut metadata).await?;
         let put = PutObject {
             bucket: bucket.clone(),
             key: key.clone(),
-            metadata: headers::metadata(&asked)?,
+            metadata,
             body: incoming(&asked, reader, *len.start(), *len.end())?,
             conditions: headers::write_conditions(&asked),
             by,

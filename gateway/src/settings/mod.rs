@@ -17,7 +17,7 @@ mod versioning;
 mod tests;
 
 use bytes::Bytes;
-use holdfast_policy::Policy;
+use holdfast_policy::{Acl, Ownership, OwnershipControls, Policy, PublicAccessBlock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -51,6 +51,12 @@ pub struct Settings {
     pub lock: Option<ObjectLock>,
     /// `?policy`.
     pub policy: Option<Policy>,
+    /// `?ownershipControls`.
+    pub ownership: Option<OwnershipControls>,
+    /// `?publicAccessBlock`.
+    pub block: Option<PublicAccessBlock>,
+    /// `?acl`.
+    pub acl: Option<Acl>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -88,8 +94,23 @@ const PAYER: &str = "requestPayment";
 const VERSIONING: &str = "versioning";
 const LOCK: &str = "objectLock";
 const POLICY: &str = "policy";
+const OWNERSHIP: &str = "ownershipControls";
+const BLOCK: &str = "publicAccessBlock";
+const ACL: &str = "acl";
 
 impl Settings {
+    /// Who owns what others write, and whether ACLs count. As in S3, a bucket of which that was
+    /// never said, or no longer is, has ACLs.
+    pub fn ownership(&self) -> Ownership {
+        self.ownership
+            .map_or(Ownership::ObjectWriter, |controls| controls.rule)
+    }
+
+    /// What is refused and ignored because it is public.
+    pub fn block(&self) -> PublicAccessBlock {
+        self.block.unwrap_or_default()
+    }
+
     /// Reads them from a bucket's row.
     ///
     /// # Errors
@@ -104,6 +125,9 @@ impl Settings {
                 VERSIONING => settings.versioning = Some(read(name, value)?),
                 LOCK => settings.lock = Some(read(name, value)?),
                 POLICY => settings.policy = Some(read(name, value)?),
+                OWNERSHIP => settings.ownership = Some(read(name, value)?),
+                BLOCK => settings.block = Some(read(name, value)?),
+                ACL => settings.acl = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -123,6 +147,9 @@ impl Settings {
         write(&mut config, VERSIONING, self.versioning.as_ref())?;
         write(&mut config, LOCK, self.lock.as_ref())?;
         write(&mut config, POLICY, self.policy.as_ref())?;
+        write(&mut config, OWNERSHIP, self.ownership.as_ref())?;
+        write(&mut config, BLOCK, self.block.as_ref())?;
+        write(&mut config, ACL, self.acl.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

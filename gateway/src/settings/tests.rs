@@ -1,11 +1,12 @@
 //! Facts about what lasts of settings.
 
 use bytes::Bytes;
+use holdfast_policy::{Grant, Grantee, Group, Permission};
 
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 6] = [
+const GOLDEN: [(&str, &str); 9] = [
     (
         "cors",
         concat!(
@@ -26,6 +27,24 @@ const GOLDEN: [(&str, &str); 6] = [
             r#"{"bucket":"photos","document":"{\"Version\": \"2012-10-17\", \"Statement\": {"#,
             r#"\"Effect\": \"Allow\", \"Principal\": \"*\", \"Action\": \"s3:GetObject\", "#,
             r#"\"Resource\": \"arn:aws:s3:::photos/*\"}}","v":1}"#,
+        ),
+    ),
+    (
+        "ownershipControls",
+        r#"{"rule":"BucketOwnerPreferred","v":1}"#,
+    ),
+    (
+        "publicAccessBlock",
+        concat!(
+            r#"{"block_public_acls":true,"block_public_policy":true,"#,
+            r#""ignore_public_acls":true,"restrict_public_buckets":true,"v":1}"#,
+        ),
+    ),
+    (
+        "acl",
+        concat!(
+            r#"{"grants":[{"permission":"READ_ACP","to":{"group":"all-users"}},"#,
+            r#"{"permission":"FULL_CONTROL","to":{"account":"me"}}],"owner":"me","v":1}"#,
         ),
     ),
 ];
@@ -57,6 +76,10 @@ fn settings_v1_golden_texts_round_trip() {
         ("k".to_owned(), "v".to_owned()),
         ("empty".to_owned(), String::new()),
     ];
+    let grants = vec![
+        Grant::new(Grantee::Group(Group::AllUsers), Permission::ReadAcp),
+        Grant::full("me"),
+    ];
     let settings = Settings {
         cors: Some(Cors::new(vec![rule()]).unwrap()),
         tags: Some(Tags::new(pairs.to_vec()).unwrap()),
@@ -69,6 +92,11 @@ fn settings_v1_golden_texts_round_trip() {
             }),
         }),
         policy: Some(Policy::parse(DOCUMENT, "photos").unwrap()),
+        ownership: Some(OwnershipControls {
+            rule: Ownership::BucketOwnerPreferred,
+        }),
+        block: Some(PublicAccessBlock::ALL),
+        acl: Some(Acl::new("me", grants).unwrap()),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -87,6 +115,9 @@ fn what_cannot_be_read_is_never_taken_for_not_configured() {
         ("requestPayment", r#"{"v":1,"payer":"Nobody"}"#),
         ("versioning", r#"{"v":1,"status":"Off"}"#),
         ("policy", r#"{"v":1,"bucket":"photos","document":"{}"}"#),
+        ("ownershipControls", r#"{"v":1,"rule":"Nobody"}"#),
+        ("publicAccessBlock", r#"{"v":1}"#),
+        ("acl", r#"{"v":1,"owner":"me"}"#),
         ("unheard-of", r#"{"v":1}"#),
     ] {
         let read = Settings::decode(&config(&[(name, text)]));

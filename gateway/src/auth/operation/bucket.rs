@@ -32,7 +32,7 @@ macro_rules! bucket_operations {
             /// GET of `?acl`.
             GetBucketAcl: GetBucketAcl on Bucket, Served;
             /// PUT of `?acl`.
-            PutBucketAcl: PutBucketAcl on Bucket, Later;
+            PutBucketAcl: PutBucketAcl on Bucket, Served;
             /// GET of `?policy`.
             GetBucketPolicy: GetBucketPolicy on Bucket, Served;
             /// PUT of `?policy`.
@@ -44,15 +44,15 @@ macro_rules! bucket_operations {
             /// GET of `?ownershipControls`.
             GetBucketOwnershipControls: GetBucketOwnershipControls on Bucket, Served;
             /// PUT of `?ownershipControls`.
-            PutBucketOwnershipControls: PutBucketOwnershipControls on Bucket, Later;
+            PutBucketOwnershipControls: PutBucketOwnershipControls on Bucket, Served;
             /// DELETE of `?ownershipControls`.
-            DeleteBucketOwnershipControls: PutBucketOwnershipControls on Bucket, Later;
+            DeleteBucketOwnershipControls: PutBucketOwnershipControls on Bucket, Served;
             /// GET of `?publicAccessBlock`.
             GetPublicAccessBlock: GetBucketPublicAccessBlock on Bucket, Served;
             /// PUT of `?publicAccessBlock`.
-            PutPublicAccessBlock: PutBucketPublicAccessBlock on Bucket, Later;
+            PutPublicAccessBlock: PutBucketPublicAccessBlock on Bucket, Served;
             /// DELETE of `?publicAccessBlock`.
-            DeletePublicAccessBlock: PutBucketPublicAccessBlock on Bucket, Later;
+            DeletePublicAccessBlock: PutBucketPublicAccessBlock on Bucket, Served;
             /// GET of `?requestPayment`.
             GetBucketRequestPayment: GetBucketRequestPayment on Bucket, Served;
             /// PUT of `?requestPayment`.

@@ -24,7 +24,7 @@ macro_rules! object_operations {
             /// GET of `?acl` of an object.
             GetObjectAcl: GetObjectAcl / GetObjectVersionAcl on Object, Served;
             /// PUT of `?acl` of an object.
-            PutObjectAcl: PutObjectAcl / PutObjectVersionAcl on Object, Later;
+            PutObjectAcl: PutObjectAcl / PutObjectVersionAcl on Object, Served;
             /// GET of `?tagging` of an object.
             GetObjectTagging: GetObjectTagging / GetObjectVersionTagging on Object, Served;
             /// PUT of `?tagging` of an object.

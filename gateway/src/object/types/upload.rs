@@ -158,6 +158,10 @@ pub struct PartPage {
     pub checksum: Option<(ChecksumKind, ChecksumType)>,
     /// The storage class of the object to be.
     pub storage_class: String,
+    /// The owner of the object to be, if that is not the bucket's.
+    pub owner: Option<String>,
+    /// Who began it, if that is not the bucket's owner.
+    pub initiator: Option<String>,
 }
 
 /// ListMultipartUploads.
@@ -190,6 +194,10 @@ pub struct UploadInfo {
     pub storage_class: String,
     /// The checksum algorithm and type.
     pub checksum: Option<(ChecksumKind, ChecksumType)>,
+    /// The owner of the object to be, if that is not the bucket's.
+    pub owner: Option<String>,
+    /// Who began it, if that is not the bucket's owner.
+    pub initiator: Option<String>,
 }
 
 /// A page of uploads.

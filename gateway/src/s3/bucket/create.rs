@@ -1,12 +1,14 @@
 //! CreateBucket.
 
+use holdfast_policy::{On, Ownership, OwnershipControls, PublicAccessBlock};
+use http::HeaderMap;
 use s3s::dto::{CreateBucketInput, CreateBucketOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
 use crate::error::GatewayError;
 use crate::names::BucketName;
 use crate::s3::prepare::Prepared;
-use crate::s3::{Gateway, error, headers};
+use crate::s3::{BucketAcls, Gateway, acl, error, headers};
 use crate::settings::{ObjectLock, Settings, Versioning};
 
 const LOCK_ENABLED: &str = "x-amz-bucket-object-lock-enabled";
@@ -46,6 +48,7 @@ pub(crate) async fn create(
         }
     }
     let account = &prepared.identity()?.account;
+    access(gateway, &prepared.headers, account.as_str(), &mut settings)?;
     let objects = &gateway.objects;
     let mut made = objects
         .create_bucket(&name, account.as_str(), settings)
@@ -63,4 +66,33 @@ pub(crate) async fn create(
     Ok(S3Response::new(CreateBucketOutput {
         location: Some(format!("/{name}")),
     }))
+}
+
+/// Who will get into the bucket: ownership, what is blocked, the ACL.
+fn access(
+    gateway: &Gateway,
+    map: &HeaderMap,
+    owner: &str,
+    settings: &mut Settings,
+) -> Result<(), GatewayError> {
+    let asked = headers::get(map, "x-amz-object-ownership");
+    let asked = asked.map(|name| Ownership::parse(&name)).transpose()?;
+    let (rule, block) = match gateway.bucket_acls {
+        BucketAcls::Off => (Some(Ownership::default()), Some(PublicAccessBlock::ALL)),
+        BucketAcls::On => (None, None),
+    };
+    settings.ownership = asked.or(rule).map(|rule| OwnershipControls { rule });
+    settings.block = block;
+    let Some(wanted) = acl::wanted(&gateway.rights, map)? else {
+        return Ok(());
+    };
+    let list = wanted.acl(On::Bucket, owner, owner)?;
+    if !settings.ownership().fits(&list, owner) {
+        return Err(GatewayError::AclAgainstOwnership);
+    }
+    if settings.block().refuses_acl(&list) {
+        return Err(GatewayError::NotAllowed);
+    }
+    settings.acl = Some(list);
+    Ok(())
 }

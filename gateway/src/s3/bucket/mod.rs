@@ -4,6 +4,7 @@
 //! Leaves to others: what they do ([`crate::object::Objects`]).
 //! Always: a setting that does not exist yet is answered as S3 answers one that is not configured.
 
+mod acl;
 mod cors;
 mod create;
 mod delete;
@@ -11,12 +12,15 @@ mod head;
 mod list;
 mod location;
 mod object_lock;
+mod ownership;
 mod payment;
 mod policy;
+mod public_access;
 mod settings;
 mod tagging;
 mod versioning;
 
+pub(super) use acl::{get_acl, put_acl};
 pub(super) use cors::{delete_cors, get_cors, put_cors};
 pub(super) use create::create;
 pub(super) use delete::delete;
@@ -24,8 +28,10 @@ pub(super) use head::head;
 pub(super) use list::list;
 pub(super) use location::location;
 pub(super) use object_lock::{get_object_lock, put_object_lock};
+pub(super) use ownership::{delete_ownership, get_ownership, put_ownership};
 pub(super) use payment::{get_request_payment, put_request_payment};
 pub(super) use policy::{delete_policy, get_policy, policy_status, put_policy};
-pub(super) use settings::{acl, lifecycle, owner_grant, ownership, public_access_block};
+pub(super) use public_access::{delete_block, get_block, put_block};
+pub(super) use settings::lifecycle;
 pub(super) use tagging::{delete_tagging, get_tagging, put_tagging};
 pub(super) use versioning::{get_versioning, put_versioning};

@@ -35,6 +35,9 @@ pub(crate) async fn put_policy(
     let name = BucketName::parse(&request.input.bucket)?;
     let policy = Policy::parse(&request.input.policy, name.as_str()).map_err(GatewayError::from)?;
     let edit = move |settings: &mut Settings| {
+        if settings.block().refuses_policy(&policy) {
+            return Err(GatewayError::NotAllowed);
+        }
         settings.policy = Some(policy);
         Ok(())
     };
@@ -61,7 +64,10 @@ pub(crate) async fn policy_status(
 ) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
     let name = BucketName::parse(&request.input.bucket)?;
     let bucket = gateway.objects.bucket(&name).await?;
-    let is_public = public::bucket(bucket.settings().policy.as_ref(), None);
+    let settings = bucket.settings();
+    let acl = settings.acl.as_ref();
+    let acl = acl.filter(|_| settings.ownership().acls_count());
+    let is_public = public::bucket(settings.policy.as_ref(), acl);
     Ok(S3Response::new(GetBucketPolicyStatusOutput {
         policy_status: Some(PolicyStatus {
             is_public: Some(is_public),

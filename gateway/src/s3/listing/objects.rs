@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::dto::{
     ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
-    ObjectStorageClass, Owner,
+    ObjectStorageClass,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -13,6 +13,7 @@ use crate::error::GatewayError;
 use crate::names::BucketName;
 use crate::object::types::{ListObjects, ListedObject, ObjectPage};
 use crate::s3::Gateway;
+use crate::s3::acl::Owners;
 use crate::s3::values::{checksum_algorithm, checksum_type, etag, owner, timestamp};
 
 pub(crate) async fn v1(
@@ -34,7 +35,7 @@ pub(crate) async fn v1(
         max,
     };
     let listed = page(gateway, list).await?;
-    let owner = Some(owner(&listed.owner));
+    let owners = Some(&listed.owners);
     let ObjectPage {
         objects,
         prefixes,
@@ -49,7 +50,7 @@ pub(crate) async fn v1(
         max_keys: shown(max),
         is_truncated: Some(next.is_some()),
         next_marker: next_marker.map(|next| encoding.apply(next)),
-        contents: Some(contents(objects, encoding, owner.as_ref())),
+        contents: Some(contents(objects, encoding, owners)),
         common_prefixes: Some(encoding.prefixes(&prefixes)),
         delimiter: delimiter.map(|delimiter| encoding.apply(&delimiter)),
         encoding_type: encoding.shown(),
@@ -79,8 +80,7 @@ pub(crate) async fn v2(
         max,
     };
     let listed = page(gateway, list).await?;
-    let shown_owner = owner(&listed.owner);
-    let owner = Some(&shown_owner).filter(|_| input.fetch_owner == Some(true));
+    let owners = Some(&listed.owners).filter(|_| input.fetch_owner == Some(true));
     let ObjectPage {
         objects,
         prefixes,
@@ -94,7 +94,7 @@ pub(crate) async fn v2(
         continuation_token: input.continuation_token,
         is_truncated: Some(next.is_some()),
         next_continuation_token: next.map(|next| URL_SAFE_NO_PAD.encode(next)),
-        contents: Some(contents(objects, encoding, owner)),
+        contents: Some(contents(objects, encoding, owners)),
         common_prefixes: Some(encoding.prefixes(&prefixes)),
         delimiter: delimiter.map(|delimiter| encoding.apply(&delimiter)),
         encoding_type: encoding.shown(),
@@ -103,20 +103,20 @@ pub(crate) async fn v2(
     }))
 }
 
-/// A page and the owner of all that is on it.
-struct Listed {
+/// A page and whose things on it are.
+struct Listed<'a> {
     page: ObjectPage,
-    owner: crate::auth::Owner,
+    owners: Owners<'a>,
 }
 
-async fn page(gateway: &Gateway, list: ListObjects) -> Result<Listed, GatewayError> {
+async fn page(gateway: &Gateway, list: ListObjects) -> Result<Listed<'_>, GatewayError> {
     let bucket = gateway.objects.bucket(&list.bucket).await?;
-    let owner = gateway.rights.owner(&bucket.owner);
+    let owners = Owners::of(&gateway.rights, &bucket);
     let page = match list.max {
         0 => ObjectPage::default(),
         _ => gateway.objects.list(list).await?,
     };
-    Ok(Listed { page, owner })
+    Ok(Listed { page, owners })
 }
 
 fn position(token: &str) -> Result<String, GatewayError> {
@@ -130,7 +130,11 @@ fn position(token: &str) -> Result<String, GatewayError> {
     })
 }
 
-fn contents(objects: Vec<ListedObject>, encoding: Encoding, owner: Option<&Owner>) -> Vec<Object> {
+fn contents(
+    objects: Vec<ListedObject>,
+    encoding: Encoding,
+    owners: Option<&Owners<'_>>,
+) -> Vec<Object> {
     let object = |object: ListedObject| Object {
         checksum_algorithm: object
             .checksum
@@ -139,7 +143,7 @@ fn contents(objects: Vec<ListedObject>, encoding: Encoding, owner: Option<&Owner
         e_tag: Some(etag(&object.etag)),
         key: Some(encoding.apply(&object.key)),
         last_modified: Some(timestamp(object.modified_ms)),
-        owner: owner.cloned(),
+        owner: owners.map(|owners| owner(&owners.shown(object.owner.as_deref()))),
         restore_status: None,
         size: i64::try_from(object.len).ok(),
         storage_class: Some(ObjectStorageClass::from(object.storage_class)),

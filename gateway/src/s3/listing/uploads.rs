@@ -9,6 +9,7 @@ use super::{Encoding, filled, page_len, shown};
 use crate::names::BucketName;
 use crate::object::types::{ListUploads, UploadInfo, UploadPage};
 use crate::s3::Gateway;
+use crate::s3::acl::Owners;
 use crate::s3::values::{checksum_algorithm, checksum_type, initiator, owner, timestamp};
 
 pub(crate) async fn uploads(
@@ -41,14 +42,14 @@ pub(crate) async fn uploads(
         0 => UploadPage::default(),
         _ => gateway.objects.list_uploads(list).await?,
     };
-    let shown_owner = gateway.rights.owner(&row.owner);
+    let owners = Owners::of(&gateway.rights, &row);
     let upload = |upload: UploadInfo| MultipartUpload {
         checksum_algorithm: upload.checksum.map(|(kind, _)| checksum_algorithm(kind)),
         checksum_type: upload.checksum.map(|(_, covers)| checksum_type(covers)),
         initiated: Some(timestamp(upload.initiated_ms)),
-        initiator: Some(initiator(&shown_owner)),
+        initiator: Some(initiator(&owners.initiator(upload.initiator.as_deref()))),
         key: Some(encoding.apply(&upload.key)),
-        owner: Some(owner(&shown_owner)),
+        owner: Some(owner(&owners.shown(upload.owner.as_deref()))),
         storage_class: Some(StorageClass::from(upload.storage_class)),
         upload_id: Some(upload.upload),
     };

@@ -7,10 +7,10 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::{Encoding, filled, invalid, page_len, shown};
-use crate::auth::Owner;
 use crate::names::BucketName;
 use crate::object::types::{ListVersions, ListedVersion, VersionId, VersionPage};
 use crate::s3::Gateway;
+use crate::s3::acl::Owners;
 use crate::s3::values::{checksum_algorithm, checksum_type, etag, owner, timestamp};
 
 pub(crate) async fn versions(
@@ -58,7 +58,7 @@ pub(crate) async fn versions(
     };
     let shown_as = Shown {
         encoding,
-        owner: &gateway.rights.owner(&row.owner),
+        owners: Owners::of(&gateway.rights, &row),
     };
     let (markers, versions): (Vec<_>, Vec<_>) =
         versions.into_iter().partition(|entry| entry.is_marker);
@@ -87,7 +87,7 @@ pub(crate) async fn versions(
 /// How entries go out.
 struct Shown<'a> {
     encoding: Encoding,
-    owner: &'a Owner,
+    owners: Owners<'a>,
 }
 
 impl Shown<'_> {
@@ -102,7 +102,7 @@ impl Shown<'_> {
             is_latest: Some(entry.is_latest),
             key: Some(self.encoding.apply(&object.key)),
             last_modified: Some(timestamp(object.modified_ms)),
-            owner: Some(owner(self.owner)),
+            owner: Some(owner(&self.owners.shown(object.owner.as_deref()))),
             restore_status: None,
             size: i64::try_from(object.len).ok(),
             storage_class: Some(ObjectVersionStorageClass::from(object.storage_class)),
@@ -115,7 +115,7 @@ impl Shown<'_> {
             is_latest: Some(entry.is_latest),
             key: Some(self.encoding.apply(&entry.object.key)),
             last_modified: Some(timestamp(entry.object.modified_ms)),
-            owner: Some(owner(self.owner)),
+            owner: Some(owner(&self.owners.of_bucket)),
             version_id: Some(entry.version.to_string()),
         }
     }

@@ -10,7 +10,7 @@ use crate::object::types::CreateUpload;
 use crate::s3::object::names;
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_algorithm, checksum_type};
-use crate::s3::{Gateway, claims, headers};
+use crate::s3::{Gateway, acl, claims, headers};
 
 pub(crate) async fn create(
     gateway: &Gateway,
@@ -20,10 +20,15 @@ pub(crate) async fn create(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let checksum = checksum(&prepared.headers)?;
+    let (rights, asking, map) = (&gateway.rights, &prepared.asking, &prepared.headers);
+    let mut metadata = headers::metadata(map)?;
+    acl::give(rights, asking, &bucket, map, &mut metadata).await?;
+    let row = gateway.objects.bucket(&bucket).await?;
+    acl::sign(rights, asking, &row, &mut metadata);
     let create = CreateUpload {
         bucket,
         key,
-        metadata: headers::metadata(&prepared.headers)?,
+        metadata,
         checksum,
         by: prepared.by.clone(),
     };

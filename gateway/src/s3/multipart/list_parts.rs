@@ -5,6 +5,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use crate::object::types::{ListParts, PartInfo};
 use crate::s3::Gateway;
+use crate::s3::acl::Owners;
 use crate::s3::listing::{invalid, page_len, shown};
 use crate::s3::object::names;
 use crate::s3::values::{
@@ -52,17 +53,17 @@ pub(crate) async fn list_parts(
         }
         shown
     };
-    let shown_owner = gateway.rights.owner(&row.owner);
+    let owners = Owners::of(&gateway.rights, &row);
     Ok(S3Response::new(ListPartsOutput {
         bucket: Some(input.bucket),
         checksum_algorithm: page.checksum.map(|(kind, _)| checksum_algorithm(kind)),
         checksum_type: page.checksum.map(|(_, covers)| checksum_type(covers)),
-        initiator: Some(initiator(&shown_owner)),
+        initiator: Some(initiator(&owners.initiator(page.initiator.as_deref()))),
         is_truncated: Some(page.next.is_some()),
         key: Some(input.key),
         max_parts: shown(max),
         next_part_number_marker: page.next.and_then(|next| i32::try_from(next).ok()),
-        owner: Some(owner(&shown_owner)),
+        owner: Some(owner(&owners.shown(page.owner.as_deref()))),
         part_number_marker: i32::try_from(marker).ok(),
         parts: Some(page.parts.into_iter().map(part).collect()),
         storage_class: Some(StorageClass::from(page.storage_class)),

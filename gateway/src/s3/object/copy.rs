@@ -12,7 +12,7 @@ use crate::object::types::{CopyObject, ReadConditions, VersionId};
 use crate::object::{TAGGING, is_own};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum, timestamp};
-use crate::s3::{Gateway, claims, headers};
+use crate::s3::{Gateway, acl, claims, headers};
 
 pub(crate) async fn copy(
     gateway: &Gateway,
@@ -32,7 +32,8 @@ pub(crate) async fn copy(
     let replace_tags = directive(headers::get(map, "x-amz-tagging-directive"))?;
     let given = headers::metadata(map)?;
     let (own, rest) = given.0.into_iter().partition(|(name, _)| is_own(name));
-    let (own, mut given) = (Metadata(own), Metadata(rest));
+    let (mut own, mut given) = (Metadata(own), Metadata(rest));
+    acl::give(rights, asking, &bucket, map, &mut own).await?;
     let tags = given.get(TAGGING).map(str::to_owned);
     given.remove(TAGGING);
     if tags.is_some() && !replace_tags {

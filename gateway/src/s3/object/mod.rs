@@ -20,7 +20,7 @@ use holdfast_protocol::{ByteRange, ChecksumType};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(super) use acl::acl;
+pub(super) use acl::{get_acl, put_acl};
 pub(super) use attributes::attributes;
 pub(super) use copy::{copy, source};
 pub(super) use delete::delete;

@@ -7,7 +7,7 @@ use super::names;
 use crate::object::types::PutObject;
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum};
-use crate::s3::{Gateway, body, headers};
+use crate::s3::{Gateway, acl, body, headers};
 
 pub(crate) async fn put(
     gateway: &Gateway,
@@ -16,10 +16,20 @@ pub(crate) async fn put(
     let prepared = Prepared::of(&request)?;
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
+    let map = &prepared.headers;
+    let mut metadata = headers::metadata(map)?;
+    acl::give(
+        &gateway.rights,
+        &prepared.asking,
+        &bucket,
+        map,
+        &mut metadata,
+    )
+    .await?;
     let put = PutObject {
         bucket,
         key,
-        metadata: headers::metadata(&prepared.headers)?,
+        metadata,
         body: body::incoming(&prepared, input.body)?,
         conditions: headers::write_conditions(&prepared.headers),
         by: prepared.by.clone(),

@@ -19,7 +19,8 @@ macro_rules! bucket_verbs {
             put_bucket_versioning:
                 PutBucketVersioningInput => PutBucketVersioningOutput
                 = buckets::put_versioning;
-            get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = buckets::acl;
+            get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = buckets::get_acl;
+            put_bucket_acl: PutBucketAclInput => PutBucketAclOutput = buckets::put_acl;
             get_bucket_request_payment:
                 GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput
                 = buckets::get_request_payment;
@@ -48,10 +49,22 @@ macro_rules! bucket_verbs {
                 = buckets::delete_tagging;
             get_bucket_ownership_controls:
                 GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput
-                = buckets::ownership;
+                = buckets::get_ownership;
+            put_bucket_ownership_controls:
+                PutBucketOwnershipControlsInput => PutBucketOwnershipControlsOutput
+                = buckets::put_ownership;
+            delete_bucket_ownership_controls:
+                DeleteBucketOwnershipControlsInput => DeleteBucketOwnershipControlsOutput
+                = buckets::delete_ownership;
             get_public_access_block:
                 GetPublicAccessBlockInput => GetPublicAccessBlockOutput
-                = buckets::public_access_block;
+                = buckets::get_block;
+            put_public_access_block:
+                PutPublicAccessBlockInput => PutPublicAccessBlockOutput
+                = buckets::put_block;
+            delete_public_access_block:
+                DeletePublicAccessBlockInput => DeletePublicAccessBlockOutput
+                = buckets::delete_block;
             get_object_lock_configuration:
                 GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput
                 = buckets::get_object_lock;

@@ -15,7 +15,8 @@ macro_rules! object_verbs {
             get_object_attributes:
                 GetObjectAttributesInput => GetObjectAttributesOutput
                 = objects::attributes;
-            get_object_acl: GetObjectAclInput => GetObjectAclOutput = objects::acl;
+            get_object_acl: GetObjectAclInput => GetObjectAclOutput = objects::get_acl;
+            put_object_acl: PutObjectAclInput => PutObjectAclOutput = objects::put_acl;
             get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput
                 = objects::get_tagging;
             put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput

@@ -13,7 +13,7 @@ use crate::s3::asking::{Asking, Came, Signed};
 use crate::s3::documents::check;
 use crate::s3::gate::Rights;
 use crate::s3::prepare::{Gate, NoLookup, Prepared};
-use crate::s3::{AnyName, Gateway};
+use crate::s3::{AnyName, BucketAcls, Gateway};
 use crate::settings::Settings;
 
 fn second_pass(memory: Arc<Memory>) -> S3Service {
@@ -26,6 +26,7 @@ fn second_pass(memory: Arc<Memory>) -> S3Service {
         objects: rights.objects.clone(),
         rights: rights.clone(),
         region: "eu-test-1".to_owned(),
+        bucket_acls: BucketAcls::Off,
     });
     builder.set_auth(NoLookup);
     builder.set_access(Gate(rights));

@@ -17,16 +17,22 @@ use super::{ACCESS, SECRET, Server, reply};
 use crate::accounts::Directory;
 use crate::auth::{Administrator, Credentials, Operation, Secret};
 use crate::http::Limits;
+use crate::s3::BucketAcls;
 
 pub(super) const ALICE: &str = "AKALICE";
 pub(super) const BOB: &str = "AKBOB";
 
 /// A server with two accounts besides the administrator; `bkt` is Alice's.
 pub(super) async fn start() -> (Server, Arc<Directory>) {
+    start_with(BucketAcls::Off).await
+}
+
+/// The same, where new buckets may have ACLs.
+pub(super) async fn start_with(acls: BucketAcls) -> (Server, Arc<Directory>) {
     let root = Administrator::new(ACCESS, Secret::new(SECRET)).unwrap();
     let accounts = [("alice", ALICE, SECRET), ("bob", BOB, SECRET)];
     let directory = Arc::new(Directory::of(&root, ClusterId::new(5), &accounts));
-    let server = Server::of(Limits::default(), false, directory.clone()).await;
+    let server = Server::set_up(Limits::default(), false, acls, directory.clone()).await;
     server
         .send(by(ALICE, Req::new("PUT", "/bkt")))
         .await

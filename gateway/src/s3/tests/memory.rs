@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use holdfast_protocol::{BucketId, BucketRow, ByteRange, ETag, ObjectChecksum, Order};
+use holdfast_protocol::manifest::OWNER;
+use holdfast_protocol::{BucketId, BucketRow, ByteRange, ETag, Metadata, ObjectChecksum, Order};
 use md5::{Digest, Md5};
 
 pub(super) use super::kept::Memory;
@@ -15,7 +16,7 @@ use super::kept::{Stored, Upload, check_read, info, now_ms, part_info, resolve};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::*;
-use crate::object::{Bucket, Edit, Objects};
+use crate::object::{Bucket, Edit, INITIATOR, Objects};
 use crate::s3::claims::compute;
 use crate::settings::Settings;
 
@@ -197,6 +198,8 @@ impl Objects for Memory {
         if let Some(metadata) = copy.metadata {
             stored.metadata = metadata;
         }
+        stored.metadata.0.retain(|(name, _)| !name.starts_with('@'));
+        stored.metadata.0.extend(copy.own.0);
         stored.modified_ms = now_ms();
         let written = self.store(&copy.bucket, &copy.key, &copy.conditions, &stored)?;
         Ok(CopiedObject {
@@ -236,6 +239,7 @@ impl Objects for Memory {
                     modified_ms: stored.modified_ms,
                     storage_class: "STANDARD".to_owned(),
                     checksum: stored.checksum.as_ref().map(|sum| (sum.kind, sum.covers)),
+                    owner: stored.metadata.get(OWNER).map(str::to_owned),
                 }),
             }
         }
@@ -360,6 +364,19 @@ impl Objects for Memory {
                 upload: upload.to_owned(),
             })
     }
+    async fn upload_metadata(
+        &self,
+        _: &BucketName,
+        _: &ObjectKey,
+        upload: &str,
+    ) -> Result<Metadata, GatewayError> {
+        let uploads = self.uploads.lock().unwrap();
+        let found = uploads.get(upload);
+        let found = found.map(|upload| upload.create.metadata.clone());
+        found.ok_or_else(|| GatewayError::NoSuchUpload {
+            upload: upload.to_owned(),
+        })
+    }
     async fn list_parts(&self, list: ListParts) -> Result<PartPage, GatewayError> {
         let uploads = self.uploads.lock().unwrap();
         let upload = uploads
@@ -383,6 +400,8 @@ impl Objects for Memory {
             parts,
             checksum: upload.create.checksum,
             storage_class: "STANDARD".to_owned(),
+            owner: upload.create.metadata.get(OWNER).map(str::to_owned),
+            initiator: upload.create.metadata.get(INITIATOR).map(str::to_owned),
         })
     }
     async fn list_uploads(&self, list: ListUploads) -> Result<UploadPage, GatewayError> {
@@ -396,6 +415,8 @@ impl Objects for Memory {
                 initiated_ms: 1_700_000_000_000,
                 storage_class: "STANDARD".to_owned(),
                 checksum: upload.create.checksum,
+                owner: upload.create.metadata.get(OWNER).map(str::to_owned),
+                initiator: upload.create.metadata.get(INITIATOR).map(str::to_owned),
             })
             .collect();
         all.sort_by(|a, b| (&a.key, &a.upload).cmp(&(&b.key, &b.upload)));

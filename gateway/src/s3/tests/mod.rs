@@ -3,6 +3,7 @@
 //! Method: the whole stack on a loopback port, over objects kept in memory; raw requests signed by
 //! our own signer, so that each can be wrong in exactly one way.
 
+mod acls;
 mod compatibility;
 mod errors;
 mod fidelity;
@@ -36,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Administrator, Credentials, Secret};
 use crate::http::{Drained, Health, Limits, Readiness, serve};
 use crate::metrics::S3Metrics;
-use crate::s3::{S3Config, service};
+use crate::s3::{BucketAcls, S3Config, service};
 use memory::Memory;
 use reply::Reply;
 use wire::Req;
@@ -85,6 +86,15 @@ impl Server {
     }
 
     async fn of(limits: Limits, sigv2: bool, credentials: Arc<dyn Credentials>) -> Self {
+        Self::set_up(limits, sigv2, BucketAcls::Off, credentials).await
+    }
+
+    async fn set_up(
+        limits: Limits,
+        sigv2: bool,
+        bucket_acls: BucketAcls,
+        credentials: Arc<dyn Credentials>,
+    ) -> Self {
         let memory = Arc::new(Memory::default());
         let metrics = S3Metrics::new().unwrap();
         let registry = Registry::new();
@@ -94,6 +104,7 @@ impl Server {
             region: "eu-test-1".to_owned(),
             domains: vec!["s3.test".to_owned()],
             sigv2,
+            bucket_acls,
             body: limits.body,
         };
         let service = service(memory.clone(), credentials, config, metrics, state.clone());

@@ -123,12 +123,6 @@ async fn settings_that_do_not_exist_are_answered_as_not_configured() {
         ("lifecycle", 404, "NoSuchLifecycleConfiguration"),
         ("cors", 404, "NoSuchCORSConfiguration"),
         ("tagging", 404, "NoSuchTagSet"),
-        ("ownershipControls", 404, "OwnershipControlsNotFoundError"),
-        (
-            "publicAccessBlock",
-            404,
-            "NoSuchPublicAccessBlockConfiguration",
-        ),
         ("object-lock", 404, "ObjectLockConfigurationNotFoundError"),
         ("replication", 501, "NotImplemented"),
     ] {

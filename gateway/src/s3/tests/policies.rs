@@ -14,6 +14,14 @@ use crate::auth::{Operation, Resource, Served};
 const EVERYONE: &str = r#""*""#;
 const BOBS: &str = r#"{"AWS": "arn:aws:iam::100000000002:root"}"#;
 
+/// The bucket may be public.
+async fn open() -> Server {
+    let (server, _) = start().await;
+    let delete = ask(&server, ALICE, "DELETE", "/bkt?publicAccessBlock");
+    delete.await.expect(204);
+    server
+}
+
 /// One statement; `rest` begins with a comma.
 fn statement(effect: &str, principal: &str, action: &str, resource: &str, rest: &str) -> String {
     format!(
@@ -51,7 +59,7 @@ async fn status(server: &Server, access: Option<&str>, request: Req) -> u16 {
 
 #[tokio::test]
 async fn each_operation_needs_its_own_action_and_no_other() {
-    let (server, _) = start().await;
+    let server = open().await;
     for what in REQUESTS {
         let (operation, method, target) = *what;
         let of_many = operation.resource() == Resource::Named;
@@ -104,7 +112,7 @@ async fn each_operation_needs_its_own_action_and_no_other() {
 
 #[tokio::test]
 async fn strangers_get_what_is_allowed_and_nothing_else() {
-    let (server, _) = start().await;
+    let server = open().await;
     allow(&server, EVERYONE, "s3:GetObject", "bkt/k*").await;
     for access in [Some(BOB), None] {
         assert_eq!(
@@ -147,7 +155,7 @@ async fn strangers_get_what_is_allowed_and_nothing_else() {
 
 #[tokio::test]
 async fn that_nothing_is_there_is_told_to_those_who_may_list() {
-    let (server, _) = start().await;
+    let server = open().await;
     let gone = || Req::new("GET", "/bkt/gone");
     allow(&server, EVERYONE, "s3:GetObject", "bkt/*").await;
     for access in [Some(BOB), None] {
@@ -172,7 +180,7 @@ async fn that_nothing_is_there_is_told_to_those_who_may_list() {
 
 #[tokio::test]
 async fn a_copy_needs_its_source_and_its_destination_and_tags_theirs() {
-    let (server, _) = start().await;
+    let server = open().await;
     ask(&server, BOB, "PUT", "/bobs").await.expect(200);
     let copies = ["/bobs/copy", "/bobs/copy?partNumber=1&uploadId=u"];
     let copy = |target: &str, source: &str| {
@@ -224,7 +232,7 @@ async fn a_copy_needs_its_source_and_its_destination_and_tags_theirs() {
 
 #[tokio::test]
 async fn keys_are_deleted_one_by_one_as_each_is_allowed() {
-    let (server, _) = start().await;
+    let server = open().await;
     let document = b"<Delete><Object><Key>k</Key></Object><Object><Key>own/1</Key></Object>\
         <Object><Key>own/2</Key><VersionId>null</VersionId></Object></Delete>";
     let request = || {
@@ -257,7 +265,7 @@ async fn keys_are_deleted_one_by_one_as_each_is_allowed() {
 
 #[tokio::test]
 async fn what_a_request_writes_besides_needs_its_own_actions() {
-    let (server, _) = start().await;
+    let server = open().await;
     let put = |name: &str, value: &str| by(BOB, Req::new("PUT", "/bkt/new").header(name, value));
     let besides = [
         ("x-amz-tagging", "a=b", "s3:PutObjectTagging"),
@@ -284,7 +292,7 @@ async fn what_a_request_writes_besides_needs_its_own_actions() {
 
 #[tokio::test]
 async fn tags_of_the_request_and_of_the_object_decide() {
-    let (server, _) = start().await;
+    let server = open().await;
     let safe = r#", "Condition": {"StringEquals": {"s3:RequestObjectTag/security": "public"}}"#;
     let both = [
         statement("Allow", BOBS, "s3:PutObject*", "bkt/*", safe),
@@ -329,7 +337,7 @@ async fn tags_of_the_request_and_of_the_object_decide() {
 
 #[tokio::test]
 async fn forms_are_held_against_the_policy_too() {
-    let (server, _) = start().await;
+    let server = open().await;
     let form = |access| {
         let mut form = Form::new(b"new");
         form.access = access;
@@ -361,7 +369,7 @@ async fn forms_are_held_against_the_policy_too() {
 
 #[tokio::test]
 async fn what_the_request_says_of_itself_decides() {
-    let (server, _) = start().await;
+    let server = open().await;
     let if_ = |condition: &str| {
         let rest = format!(r#", "Condition": {condition}"#);
         [
@@ -426,7 +434,7 @@ async fn what_the_request_says_of_itself_decides() {
 
 #[tokio::test]
 async fn a_policy_that_cannot_be_understood_is_refused_and_changes_nothing() {
-    let (server, _) = start().await;
+    let server = open().await;
     allow(&server, EVERYONE, "s3:GetObject", "bkt/k").await;
     for text in [
         "",

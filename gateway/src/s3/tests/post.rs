@@ -136,7 +136,7 @@ async fn a_signed_form_stores_its_file_and_what_its_fields_say() {
     let mut form = Form::new(&file)
         .allowed("Content-Type", "image/png")
         .allowed("x-amz-meta-Who", "é")
-        .allowed("acl", "private")
+        .allowed("acl", "bucket-owner-full-control")
         .allowed("x-amz-checksum-sha256", &sha)
         .allowed(
             "tagging",
