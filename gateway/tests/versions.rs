@@ -20,7 +20,7 @@ use holdfast_gateway::GatewayError;
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::types::{
     BodyClaims, ChangeObject, DeleteConditions, DeleteObject, Deleted, GetObject, Incoming,
-    ListVersions, PutObject, ReadConditions, VersionId, VersionPage, WriteConditions,
+    ListObjects, ListVersions, PutObject, ReadConditions, VersionId, VersionPage, WriteConditions,
 };
 use holdfast_gateway::object::{Objects, Service};
 use holdfast_gateway::settings::{Settings, Versioning};
@@ -110,13 +110,16 @@ async fn head(service: &Service, key: &str, version: VersionId) -> Metadata {
 async fn list(service: &Service, max: usize) -> Vec<(String, VersionId, bool, bool)> {
     let (mut all, mut after, mut after_version) = (Vec::new(), None, None);
     loop {
-        let list = ListVersions {
+        let keys = ListObjects {
             bucket: bucket(),
             prefix: String::new(),
             delimiter: None,
             after,
-            after_version,
             max,
+        };
+        let list = ListVersions {
+            keys,
+            after_version,
         };
         let VersionPage { versions, next, .. } = service.list_versions(list).await.unwrap();
         all.extend(versions.into_iter().map(|entry| {

@@ -28,15 +28,8 @@ const STANDARD: &str = "STANDARD";
 impl Service {
     pub(super) async fn list_objects(&self, list: ListObjects) -> Result<ObjectPage, GatewayError> {
         let bucket = self.live_bucket(&list.bucket).await?;
-        let query = ListQuery {
-            bucket: bucket.id,
-            prefix: &list.prefix,
-            delimiter: list.delimiter.as_deref().unwrap_or_default(),
-            after: list.after.as_deref(),
-            max_keys: list.max,
-        };
         self.sure_of_all(bucket.id, &list.prefix).await?;
-        let page = listing::list_current(&*self.index, query).await?;
+        let page = listing::list_current(&*self.index, query(&bucket, &list)).await?;
         Ok(ObjectPage {
             objects: page
                 .entries
@@ -52,20 +45,13 @@ impl Service {
         &self,
         list: ListVersions,
     ) -> Result<VersionPage, GatewayError> {
-        let bucket = self.live_bucket(&list.bucket).await?;
-        let query = ListQuery {
-            bucket: bucket.id,
-            prefix: &list.prefix,
-            delimiter: list.delimiter.as_deref().unwrap_or_default(),
-            after: list.after.as_deref(),
-            max_keys: list.max,
-        };
-        self.sure_of_all(bucket.id, &list.prefix).await?;
-        let after = match (list.after.as_deref(), list.after_version) {
+        let bucket = self.live_bucket(&list.keys.bucket).await?;
+        self.sure_of_all(bucket.id, &list.keys.prefix).await?;
+        let after = match (list.keys.after.as_deref(), list.after_version) {
             (Some(key), Some(id)) => Some(self.place_of(&bucket, key, id).await?),
             _ => None,
         };
-        let page = versions::list_versions(&*self.index, query, after).await?;
+        let page = versions::list_versions(&*self.index, query(&bucket, &list.keys), after).await?;
         let last = page.entries.last();
         let last = last.map(|entry| (entry.key.clone(), id_of(&entry.version)));
         let next = page.next.map(|next| match last {
@@ -131,21 +117,19 @@ impl Service {
         &self,
         list: ListUploads,
     ) -> Result<UploadPage, GatewayError> {
-        let bucket = self.live_bucket(&list.bucket).await?;
+        let bucket = self.live_bucket(&list.keys.bucket).await?;
         let after_upload = list
             .after_upload
             .as_deref()
             .filter(|id| !id.is_empty())
             .map(parse_upload);
-        let query = ListQuery {
-            bucket: bucket.id,
-            prefix: &list.prefix,
-            delimiter: list.delimiter.as_deref().unwrap_or_default(),
-            after: list.after_key.as_deref(),
-            max_keys: list.max,
-        };
-        self.sure_of_all(bucket.id, &list.prefix).await?;
-        let page = listing::list_uploads(&*self.index, query, after_upload.transpose()?).await?;
+        self.sure_of_all(bucket.id, &list.keys.prefix).await?;
+        let page = listing::list_uploads(
+            &*self.index,
+            query(&bucket, &list.keys),
+            after_upload.transpose()?,
+        )
+        .await?;
         let uploads: Vec<UploadInfo> = page
             .entries
             .into_iter()
@@ -169,6 +153,17 @@ impl Service {
             prefixes: page.common_prefixes,
             next,
         })
+    }
+}
+
+/// What is looked for in the index.
+fn query<'a>(bucket: &Bucket, list: &'a ListObjects) -> ListQuery<'a> {
+    ListQuery {
+        bucket: bucket.id,
+        prefix: &list.prefix,
+        delimiter: list.delimiter.as_deref().unwrap_or_default(),
+        after: list.after.as_deref(),
+        max_keys: list.max,
     }
 }
 

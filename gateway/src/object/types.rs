@@ -381,18 +381,10 @@ pub struct ListedObject {
 /// What to list of versions.
 #[derive(Clone, Debug)]
 pub struct ListVersions {
-    /// The bucket.
-    pub bucket: BucketName,
-    /// Only keys that begin so.
-    pub prefix: String,
-    /// Keys are rolled up at its first occurrence after the prefix.
-    pub delimiter: Option<String>,
-    /// Only what sorts after this key or common prefix.
-    pub after: Option<String>,
-    /// Goes on within the key `after`, behind this version.
+    /// Of which keys; each version counts as an entry.
+    pub keys: ListObjects,
+    /// Goes on within the key `keys.after`, behind this version.
     pub after_version: Option<VersionId>,
-    /// At most so many versions and common prefixes together.
-    pub max: usize,
 }
 
 /// A version in a listing.

@@ -12,7 +12,8 @@ use futures::StreamExt;
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
-    CompleteUpload, CreateUpload, Incoming, ListUploads, NamedPart, PutPart, WriteConditions,
+    CompleteUpload, CreateUpload, Incoming, ListObjects, ListUploads, NamedPart, PutPart,
+    WriteConditions,
 };
 use holdfast_gateway::{GatewayError, ObjectKey};
 use holdfast_index::MemoryIndex;
@@ -133,12 +134,14 @@ async fn complete(running: &Running, upload: &str, etag: ETag) -> Result<(), Gat
 
 async fn open_uploads(running: &Running) -> Vec<String> {
     let list = ListUploads {
-        bucket: bucket(),
-        prefix: String::new(),
-        delimiter: None,
-        after_key: None,
+        keys: ListObjects {
+            bucket: bucket(),
+            prefix: String::new(),
+            delimiter: None,
+            after: None,
+            max: 100,
+        },
         after_upload: None,
-        max: 100,
     };
     let page = running.service.list_uploads(list).await.unwrap();
     page.uploads

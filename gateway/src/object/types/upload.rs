@@ -2,7 +2,7 @@
 
 use holdfast_protocol::{ChecksumKind, ChecksumType, ETag, Metadata, ObjectChecksum};
 
-use super::{Incoming, RangeSpec, ReadConditions, VersionId, WriteConditions};
+use super::{Incoming, ListObjects, RangeSpec, ReadConditions, VersionId, WriteConditions};
 use crate::auth::Caller;
 use crate::names::{BucketName, ObjectKey};
 
@@ -167,18 +167,10 @@ pub struct PartPage {
 /// ListMultipartUploads.
 #[derive(Clone, Debug)]
 pub struct ListUploads {
-    /// The bucket.
-    pub bucket: BucketName,
-    /// Only keys that begin so.
-    pub prefix: String,
-    /// Keys are rolled up at its first occurrence after the prefix.
-    pub delimiter: Option<String>,
-    /// Only uploads of keys after this (of this key: those after `after_upload`, if given).
-    pub after_key: Option<String>,
-    /// See `after_key`.
+    /// Of which keys; each upload counts as an entry.
+    pub keys: ListObjects,
+    /// Goes on within the key `keys.after`, behind this upload.
     pub after_upload: Option<String>,
-    /// At most so many uploads and common prefixes together.
-    pub max: usize,
 }
 
 /// An open upload.

@@ -7,7 +7,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use super::{Encoding, filled, page_len, shown};
 use crate::names::BucketName;
-use crate::object::types::{ListUploads, UploadInfo, UploadPage};
+use crate::object::types::{ListObjects, ListUploads, UploadInfo, UploadPage};
 use crate::s3::Gateway;
 use crate::s3::acl::Owners;
 use crate::s3::values::{checksum_algorithm, checksum_type, initiator, owner, timestamp};
@@ -27,12 +27,14 @@ pub(crate) async fn uploads(
     let upload_marker = filled(input.upload_id_marker).filter(|_| key_marker.is_some());
     let row = gateway.objects.bucket(&bucket).await?;
     let list = ListUploads {
-        bucket: bucket.clone(),
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        after_key: key_marker.clone(),
+        keys: ListObjects {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            delimiter: delimiter.clone(),
+            after: key_marker.clone(),
+            max,
+        },
         after_upload: upload_marker.clone(),
-        max,
     };
     let UploadPage {
         uploads,

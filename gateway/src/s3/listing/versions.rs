@@ -8,7 +8,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use super::{Encoding, filled, invalid, page_len, shown};
 use crate::names::BucketName;
-use crate::object::types::{ListVersions, ListedVersion, VersionId, VersionPage};
+use crate::object::types::{ListObjects, ListVersions, ListedVersion, VersionId, VersionPage};
 use crate::s3::Gateway;
 use crate::s3::acl::Owners;
 use crate::s3::values::{checksum_algorithm, checksum_type, etag, owner, timestamp};
@@ -41,12 +41,14 @@ pub(crate) async fn versions(
     };
     let row = gateway.objects.bucket(&bucket).await?;
     let list = ListVersions {
-        bucket: bucket.clone(),
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        after: marker.clone(),
+        keys: ListObjects {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            delimiter: delimiter.clone(),
+            after: marker.clone(),
+            max,
+        },
         after_version,
-        max,
     };
     let VersionPage {
         versions,

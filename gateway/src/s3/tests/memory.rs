@@ -246,13 +246,7 @@ impl Objects for Memory {
         Ok(page)
     }
     async fn list_versions(&self, list: ListVersions) -> Result<VersionPage, GatewayError> {
-        let page = self.list(ListObjects {
-            bucket: list.bucket,
-            prefix: list.prefix,
-            delimiter: list.delimiter,
-            after: list.after,
-            max: list.max,
-        });
+        let page = self.list(list.keys);
         let page = page.await?;
         let null = |object| ListedVersion {
             object,
@@ -408,7 +402,9 @@ impl Objects for Memory {
         let uploads = self.uploads.lock().unwrap();
         let mut all: Vec<UploadInfo> = uploads
             .iter()
-            .filter(|(_, u)| u.bucket == list.bucket.as_str() && u.key.starts_with(&list.prefix))
+            .filter(|(_, u)| {
+                u.bucket == list.keys.bucket.as_str() && u.key.starts_with(&list.keys.prefix)
+            })
             .map(|(id, upload)| UploadInfo {
                 key: upload.key.clone(),
                 upload: id.clone(),
@@ -420,14 +416,14 @@ impl Objects for Memory {
             })
             .collect();
         all.sort_by(|a, b| (&a.key, &a.upload).cmp(&(&b.key, &b.upload)));
-        if let Some(key) = &list.after_key {
+        if let Some(key) = &list.keys.after {
             all.retain(|u| match &list.after_upload {
                 Some(id) => (&u.key, &u.upload) > (key, id),
                 None => u.key > *key,
             });
         }
-        let more = all.len() > list.max;
-        all.truncate(list.max);
+        let more = all.len() > list.keys.max;
+        all.truncate(list.keys.max);
         let next = all
             .last()
             .filter(|_| more)
