@@ -34,8 +34,8 @@ settings! {
         region: String = "us-east-1",
         /// Domains under which buckets are host names, for instance `s3.example.com`.
         domain: Vec<String> = "",
-        /// Whether forms in browsers (POST of an object) may be signed by signature version 2, as
-        /// old programs do. All other requests need version 4.
+        /// Whether requests, URLs and forms may be signed by signature version 2, as old programs
+        /// do. It signs no body, and less of the rest than version 4.
         sigv2: bool = "false",
         /// Whether new buckets have ACLs and no public access block. Off is as in S3: a bucket's
         /// owner owns all objects in it, and public access is blocked; both can be changed for

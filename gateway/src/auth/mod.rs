@@ -10,6 +10,7 @@ pub mod caller;
 pub mod guard;
 pub mod operation;
 pub mod scheme;
+pub mod sigv2;
 
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,11 @@ impl Query {
         }
         Ok(Self(pairs))
     }
+    /// The query without these parameters.
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
     /// Whether the parameter is there, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()

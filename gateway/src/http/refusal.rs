@@ -52,6 +52,35 @@ pub enum Refusal {
          Please use AWS4-HMAC-SHA256."
     )]
     SignatureV2,
+    /// An Authorization header of version 2 that cannot be understood.
+    #[error("AWS authorization header is invalid. Expected AwsAccessKeyId:signature")]
+    MalformedV2,
+    /// A query that is signed by version 2 in part.
+    #[error(
+        "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
+    )]
+    PartOfV2,
+    /// Version 2 leaves unsigned what is asked for.
+    #[error("{what} is not covered by signature version 2. Please use AWS4-HMAC-SHA256.")]
+    NotCovered {
+        /// What.
+        what: String,
+    },
+    /// Nobody has that key.
+    #[error("The AWS Access Key Id you provided does not exist in our records.")]
+    UnknownKey,
+    /// Signed with another secret, or changed since.
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check \
+         your key and signing method."
+    )]
+    WrongSignature,
+    /// Signed too long ago, or later.
+    #[error("The difference between the request time and the current time is too large.")]
+    Skewed,
+    /// The end that was signed has passed.
+    #[error("Request has expired")]
+    Expired,
     /// Some other kind of authorization.
     #[error("Unsupported Authorization Type")]
     UnsupportedScheme,
@@ -159,11 +188,15 @@ impl Refusal {
             Self::SignedHeaderMissing { .. } | Self::HostNotSigned => "signed_headers",
             Self::MalformedHeader { .. }
             | Self::MalformedQuery { .. }
+            | Self::MalformedV2
+            | Self::PartOfV2
             | Self::NoDate
             | Self::BadContentSha256 => "malformed_signature",
             Self::WrongRegion { .. } => "region",
             Self::SignatureV2 | Self::UnsupportedScheme | Self::TwoMechanisms => "mechanism",
-            Self::BadExpires => "expires",
+            Self::NotCovered { .. } => "not_covered",
+            Self::UnknownKey | Self::WrongSignature => "signature",
+            Self::BadExpires | Self::Skewed | Self::Expired => "expires",
             Self::SecurityToken => "token",
             Self::DuplicateQuery { .. } | Self::BadQuery { .. } | Self::InvalidUri => "query",
             Self::Unsupported { .. } | Self::NotAForm | Self::MethodNotAllowed => "unsupported",

@@ -7,15 +7,11 @@
 //! the field `policy`, byte by byte.
 //! Source: Amazon S3 API Reference, "Authenticating requests in browser-based uploads using POST".
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
 use super::{Fields, PostError, bad_field};
 use crate::admin::sigv4::{mac, unix_seconds};
-use crate::auth::{Secret, scheme};
+use crate::auth::{Secret, scheme, sigv2};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// A clock may be wrong by so much.
@@ -123,7 +119,7 @@ impl Claim {
     pub fn verify(&self, policy: &str, secret: &Secret) -> Result<(), PostError> {
         let (expected, given) = match self {
             Self::V4 { signature, .. } => (self.v4(policy, secret), signature),
-            Self::V2 { signature, .. } => (v2(policy, secret), signature),
+            Self::V2 { signature, .. } => (sigv2::sign(secret, policy.as_bytes()), signature),
         };
         match bool::from(expected.as_bytes().ct_eq(given.as_bytes())) {
             true => Ok(()),
@@ -164,12 +160,4 @@ impl Claim {
             why: why.to_owned(),
         })
     }
-}
-
-/// HMAC-SHA1 in Base64.
-fn v2(policy: &str, secret: &Secret) -> String {
-    let mac = Hmac::<Sha1>::new_from_slice(secret.expose().as_bytes());
-    let mut mac = mac.expect("HMAC takes keys of any length");
-    mac.update(policy.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
 }

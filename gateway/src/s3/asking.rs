@@ -49,16 +49,21 @@ const HEADERS: [(&str, Key); 17] = [
     ),
 ];
 
+/// Signature version 4, as condition keys name it.
+pub(crate) const V4: &str = "AWS4-HMAC-SHA256";
+/// Signature version 2.
+pub(crate) const V2: &str = "AWS";
+
 /// How a request says who signed it, by its names in condition keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signed {
     /// Nobody did.
     No,
-    /// In the header `Authorization`.
-    Header,
+    /// In the header `Authorization`, by this version of signatures.
+    Header(&'static str),
     /// In the query.
-    Query,
-    /// In the fields of a form, by this version of signatures.
+    Query(&'static str),
+    /// In the fields of a form.
     Form(&'static str),
 }
 
@@ -165,14 +170,14 @@ fn of_connection(context: &mut Context, came: &Came, headers: &HeaderMap, query:
     context.set(Key::RequestedRegion, &came.region);
     let (kind, version) = match came.signed {
         Signed::No => return,
-        Signed::Header => ("REST-HEADER", "AWS4-HMAC-SHA256"),
-        Signed::Query => ("REST-QUERY-STRING", "AWS4-HMAC-SHA256"),
+        Signed::Header(version) => ("REST-HEADER", version),
+        Signed::Query(version) => ("REST-QUERY-STRING", version),
         Signed::Form(version) => ("POST", version),
     };
     context.set(Key::AuthType, kind);
     context.set(Key::SignatureVersion, version);
     let date = match came.signed {
-        Signed::Query => query.get("X-Amz-Date").map(str::to_owned),
+        Signed::Query(_) => query.get("X-Amz-Date").map(str::to_owned),
         _ => get(headers, "x-amz-date"),
     };
     if let Some(signed_ms) = date.as_deref().and_then(compact_date) {
@@ -180,7 +185,7 @@ fn of_connection(context: &mut Context, came: &Came, headers: &HeaderMap, query:
         context.set(Key::SignatureAge, age.to_string());
     }
     let content = match came.signed {
-        Signed::Query => Some("UNSIGNED-PAYLOAD".to_owned()),
+        Signed::Query(_) => Some("UNSIGNED-PAYLOAD".to_owned()),
         _ => None,
     };
     if let Some(content) = get(headers, "x-amz-content-sha256").or(content) {

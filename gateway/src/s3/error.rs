@@ -403,9 +403,12 @@ pub(super) fn panicked() -> Response<Bytes> {
 pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
     use Refusal as R;
     let code = match refusal {
-        R::UnsignedHeader { .. } | R::NoDate => Code::AccessDenied,
-        R::SignedHeaderMissing { .. } => Code::SignatureDoesNotMatch,
-        R::HostNotSigned => Code::AccessDenied,
+        R::UnsignedHeader { .. } | R::NoDate | R::HostNotSigned | R::PartOfV2 | R::Expired => {
+            Code::AccessDenied
+        }
+        R::SignedHeaderMissing { .. } | R::WrongSignature => Code::SignatureDoesNotMatch,
+        R::UnknownKey => Code::InvalidAccessKeyId,
+        R::Skewed => Code::RequestTimeTooSkewed,
         R::MalformedHeader { .. }
         | R::WrongRegion {
             presigned: false, ..
@@ -415,8 +418,9 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Bytes> {
             presigned: true, ..
         }
         | R::BadExpires => Code::AuthorizationQueryParametersError,
-        R::SignatureV2 | R::AmbiguousFraming { .. } => Code::InvalidRequest,
+        R::SignatureV2 | R::NotCovered { .. } | R::AmbiguousFraming { .. } => Code::InvalidRequest,
         R::UnsupportedScheme
+        | R::MalformedV2
         | R::TwoMechanisms
         | R::BadContentSha256
         | R::DuplicateQuery { .. }

@@ -305,14 +305,14 @@ fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// `aws-chunked` describes the transfer, not the object.
+/// `aws-chunked` describes the transfer, not the object. What else there is stays as it is written.
 fn without_aws_chunked(value: &str) -> String {
-    let kept: Vec<&str> = value
-        .split(',')
-        .map(str::trim)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
-    kept.join(",")
+    let is_kept = |coding: &&str| {
+        let coding = coding.trim();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked")
+    };
+    let kept: Vec<&str> = value.split(',').filter(is_kept).collect();
+    kept.join(",").trim().to_owned()
 }
 
 fn invalid<T>(name: &'static str, why: &str) -> Result<T, GatewayError> {

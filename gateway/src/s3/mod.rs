@@ -67,7 +67,7 @@ pub struct S3Config {
     pub region: String,
     /// Domains under which a host names a bucket.
     pub domains: Vec<String>,
-    /// Whether forms may be signed by signature version 2.
+    /// Whether requests and forms may be signed by signature version 2.
     pub sigv2: bool,
     /// Whether new buckets have ACLs.
     pub bucket_acls: BucketAcls,

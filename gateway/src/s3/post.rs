@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
@@ -20,7 +19,7 @@ use s3s::dto::Tagging;
 use s3s::{Body, S3Error};
 use tracing::debug;
 
-use super::asking::{Asking, Came, Signed};
+use super::asking::{Asking, Came, Signed, V2, V4};
 use super::service::Layers;
 use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name};
 use super::{acl, claims, documents, error, headers};
@@ -128,7 +127,7 @@ impl Layers {
         self.rights.check(&asking).await?;
         named?;
         if let Some(policy) = &policy {
-            policy.check(&fields, now_ms())?;
+            policy.check(&fields, headers::now_ms())?;
         }
         let key = ObjectKey::parse(fields.get("key").unwrap_or_default())?;
         let asked = asked?;
@@ -182,10 +181,10 @@ impl Layers {
         let (secret, identity) = found.ok_or_else(error::unknown_access_key)?;
         let text = fields.get("policy").unwrap_or_default();
         claim.verify(text, &secret)?;
-        claim.check_age(now_ms())?;
+        claim.check_age(headers::now_ms())?;
         let signed = Signed::Form(match claim {
-            Claim::V4 { .. } => "AWS4-HMAC-SHA256",
-            Claim::V2 { .. } => "AWS",
+            Claim::V4 { .. } => V4,
+            Claim::V2 { .. } => V2,
         });
         Ok((Caller::Known(identity), Some(Policy::decode(text)?), signed))
     }
@@ -203,13 +202,6 @@ impl Layers {
         };
         Some(format!("http://{host}{folder}/{}", key.join("/")))
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |time| {
-        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-    })
 }
 
 /// What the fields ask for, as the headers of a PutObject would. Of the headers of the request

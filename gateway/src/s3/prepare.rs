@@ -34,6 +34,8 @@ pub(super) struct Asked {
     pub query: Arc<Query>,
     /// The raw body.
     pub handle: BodyHandle,
+    /// Who signed, as far as the first pass does not find that out.
+    pub by: Caller,
 }
 
 /// A verified and authorised request.
@@ -109,7 +111,7 @@ impl S3Route for Verified {
     async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {
         let asked = asked(request)?;
         let by = match request.credentials.as_ref() {
-            None => Caller::Anonymous,
+            None => asked.by.clone(),
             Some(signed) => {
                 // The key may have gone since the signature was verified.
                 let found = self.rights.credentials.find(&signed.access_key);

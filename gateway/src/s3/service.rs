@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -23,14 +23,15 @@ use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, debug_span, error, field};
 
 use super::answer::{self, Measured};
-use super::asking::{Came, Signed};
+use super::asking::{Came, Signed, V2, V4};
 use super::claims::NO_TRAILER;
 use super::documents::{DOCUMENT_LEN_MAX, has_document};
 use super::error;
 use super::gate::Rights;
+use super::headers::now_ms;
 use super::prepare::Asked;
 use crate::auth::scheme::Claim;
-use crate::auth::{Operation, guard, scheme};
+use crate::auth::{Caller, Operation, guard, scheme, sigv2};
 use crate::http::{
     BodyHandle, ChunkWatch, Chunks, Domains, Handler, Health, Pace, Query, Readiness, Refusal,
     RequestBody, ResponseBody, Target, health, route,
@@ -54,7 +55,7 @@ pub(super) struct Layers {
     pub rights: Rights,
     pub region: String,
     pub domains: Domains,
-    /// Whether forms may be signed by signature version 2.
+    /// Whether requests may be signed by signature version 2.
     pub sigv2: bool,
     pub pace: Pace,
     pub metrics: S3Metrics,
@@ -70,6 +71,8 @@ struct Admitted {
     came: Came,
     query: Query,
     watch: Option<ChunkWatch>,
+    /// Who signed, by version 2.
+    by: Caller,
 }
 
 impl Handler for Service {
@@ -209,19 +212,32 @@ impl Layers {
         let headers = request.headers();
         self.serving()?;
         let target = Target::parse(&self.domains, headers, request.uri().path())?;
-        let claim = scheme::claim(headers, &query)?;
+        let old = match self.sigv2 {
+            true => sigv2::claim(headers, &query)?,
+            false => None,
+        };
+        let (claim, by, signed) = match &old {
+            Some(old) => {
+                let by = self.signed_by(old, request, &query)?;
+                (None, by, how(old.is_presigned(), V2))
+            }
+            None => {
+                let claim = scheme::claim(headers, &query)?;
+                let signed = claim.as_ref().map(|claim| how(claim.presigned, V4));
+                (claim, Caller::Anonymous, signed.unwrap_or(Signed::No))
+            }
+        };
+        let query = match old.is_some_and(|old| old.is_presigned()) {
+            true => query.without(&sigv2::PARAMETERS),
+            false => query,
+        };
         guard::check(claim.as_ref(), headers, &query, &self.region)?;
         let operation = route::operation(request.method(), &target, &query, headers)?;
-        if operation == Operation::PostObject && claim.is_some() {
+        if operation == Operation::PostObject && signed != Signed::No {
             // A form says itself who signed it.
             return Err(Refusal::TwoMechanisms);
         }
         let watch = watch(headers, claim.as_ref())?;
-        let signed = match &claim {
-            None => Signed::No,
-            Some(claim) if claim.presigned => Signed::Query,
-            Some(_) => Signed::Header,
-        };
         let came = Came {
             operation,
             bucket: target.bucket().map(str::to_owned),
@@ -230,7 +246,28 @@ impl Layers {
             signed,
             region: self.region.clone(),
         };
-        Ok(Admitted { came, query, watch })
+        Ok(Admitted {
+            came,
+            query,
+            watch,
+            by,
+        })
+    }
+
+    /// Who signed by version 2.
+    fn signed_by(
+        &self,
+        claim: &sigv2::Claim,
+        request: &Request<Incoming>,
+        query: &Query,
+    ) -> Result<Caller, Refusal> {
+        claim.check_age(request.headers(), now_ms())?;
+        let found = self.rights.credentials.find(&claim.access_key);
+        let (secret, identity) = found.ok_or(Refusal::UnknownKey)?;
+        let host = request.headers().get(HOST);
+        let bucket = host.and_then(|host| self.domains.bucket(host.to_str().ok()?));
+        claim.verify(request, query, bucket.as_deref(), &secret)?;
+        Ok(Caller::Known(identity))
     }
 
     async fn refuse(
@@ -277,10 +314,16 @@ impl Layers {
             let value = HeaderValue::from_static(NO_TRAILER);
             parts.headers.insert("x-amz-trailer", value);
         }
+        if admitted.by.identity().is_some() {
+            // Verified already; the library would do it again, and not in constant time.
+            parts.headers.remove(AUTHORIZATION);
+            parts.uri = sigv2::without_claim(&parts.uri);
+        }
         parts.extensions.insert(Asked {
             came: admitted.came,
             query: Arc::new(admitted.query),
             handle: handle.clone(),
+            by: admitted.by,
         });
         let request = Request::from_parts(parts, body);
         let answer = self.first.call(request).map(|answer| {
@@ -366,6 +409,14 @@ fn watch(headers: &HeaderMap, claim: Option<&Claim>) -> Result<Option<ChunkWatch
         None => Err(Refusal::AmbiguousFraming {
             why: "x-amz-decoded-content-length is required and must be a number",
         }),
+    }
+}
+
+/// How a request is signed.
+fn how(presigned: bool, version: &'static str) -> Signed {
+    match presigned {
+        true => Signed::Query(version),
+        false => Signed::Header(version),
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) async fn v1(
     let next_marker = next.as_deref().filter(|_| delimiter.is_some());
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(bucket.to_string()),
-        prefix: Some(encoding.apply(&prefix)),
+        // As clients read it: those that have names encoded by themselves decode all but this.
+        prefix: Some(prefix),
         marker: Some(encoding.apply(&marker)),
         max_keys: shown(max),
         is_truncated: Some(next.is_some()),
@@ -68,8 +69,8 @@ pub(crate) async fn v2(
     let max = page_len("max-keys", input.max_keys)?;
     let prefix = input.prefix.unwrap_or_default();
     let delimiter = filled(input.delimiter);
-    let continued = match &input.continuation_token {
-        None => None,
+    let continued = match input.continuation_token.as_deref() {
+        None | Some("") => None,
         Some(token) => Some(position(token)?),
     };
     let list = ListObjects {

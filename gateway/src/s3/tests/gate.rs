@@ -58,7 +58,7 @@ async fn edited(
             bucket: name().map(str::to_owned),
             key: name().map(str::to_owned),
             peer: std::net::Ipv4Addr::LOCALHOST.into(),
-            signed: Signed::Header,
+            signed: Signed::Header(crate::s3::asking::V4),
             region: "eu-test-1".to_owned(),
         };
         let by = Caller::Known(Arc::new(Identity {

@@ -22,6 +22,7 @@ mod policies;
 mod post;
 mod reply;
 mod settings;
+mod sigv2;
 mod wire;
 
 use std::net::SocketAddr;
