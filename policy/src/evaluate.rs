@@ -101,6 +101,9 @@ pub struct Ask<'a> {
     /// The object, if there is one. Leaving it out where [`BucketFacts::needs`] asks for it says
     /// that there is none: then nothing of another account's can be at stake.
     pub object: Option<ObjectFacts<'a>>,
+    /// Whether the object is one that the request makes; that the caller may write it was asked
+    /// before.
+    pub is_new: bool,
     /// What else is known of the request.
     pub context: &'a Context,
 }
@@ -122,6 +125,8 @@ pub enum Why<'a> {
     BucketOwner,
     /// The object is the caller's own.
     ObjectOwner,
+    /// Who may write an object may give it this.
+    Writer,
     /// A grant of the bucket's ACL, or of the object's.
     Granted(On, &'a Grant),
     /// Every account has its buckets and may make more.
@@ -140,6 +145,7 @@ impl Why<'_> {
             | Self::OwnPolicy
             | Self::BucketOwner
             | Self::ObjectOwner
+            | Self::Writer
             | Self::Granted(..)
             | Self::OwnAccount => true,
             Self::Denied(_) | Self::Restricted | Self::Mismatch | Self::NothingAllows => false,
@@ -163,6 +169,7 @@ impl fmt::Display for Why<'_> {
             Self::OwnPolicy => f.write_str("bucket owner's own policy"),
             Self::BucketOwner => f.write_str("bucket owner"),
             Self::ObjectOwner => f.write_str("object owner"),
+            Self::Writer => f.write_str("writer of a new object"),
             Self::OwnAccount => f.write_str("own account"),
             Self::Mismatch => f.write_str("action and resource do not fit"),
             Self::NothingAllows => f.write_str("nothing allows it"),
@@ -191,6 +198,7 @@ pub struct Verdict<'a> {
 ///     resource: Resource::Service,
 ///     bucket: None,
 ///     object: None,
+///     is_new: false,
 ///     context: &Context::default(),
 /// };
 /// assert!(!evaluate(&ask).allowed);
@@ -238,6 +246,9 @@ fn why<'a>(ask: &Ask<'a>) -> Why<'a> {
     if !is_owner && !is_admin && !is_service && bucket.block.restricts(bucket.policy) {
         return Why::Restricted;
     }
+    if ask.is_new && comes_with_writing(action, bucket.ownership) {
+        return Why::Writer;
+    }
     // What is another's in the bucket is not the bucket owner's to give.
     let given_by_bucket = action.side() == Side::Bucket || !is_foreign(ask, &bucket);
     if let Some(allowed) = decide(Effect::Allow).filter(|_| given_by_bucket) {
@@ -259,6 +270,17 @@ fn may_repair(caller: Caller<'_>, action: Action, is_owner: bool) -> bool {
     );
     let account = caller.account();
     policy && account.is_some_and(|a| a.is_admin || (is_owner && a.is_root()))
+}
+
+/// What who writes an object may give it with it: where ACLs are off, the one ACL that may be asked
+/// for is what every object has; where they count, writers own what they write, and who has no key
+/// does so while it is written.
+fn comes_with_writing(action: Action, ownership: Ownership) -> bool {
+    match action {
+        Action::PutObjectAcl => true,
+        Action::PutObjectTagging => ownership.acls_count(),
+        _ => false,
+    }
 }
 
 /// Whether the object is not the bucket owner's.

@@ -122,6 +122,7 @@ fn answer(
         resource,
         bucket: Some(bucket),
         object: Some(object),
+        is_new: false,
         context,
     });
     assert!(!verdict.why.to_string().is_empty());

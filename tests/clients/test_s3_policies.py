@@ -4,6 +4,7 @@ Method: boto3 with default settings as the owner, as another account and unsigne
 client where boto3 would be too polite.
 """
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 import requests
@@ -217,6 +218,38 @@ def test_governance_is_bypassed_only_by_whom_the_policy_lets(server, owner, othe
     theirs.delete_object(Bucket=bucket, Key="k", VersionId=version, BypassGovernanceRetention=True)
     with h.error("NoSuchVersion", 404):
         client.get_object(Bucket=bucket, Key="k", VersionId=version)
+
+
+def test_a_policy_limits_how_long_objects_are_locked(owner):
+    client = owner.client()
+    bucket = new_bucket(client)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object_lock_configuration(
+        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
+    put(client, bucket, statement(
+        "Deny", "*", "s3:PutObjectRetention", bucket, "*", Condition={
+            "NumericGreaterThan": {"s3:object-lock-remaining-retention-days": "10"}}),
+        statement("Deny", "*", "s3:PutObjectLegalHold", bucket, "*", Condition={
+            "StringEquals": {"s3:object-lock-legal-hold": "ON"}}))
+    now = datetime.now(timezone.utc)
+
+    def lock(days):
+        return {"Mode": "GOVERNANCE", "RetainUntilDate": now + timedelta(days=days)}
+
+    client.put_object(Bucket=bucket, Key="k", Body=b"data")
+    client.put_object_retention(Bucket=bucket, Key="k", Retention=lock(5))
+    client.put_object_legal_hold(Bucket=bucket, Key="k", LegalHold={"Status": "OFF"})
+    for call in [
+            lambda: client.put_object_retention(Bucket=bucket, Key="k", Retention=lock(20)),
+            lambda: client.put_object(Bucket=bucket, Key="k", Body=b"x",
+                                      ObjectLockMode="GOVERNANCE",
+                                      ObjectLockRetainUntilDate=now + timedelta(days=20)),
+            lambda: client.put_object_legal_hold(Bucket=bucket, Key="k",
+                                                 LegalHold={"Status": "ON"})]:
+        with h.error("AccessDenied", 403):
+            call()
+    kept = client.get_object_retention(Bucket=bucket, Key="k")["Retention"]["RetainUntilDate"]
+    assert kept < now + timedelta(days=6)
 
 
 def test_a_policy_outlasts_a_restart_and_the_index_too(embedded):

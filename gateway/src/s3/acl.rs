@@ -220,17 +220,17 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Without a list everything is the owner's.
+    /// Without a list everything is the owner's. Groups come first, as in canned lists.
     pub fn of(rights: &Rights, owner: &Owner, acl: Option<&Acl>) -> Self {
         let private = Acl::private(owner.id.as_str());
         let acl = acl.unwrap_or(&private);
+        let is_account = |grant: &&Grant| matches!(grant.to, Grantee::Account(_));
+        let (accounts, groups): (Vec<&Grant>, Vec<&Grant>) =
+            acl.grants().iter().partition(is_account);
+        let all = groups.into_iter().chain(accounts);
         Self {
             owner: values::owner(owner),
-            grants: acl
-                .grants()
-                .iter()
-                .map(|grant| shown_grant(rights, grant))
-                .collect(),
+            grants: all.map(|grant| shown_grant(rights, grant)).collect(),
         }
     }
 }

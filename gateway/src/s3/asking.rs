@@ -12,13 +12,14 @@ use holdfast_policy::acl::header::HEADERS as GRANTS;
 use holdfast_policy::{Account, Action, Caller as Asker, Context, Key};
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
+use s3s::dto;
+use s3s::xml::{Deserialize, Deserializer};
 
-use super::headers::{LOCK_MODE, LOCK_UNTIL, get, now_ms, write_conditions};
-use super::values::parse_date_time;
+use super::headers::{LEGAL_HOLD, LOCK_MODE, LOCK_UNTIL, get, now_ms, write_conditions};
+use super::values::{date_time, exact_ms, parse_date_time};
 use crate::auth::{Caller, Operation};
 use crate::http::Query;
 
-const LEGAL_HOLD: &str = "x-amz-object-lock-legal-hold";
 const TAGGING: &str = "x-amz-tagging";
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -151,9 +152,47 @@ impl Asking {
         asker(self.account.as_ref())
     }
 
-    /// Tags that the request gives an object.
-    pub fn add_tags<'a>(&mut self, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        add_tags(&mut self.context, tags);
+    /// Adds what the request's document says. What is wrong with it is said by who does it.
+    pub fn read(&mut self, document: &[u8]) {
+        match self.operation {
+            Operation::PutObjectTagging => {
+                let tagging: Option<dto::Tagging> = parsed(document);
+                let tags = tagging.map(|tagging| tagging.tag_set).unwrap_or_default();
+                let pairs = tags
+                    .iter()
+                    .filter_map(|tag| tag.key.as_deref().zip(tag.value.as_deref()));
+                add_tags(&mut self.context, pairs);
+            }
+            Operation::PutObjectRetention => {
+                let asked: Option<dto::ObjectLockRetention> = parsed(document);
+                let Some(asked) = asked else { return };
+                if let Some(mode) = asked.mode {
+                    self.context.set(Key::LockMode, mode.as_str());
+                }
+                if let Some(until_ms) = asked.retain_until_date.as_ref().and_then(exact_ms) {
+                    set_until(&mut self.context, until_ms);
+                }
+            }
+            Operation::PutObjectLegalHold => {
+                let asked: Option<dto::ObjectLockLegalHold> = parsed(document);
+                if let Some(status) = asked.and_then(|asked| asked.status) {
+                    self.context.set(Key::LockLegalHold, status.as_str());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn parsed<'d, T: Deserialize<'d>>(document: &'d [u8]) -> Option<T> {
+    T::deserialize(&mut Deserializer::new(document)).ok()
+}
+
+fn set_until(context: &mut Context, until_ms: u64) {
+    let days = until_ms.saturating_sub(now_ms()).div_ceil(MS_PER_DAY);
+    context.set(Key::LockRemainingDays, days.to_string());
+    if let Some(until) = date_time(until_ms) {
+        context.set(Key::LockRetainUntil, until);
     }
 }
 
@@ -257,12 +296,9 @@ fn of_write(context: &mut Context, operation: Operation, headers: &HeaderMap) {
     if let Some(mode) = get(headers, LOCK_MODE) {
         context.set(Key::LockMode, mode);
     }
-    if let Some(until) = get(headers, LOCK_UNTIL) {
-        if let Some(until_ms) = parse_date_time(&until) {
-            let days = until_ms.saturating_sub(now_ms()).div_ceil(MS_PER_DAY);
-            context.set(Key::LockRemainingDays, days.to_string());
-        }
-        context.set(Key::LockRetainUntil, until);
+    let until = get(headers, LOCK_UNTIL);
+    if let Some(until_ms) = until.as_deref().and_then(parse_date_time) {
+        set_until(context, until_ms);
     }
 }
 

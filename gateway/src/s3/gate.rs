@@ -9,11 +9,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use holdfast_policy::{
-    Acl, Ask, BucketFacts, Context, Key, ObjectFacts, On, Resource as Wanted, Why, evaluate,
-};
+use holdfast_policy::{Ask, Context, Key, On, Resource as Wanted, evaluate};
 use holdfast_protocol::Metadata;
-use holdfast_protocol::manifest::OWNER;
 use http::HeaderMap;
 use s3s::{S3Error, S3Result};
 use tracing::debug;
@@ -21,13 +18,13 @@ use tracing::debug;
 use super::acl::kept;
 use super::asking::Asking;
 use super::error;
+use super::facts::{facts, pays_or_need_not, whose};
 use super::object::version;
 use crate::auth::{Action, Credentials, Operation, Owner, Resource};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{ReadConditions, VersionId};
-use crate::object::{Bucket, INITIATOR, Objects, TAGGING};
-use crate::settings::Payer;
+use crate::object::{Objects, TAGGING};
 
 /// Who may do what.
 #[derive(Clone)]
@@ -262,26 +259,40 @@ impl Rights {
         );
         match (done, asking.bucket.as_deref()) {
             (Err(failure), Some(bucket)) if !copies => {
-                Err(self.hide(asking, bucket, failure).await)
+                let key = asking.key.as_deref().unwrap_or_default();
+                Err(self.hide(asking, (bucket, key), failure).await)
             }
             (done, _) => done,
         }
     }
 
-    /// What is said instead of `failure`: that something is not there is told only to those who may
-    /// list `bucket`.
-    pub async fn hide(&self, asking: &Asking, bucket: &str, failure: S3Error) -> S3Error {
+    /// What is said instead of `failure`: that there is no such key in a bucket is told only to
+    /// those who may list it there.
+    pub async fn hide(
+        &self,
+        asking: &Asking,
+        (bucket, key): (&str, &str),
+        failure: S3Error,
+    ) -> S3Error {
         if !error::is_absence(&failure) {
             return failure;
         }
-        match self.may_list(asking, bucket).await {
+        match self.may_list(asking, bucket, key).await {
             Ok(true) => failure,
             Ok(false) => error::access_denied(),
             Err(other) => other.into(),
         }
     }
 
-    async fn may_list(&self, asking: &Asking, bucket: &str) -> Result<bool, GatewayError> {
+    /// Whether the request's caller may list the keys of `bucket` that begin with `key`.
+    async fn may_list(
+        &self,
+        asking: &Asking,
+        bucket: &str,
+        key: &str,
+    ) -> Result<bool, GatewayError> {
+        let mut context = asking.context.clone();
+        context.set(Key::Prefix, key);
         let question = Question {
             action: Action::ListBucket,
             bucket,
@@ -289,7 +300,7 @@ impl Rights {
             version: None,
             is_new: false,
         };
-        self.decide(asking, &asking.context, question).await
+        self.decide(asking, &context, question).await
     }
 
     /// The refusal of a request. Who may list learns that there is nothing to be read.
@@ -301,7 +312,7 @@ impl Rights {
         let (Some(bucket), Some(key), true) = (&asking.bucket, &asking.key, reads) else {
             return Ok(error::access_denied());
         };
-        if !self.may_list(asking, bucket).await? {
+        if !self.may_list(asking, bucket, key).await? {
             return Ok(error::access_denied());
         }
         let (bucket, key) = (BucketName::parse(bucket)?, ObjectKey::parse(key)?);
@@ -364,10 +375,7 @@ impl Rights {
         }
         let of_object = stored.as_ref().filter(|_| needs.object);
         let acl = of_object.map(kept).transpose()?.flatten();
-        let object = match question.is_new {
-            true => Some(of_new(asking, facts.owner)),
-            false => of_object.map(|metadata| whose(metadata, facts.owner, acl.as_ref())),
-        };
+        let object = of_object.map(|metadata| whose(metadata, facts.owner, acl.as_ref()));
         let verdict = evaluate(&Ask {
             caller: asking.asker(),
             action,
@@ -380,17 +388,13 @@ impl Rights {
             },
             bucket: Some(facts),
             object,
+            is_new: question.is_new,
             context: &context,
         });
-        // Where ACLs are off, the one that may be asked for is that of every object.
-        let is_nothing =
-            action == Action::PutObjectAcl && question.is_new && !facts.ownership.acls_count();
-        let denied = matches!(verdict.why, Why::Denied(_) | Why::Restricted);
-        let allowed = verdict.allowed || is_nothing && !denied;
-        if !allowed {
+        if !verdict.allowed {
             debug!(action = action.name(), why = %verdict.why, "not allowed");
         }
-        Ok(allowed && (pays_or_need_not(asking, &bucket, facts.owner)))
+        Ok(verdict.allowed && pays_or_need_not(asking, &bucket, facts.owner))
     }
 
     /// What is kept with the object, or the upload, that a question is about; `None` if there is
@@ -434,7 +438,10 @@ impl Rights {
 fn depends_on_document(operation: Operation) -> bool {
     matches!(
         operation,
-        Operation::DeleteObjects | Operation::PutObjectTagging
+        Operation::DeleteObjects
+            | Operation::PutObjectTagging
+            | Operation::PutObjectRetention
+            | Operation::PutObjectLegalHold
     )
 }
 
@@ -452,48 +459,8 @@ fn on_service(asking: &Asking, action: Action, resource: Wanted<'_>) -> bool {
         resource,
         bucket: None,
         object: None,
+        is_new: false,
         context: &asking.context,
     });
     verdict.allowed
-}
-
-/// Who owns what a request makes.
-fn of_new<'a>(asking: &'a Asking, of_bucket: &'a str) -> ObjectFacts<'a> {
-    let account = asking.account.as_ref();
-    ObjectFacts {
-        owner: account.map_or(of_bucket, |account| account.canonical_id.as_str()),
-        acl: None,
-    }
-}
-
-/// Whose something is that was stored with this metadata.
-fn whose<'a>(metadata: &'a Metadata, of_bucket: &'a str, acl: Option<&'a Acl>) -> ObjectFacts<'a> {
-    let owner = metadata.get(INITIATOR).or(metadata.get(OWNER));
-    ObjectFacts {
-        owner: owner.unwrap_or(of_bucket),
-        acl,
-    }
-}
-
-/// Where the bucket's owner does not pay, others have to say that they do; without a key nobody
-/// can.
-fn pays_or_need_not(asking: &Asking, bucket: &Bucket, owner: &str) -> bool {
-    let account = asking.account.as_ref();
-    let is_free = account.is_some_and(|who| who.is_admin || who.canonical_id == owner);
-    match bucket.settings().payer {
-        Some(Payer::Requester) => is_free || account.is_some() && asking.pays,
-        Some(Payer::BucketOwner) | None => true,
-    }
-}
-
-/// What is known of a bucket.
-fn facts<'a>(bucket: &'a Bucket, owner: &'a Owner) -> BucketFacts<'a> {
-    let settings = bucket.settings();
-    BucketFacts {
-        owner: owner.id.as_str(),
-        policy: settings.policy.as_ref(),
-        acl: settings.acl.as_ref(),
-        ownership: settings.ownership(),
-        block: settings.block(),
-    }
 }

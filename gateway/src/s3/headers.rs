@@ -21,6 +21,7 @@ use crate::settings::RetentionMode;
 pub(super) const METADATA_LEN_MAX: usize = 2048;
 const META: &str = "x-amz-meta-";
 pub(super) const LOCK_MODE: &str = "x-amz-object-lock-mode";
+pub(super) const LEGAL_HOLD: &str = "x-amz-object-lock-legal-hold";
 pub(super) const LOCK_UNTIL: &str = "x-amz-object-lock-retain-until-date";
 /// HTTP's own headers that are kept with an object.
 const SYSTEM: [&str; 6] = [
@@ -232,15 +233,12 @@ pub(super) fn metadata(headers: &HeaderMap) -> Result<Metadata, GatewayError> {
 
 /// What a version is to be protected by: `x-amz-object-lock-*`.
 fn protection(headers: &HeaderMap, now_ms: u64) -> Result<Protection, GatewayError> {
-    let hold = match get(headers, "x-amz-object-lock-legal-hold").as_deref() {
+    let hold = match get(headers, LEGAL_HOLD).as_deref() {
         None => None,
         Some("ON") => Some(true),
         Some("OFF") => Some(false),
         Some(_) => {
-            return invalid(
-                "x-amz-object-lock-legal-hold",
-                "Legal Hold must be either of \'ON\' or \'OFF\'",
-            );
+            return invalid(LEGAL_HOLD, "Legal Hold must be either of \'ON\' or \'OFF\'");
         }
     };
     let (mode, until) = (get(headers, LOCK_MODE), get(headers, LOCK_UNTIL));

@@ -15,6 +15,7 @@ mod claims;
 mod cross;
 mod documents;
 mod error;
+mod facts;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod gate;

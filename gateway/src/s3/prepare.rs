@@ -23,6 +23,7 @@ use super::claims::{claims, md5_only, verify_document};
 use super::gate::Rights;
 use super::{documents, error, headers};
 use crate::auth::{Caller, Credentials, Identity, Operation, Served};
+use crate::error::GatewayError;
 use crate::http::{BodyHandle, Query};
 
 /// What the outer layer knows of a request; travels with it through both passes.
@@ -61,6 +62,20 @@ impl Prepared {
     pub fn of<T>(request: &S3Request<T>) -> S3Result<Arc<Self>> {
         let attached = request.extensions.get::<Arc<Self>>();
         attached.cloned().ok_or_else(error::access_denied)
+    }
+
+    /// That somebody signed: only then an answer may have headers of the request's choice.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub fn signed(&self) -> Result<(), GatewayError> {
+        match self.by {
+            Caller::Known(_) => Ok(()),
+            Caller::Anonymous => Err(GatewayError::InvalidRequest {
+                why: "Request specific response headers cannot be used for anonymous GET requests."
+                    .to_owned(),
+            }),
+        }
     }
 
     /// Who signed.
@@ -149,14 +164,7 @@ impl S3Route for Verified {
                 if operation != Operation::PutBucketPolicy {
                     documents::check(&document)?;
                 }
-                if operation == Operation::PutObjectTagging {
-                    // What is wrong with it is said by the second pass.
-                    let tags = super::object::tags_of(&document).unwrap_or_default();
-                    asking.add_tags(
-                        tags.iter()
-                            .map(|(key, value)| (key.as_str(), value.as_str())),
-                    );
-                }
+                asking.read(&document);
                 Body::from(document)
             }
         };

@@ -223,6 +223,7 @@ fn questions_that_do_not_fit_are_denied() {
                 resource,
                 bucket: Some(world.bucket()),
                 object: None,
+                is_new: false,
                 context: &context,
             });
             assert_eq!(verdict.allowed, action.on() == on, "{action}");
@@ -245,9 +246,56 @@ fn without_facts_only_the_administrator_gets_on() {
                 },
                 bucket: None,
                 object: None,
+                is_new: false,
                 context: &context,
             });
             assert_eq!(verdict.allowed, allowed, "{id}");
+        }
+    }
+}
+
+#[test]
+fn who_may_write_an_object_gives_it_its_acl_and_where_acls_count_its_tags() {
+    let other = account(OTHER);
+    let denied = r#"{"Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectAcl",
+        "Resource": "arn:aws:s3:::b/*"}"#;
+    for (enforced, caller) in [
+        (false, Caller::Anonymous),
+        (false, Caller::Account(&other)),
+        (true, Caller::Anonymous),
+        (true, Caller::Account(&other)),
+    ] {
+        for statements in [None, Some(denied)] {
+            let mut world = match statements {
+                None => World::default(),
+                Some(text) => World::with_policy(text),
+            };
+            world.enforced = enforced;
+            for action in [
+                Action::PutObjectAcl,
+                Action::PutObjectTagging,
+                Action::PutObjectRetention,
+                Action::GetObject,
+            ] {
+                let verdict = evaluate(&Ask {
+                    caller,
+                    action,
+                    resource: Resource::Object {
+                        bucket: "b",
+                        key: "k",
+                    },
+                    bucket: Some(world.bucket()),
+                    object: None,
+                    is_new: true,
+                    context: &world.context,
+                });
+                let expected = match action {
+                    Action::PutObjectAcl => statements.is_none(),
+                    Action::PutObjectTagging => !enforced,
+                    _ => false,
+                };
+                assert_eq!(verdict.allowed, expected, "{action} enforced: {enforced}");
+            }
         }
     }
 }

@@ -249,6 +249,7 @@ pub(super) fn found(world: &World<'_>, policy: Option<&Policy>, accounts: &[Acco
             },
         }),
         object: Some(object).filter(|_| world.object != "none"),
+        is_new: false,
         context: &context,
     });
     verdict.allowed

@@ -61,6 +61,7 @@ impl World {
             },
             bucket: Some(self.bucket()),
             object,
+            is_new: false,
             context: &self.context,
         });
         (verdict.allowed, verdict.why.to_string())

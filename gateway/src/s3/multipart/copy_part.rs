@@ -26,10 +26,10 @@ pub(crate) async fn copy_part(
         .await?;
     let range = headers::get(&prepared.headers, "x-amz-copy-source-range");
     let source_range = range.map(|text| source_range(&text)).transpose()?;
-    let source = from.bucket.to_string();
+    let source = (from.bucket.as_str(), from.key.as_str());
     let copy = CopyPart {
-        source_bucket: from.bucket,
-        source_key: from.key,
+        source_bucket: from.bucket.clone(),
+        source_key: from.key.clone(),
         source_version: from.version,
         source_range,
         source_conditions: headers::source_conditions(&prepared.headers),
@@ -41,7 +41,7 @@ pub(crate) async fn copy_part(
     };
     let copied = match gateway.objects.copy_part(copy).await {
         Ok(copied) => copied,
-        Err(failure) => return Err(rights.hide(asking, &source, failure.into()).await),
+        Err(failure) => return Err(rights.hide(asking, source, failure.into()).await),
     };
     let part = copied.part;
     let mut result = CopyPartResult {

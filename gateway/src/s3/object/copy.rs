@@ -43,7 +43,7 @@ pub(crate) async fn copy(
         }
         .into());
     }
-    let source = from.bucket.to_string();
+    let source = (from.bucket.as_str(), from.key.as_str());
     let copy = CopyObject {
         source_bucket: from.bucket.clone(),
         source_key: from.key.clone(),
@@ -63,7 +63,7 @@ pub(crate) async fn copy(
     };
     let copied = match gateway.objects.copy(copy).await {
         Ok(copied) => copied,
-        Err(failure) => return Err(rights.hide(asking, &source, failure.into()).await),
+        Err(failure) => return Err(rights.hide(asking, source, failure.into()).await),
     };
     let mut result = CopyObjectResult {
         e_tag: Some(etag(&copied.written.etag)),

@@ -12,7 +12,7 @@ use http::header::{
 use s3s::dto::{GetObjectInput, GetObjectOutput, StreamingBlob};
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{describe, names, overrides, part, version, wants_checksum};
+use super::{describe, keep_to_oneself, names, overrides, part, version, wants_checksum};
 use crate::error::GatewayError;
 use crate::object::types::{GetObject, ReadStream};
 use crate::s3::prepare::Prepared;
@@ -40,6 +40,9 @@ pub(crate) async fn get(
         (CONTENT_TYPE, input.response_content_type.as_deref()),
         (EXPIRES, expires.as_deref()),
     ])?;
+    if !overrides.is_empty() {
+        prepared.signed()?;
+    }
     let (range, part) = (headers::range(&prepared.headers), part(input.part_number)?);
     if range.is_some() && part.is_some() {
         return Err(both().into());
@@ -55,6 +58,7 @@ pub(crate) async fn get(
     let read = gateway.objects.get(get).await?;
     let sent = read.partial.then_some(read.range);
     let mut headers = describe(&read.info, sent, wants_checksum(&prepared.headers));
+    keep_to_oneself(gateway, &prepared, &mut headers).await?;
     headers.extend(overrides);
     let output = GetObjectOutput {
         body: Some(StreamingBlob::wrap(Sending(Mutex::new(read.stream)))),

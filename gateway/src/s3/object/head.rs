@@ -8,7 +8,7 @@ use s3s::dto::{HeadObjectInput, HeadObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::get::both;
-use super::{describe, names, overrides, part, version, wants_checksum};
+use super::{describe, keep_to_oneself, names, overrides, part, version, wants_checksum};
 use crate::error::GatewayError;
 use crate::object::types::RangeSpec;
 use crate::s3::prepare::Prepared;
@@ -36,6 +36,9 @@ pub(crate) async fn head(
         (CONTENT_TYPE, input.response_content_type.as_deref()),
         (EXPIRES, expires.as_deref()),
     ])?;
+    if !overrides.is_empty() {
+        prepared.signed()?;
+    }
     let (range, part) = (headers::range(&prepared.headers), part(input.part_number)?);
     if range.is_some() && part.is_some() {
         return Err(both().into());
@@ -50,6 +53,7 @@ pub(crate) async fn head(
         None => info.part_range.filter(|_| part.is_some() && info.len > 0),
     };
     let mut headers = describe(&info, sent, wants_checksum(&prepared.headers));
+    keep_to_oneself(gateway, &prepared, &mut headers).await?;
     headers.extend(overrides);
     Ok(S3Response::with_headers(
         HeadObjectOutput::default(),

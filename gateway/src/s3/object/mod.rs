@@ -30,7 +30,7 @@ pub(super) use head::head;
 pub(super) use legal_hold::{get_legal_hold, put_legal_hold};
 pub(super) use put::put;
 pub(super) use retention::{get_retention, put_retention};
-pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags, tags_of};
+pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags};
 
 use super::prepare::Prepared;
 use super::values::{
@@ -42,6 +42,8 @@ use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{ObjectInfo, ReadConditions, VersionId};
 use crate::object::{Protection, lockable};
+
+const TAGGING_COUNT: &str = "x-amz-tagging-count";
 
 /// Bucket and key, parsed.
 pub(super) fn names(bucket: &str, key: &str) -> Result<(BucketName, ObjectKey), GatewayError> {
@@ -141,7 +143,7 @@ pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bo
             }
         }
         if let Some(hold) = protection.hold {
-            let name = HeaderName::from_static("x-amz-object-lock-legal-hold");
+            let name = HeaderName::from_static(headers::LEGAL_HOLD);
             set(name, if hold { "ON" } else { "OFF" }.to_owned());
         }
     }
@@ -149,7 +151,7 @@ pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bo
         match (HeaderName::try_from(name), name.as_str()) {
             (_, "x-amz-tagging") => {
                 let count = value.split('&').filter(|tag| !tag.is_empty()).count();
-                let name = HeaderName::from_static("x-amz-tagging-count");
+                let name = HeaderName::from_static(TAGGING_COUNT);
                 set(name, count.to_string());
             }
             (_, "x-amz-storage-class") if value == "STANDARD" => {}
@@ -174,6 +176,30 @@ pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bo
         );
     }
     headers
+}
+
+/// Takes away what an answer says of tags and locks, if the caller may not ask for them.
+pub(super) async fn keep_to_oneself(
+    gateway: &Gateway,
+    prepared: &Prepared,
+    headers: &mut HeaderMap,
+) -> Result<(), GatewayError> {
+    let asking = &prepared.asking;
+    let tags = match asking.version {
+        None => Action::GetObjectTagging,
+        Some(_) => Action::GetObjectVersionTagging,
+    };
+    for (name, action) in [
+        (TAGGING_COUNT, tags),
+        (headers::LOCK_MODE, Action::GetObjectRetention),
+        (headers::LOCK_UNTIL, Action::GetObjectRetention),
+        (headers::LEGAL_HOLD, Action::GetObjectLegalHold),
+    ] {
+        if headers.contains_key(name) && !gateway.rights.may(asking, action).await? {
+            headers.remove(name);
+        }
+    }
+    Ok(())
 }
 
 /// A header's value: what is not ASCII goes out as RFC 2047 encoded words, as AWS does.

@@ -3,7 +3,7 @@
 use form_urlencoded::Serializer;
 use s3s::dto::{
     DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput,
-    GetObjectTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag, Tagging,
+    GetObjectTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -96,14 +96,6 @@ async fn change(
         by: prepared.by.clone(),
     };
     gateway.objects.change(change).await
-}
-
-/// The tags that a document of PutObjectTagging gives; `None` if it cannot be read.
-pub(crate) fn tags_of(document: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut reader = s3s::xml::Deserializer::new(document);
-    let tagging: Tagging = s3s::xml::Deserialize::deserialize(&mut reader).ok()?;
-    let tags = tagging.tag_set.into_iter();
-    tags.map(|tag| tag.key.zip(tag.value)).collect()
 }
 
 /// Reads `x-amz-tagging`.

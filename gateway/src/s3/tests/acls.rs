@@ -126,6 +126,11 @@ async fn lists_of_buckets_say_who_lists_and_writes() {
             .await
             .expect(204);
     }
+    set(&server, "/bkt?acl", "public-read-write").await;
+    let read = Req::new("PUT", "/bkt/theirs").header("x-amz-acl", "public-read");
+    let read = read.header("x-amz-tagging", "a=b").body(b"x");
+    assert_eq!(status(&server, None, read).await, 200);
+    assert_eq!(status(&server, None, get("/bkt/theirs")).await, 200);
     let delete = Req::new("DELETE", "/bkt/k");
     assert_eq!(status(&server, Some(BOB), delete).await, 403);
     assert!(server.memory.get_stored("k").is_some());

@@ -179,6 +179,41 @@ async fn that_nothing_is_there_is_told_to_those_who_may_list() {
 }
 
 #[tokio::test]
+async fn what_may_be_listed_of_a_key_decides_what_is_told_of_it() {
+    let server = open().await;
+    let prefix = r#", "Condition": {"StringLike": {"s3:prefix": "public/*"}}"#;
+    let list = statement("Allow", EVERYONE, "s3:ListBucket", "bkt", prefix);
+    set(&server, &[list]).await;
+    for access in [Some(BOB), None] {
+        for (target, expected) in [("/bkt/public/gone", 404), ("/bkt/gone", 403)] {
+            let got = status(&server, access, Req::new("GET", target)).await;
+            assert_eq!(got, expected, "{target} by {access:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_say_of_tags_and_locks_what_may_be_asked() {
+    let server = open().await;
+    let tagged = Req::new("PUT", "/bkt/k").header("x-amz-tagging", "a=b");
+    server.send(by(ALICE, tagged)).await.expect(200);
+    for (action, shown) in [("s3:GetObject", None), ("s3:GetObject*", Some("1"))] {
+        allow(&server, EVERYONE, action, "bkt/*").await;
+        for method in ["GET", "HEAD"] {
+            let got = server.send(Req::new(method, "/bkt/k").anonymous()).await;
+            assert_eq!(got.expect(200).get("x-amz-tagging-count"), shown);
+            let own = server.send(by(ALICE, Req::new(method, "/bkt/k"))).await;
+            assert_eq!(own.expect(200).get("x-amz-tagging-count"), Some("1"));
+        }
+    }
+    let target = "/bkt/k?response-content-type=text%2Fhtml";
+    let chosen = server.send(Req::new("GET", target).anonymous()).await;
+    chosen.refused(400, "InvalidRequest");
+    let signed = server.send(by(BOB, Req::new("GET", target))).await;
+    assert_eq!(signed.expect(200).get("content-type"), Some("text/html"));
+}
+
+#[tokio::test]
 async fn a_copy_needs_its_source_and_its_destination_and_tags_theirs() {
     let server = open().await;
     ask(&server, BOB, "PUT", "/bobs").await.expect(200);
