@@ -7,6 +7,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::{Encoding, filled, invalid, page_len, shown};
+use crate::error::GatewayError;
 use crate::names::BucketName;
 use crate::object::types::{ListObjects, ListVersions, ListedVersion, VersionId, VersionPage};
 use crate::s3::Gateway;
@@ -25,20 +26,7 @@ pub(crate) async fn versions(
     let delimiter = filled(input.delimiter);
     let marker = filled(input.key_marker);
     let version_marker = filled(input.version_id_marker);
-    if version_marker.is_some() && marker.is_none() {
-        return Err(invalid(
-            "version-id-marker",
-            "A version-id marker cannot be specified without a key marker.",
-        )
-        .into());
-    }
-    let after_version = match version_marker.as_deref().map(VersionId::parse) {
-        Some(None) => {
-            return Err(invalid("version-id-marker", "Invalid version id specified").into());
-        }
-        Some(given) => given,
-        None => None,
-    };
+    let after_version = behind(version_marker.as_deref(), marker.as_deref())?;
     let row = gateway.objects.bucket(&bucket).await?;
     let list = ListVersions {
         keys: ListObjects {
@@ -84,6 +72,17 @@ pub(crate) async fn versions(
         version_id_marker: Some(version_marker.unwrap_or_default()),
         versions: Some(versions.into_iter().map(version_entry).collect()),
     }))
+}
+
+/// The version that a page begins behind.
+fn behind(version: Option<&str>, key: Option<&str>) -> Result<Option<VersionId>, GatewayError> {
+    let why = match (version.map(VersionId::parse), key) {
+        (None, _) => return Ok(None),
+        (Some(_), None) => "A version-id marker cannot be specified without a key marker.",
+        (Some(None), Some(_)) => "Invalid version id specified",
+        (Some(given), Some(_)) => return Ok(given),
+    };
+    Err(invalid("version-id-marker", why))
 }
 
 /// How entries go out.
