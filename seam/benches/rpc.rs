@@ -72,6 +72,7 @@ impl NodeClient for Node {
                 syncs: thread_cpu().as_nanos() as u64,
                 told: Order::ZERO,
                 partial: false,
+                found: 0,
             }),
             _ => DriveReply::Done,
         })

@@ -134,6 +134,39 @@ fn a_drive_that_lost_entries_says_so_until_it_was_compared() {
 }
 
 #[test]
+fn what_moving_live_entries_finds_unreadable_is_counted_and_shown() {
+    world::run(async {
+        let (rig, drive) = Rig::new(config()).await;
+        for n in 1..=600 {
+            seal(&drive, inline_record(write_id(n), 1000), None)
+                .await
+                .unwrap();
+        }
+        // What the checkpoint knows is not read when the drive is opened.
+        drive.close().await;
+        drop(drive);
+        let at = rig.find(&inline_record(write_id(5), 1000).head);
+        assert!(rig.disk.flip(&rig.path("space.0"), at - 60, 1));
+        let drive = rig.open().await.unwrap();
+        let before = status(&drive).await;
+        assert_eq!((before.partial, before.found), (false, 0));
+        purge(&drive, (1..=600).filter(|n| *n != 5)).await;
+        let mut next = 601;
+        while status(&drive).await.found == 0 && next < 2000 {
+            seal(&drive, inline_record(write_id(next), 1000), None)
+                .await
+                .unwrap();
+            next += 1;
+        }
+        assert_eq!(status(&drive).await.found, 1);
+        let held = inventory(&drive).await;
+        let damaged: Vec<_> = held.iter().filter(|entry| entry.damaged).collect();
+        assert_eq!(damaged.len(), 1);
+        assert_eq!(damaged[0].write, write_id(5));
+    });
+}
+
+#[test]
 fn a_lost_arena_gives_the_log_a_new_id_and_names_what_was_there() {
     world::run(async {
         let (rig, drive) = Rig::new(config()).await;

@@ -269,13 +269,15 @@ impl Watcher {
                 let lost_log = entry.log.is_some_and(|log| log != status.end.log);
                 let is_first = entry.status.is_none();
                 let was_up = entry.state == DriveState::Up && !lost_log;
-                if is_first || !was_reachable || !was_up || is_fenced {
+                let found = entry.status.as_ref().map_or(0, |before| before.found);
+                let found_damage = status.found > 0 && status.found != found;
+                if is_first || !was_reachable || !was_up || is_fenced || found_damage {
                     tracing::info!(%drive, was = entry.state.as_str(), "drive answers");
                     // What it took from older callers came after it was compared, perhaps.
                     let before = returned.get(&drive).is_some_and(|before| before.was_away);
                     let back = Return {
                         status: status.clone(),
-                        was_away: before || !was_up || is_fenced,
+                        was_away: before || !was_up || is_fenced || found_damage,
                     };
                     returned.insert(drive, back);
                 }
@@ -339,6 +341,7 @@ type Answer = std::result::Result<DriveStatus, DriveError>;
 /// A drive that answers again.
 struct Return {
     status: DriveStatus,
-    /// For longer than the suspect time, or its log is another one, or it obeyed an older claim.
+    /// For longer than the suspect time, or its log is another one, or it obeyed an older claim, or
+    /// found damage by itself.
     was_away: bool,
 }

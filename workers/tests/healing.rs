@@ -455,3 +455,24 @@ async fn a_row_that_waited_for_its_turn_is_healed_as_it_is_then() {
     assert!(!other.was_asked(*write), "there is nothing to ask for");
     running.workers.stop().await;
 }
+
+/// As when it moves what is alive out of old chunks of its log, and cannot read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_drive_finds_damaged_by_itself_is_healed() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let row = running.put("a", &body(1, 500), true).await.unwrap();
+    running.until_quiet().await;
+    let (write, drive) = (row.manifest.write, row.placement.holders[0]);
+    cluster.drive(drive).find_damage(write);
+    running
+        .until("good copies are there again", || async {
+            let row = running.row("a").await.unwrap();
+            let holders = &row.placement.holders;
+            let is_good = |drive: &DriveId| !cluster.drive(*drive).is_damaged(write);
+            row.placement.missing == 0 && holders.iter().all(is_good)
+        })
+        .await;
+    running.until_quiet().await;
+    running.workers.stop().await;
+}

@@ -276,6 +276,9 @@ pub struct DriveStatus {
     /// Whether it lost entries of its log, and was not compared whole since: it may lack what it
     /// had, and show what it had purged.
     pub partial: bool,
+    /// Entries that it found damaged by itself since it was opened: no caller was told of them, but
+    /// its inventory says so.
+    pub found: u64,
 }
 
 /// What a drive answers.

@@ -333,6 +333,7 @@ impl Dice {
             syncs: self.u64(),
             told: self.order(),
             partial: self.flip(),
+            found: self.u64(),
         }
     }
     fn entry(&mut self) -> InventoryEntry {

@@ -186,6 +186,7 @@ fn replies() -> Vec<DriveReply> {
         syncs: 4,
         told: order(5),
         partial: index.is_none(),
+        found: 6,
     };
     let entry = |shard, damaged| InventoryEntry {
         write: write(9),

@@ -134,14 +134,17 @@ impl Log {
     /// Adds the rows whose entries in the chunk at `start` cannot be read, by what the table knows.
     fn load_damaged(&mut self, start: u64) {
         let known: Vec<u64> = self.compaction.pending.iter().filter_map(from).collect();
-        let state = self.shared.state.lock();
+        let mut state = self.shared.state.lock();
         let within = start..start + self.shared.superblock.chunk_len;
-        for row in state.table.after(None) {
-            if within.contains(&row.address) && !known.contains(&row.address) {
-                tracing::warn!(write = %row.write, "log entry unreadable, kept by name");
-                self.shared.metrics.checksum_failure("log");
-                self.compaction.pending.push_back(stub(&row));
-            }
+        let is_lost =
+            |row: &TableEntry| within.contains(&row.address) && !known.contains(&row.address);
+        let lost: Vec<TableEntry> = state.table.after(None).filter(is_lost).collect();
+        for row in lost {
+            tracing::warn!(write = %row.write, "log entry unreadable, kept by name");
+            self.shared.metrics.checksum_failure("log");
+            self.compaction.pending.push_back(stub(&row));
+            // Nobody asked for it: whoever looks at the drive's status is told to look further.
+            state.found += u64::from(state.table.mark_damaged(row.write));
         }
     }
 }

@@ -223,6 +223,7 @@ impl Drive {
             syncs: shared.files.syncs(),
             told: state.purged.told(),
             partial: state.partial,
+            found: state.found,
         }
     }
 

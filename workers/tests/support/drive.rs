@@ -72,6 +72,8 @@ struct State {
     told: Order,
     /// It lost entries of its log, and was not compared whole since.
     is_partial: bool,
+    /// Entries that it found damaged by itself.
+    found: u64,
     lease: Option<(ClaimantId, String, Instant)>,
     renewals: u64,
 }
@@ -271,6 +273,7 @@ impl MemoryDrive {
             syncs: state.log.batch,
             told: state.told,
             partial: state.is_partial,
+            found: state.found,
         }
     }
 

@@ -132,6 +132,7 @@ fn encode_status(status: &DriveStatus, parts: &mut Parts) {
     counts.iter().for_each(|count| parts.out.u64(*count));
     status.told.encode(&mut parts.out);
     parts.out.u8(u8::from(status.partial));
+    parts.out.u64(status.found);
 }
 
 fn encode_error(error: &DriveError, out: &mut Writer) {
@@ -275,6 +276,7 @@ fn decode_status(input: &mut Input<'_>) -> Result<DriveStatus, FormatError> {
         syncs: input.fields.u64()?,
         told: Order::decode(&mut input.fields)?,
         partial: input.fields.bool("partial")?,
+        found: input.fields.u64()?,
     })
 }
 

@@ -45,6 +45,11 @@ impl MemoryDrive {
         let row = state.rows.get_mut(&write).expect("sealed here");
         row.is_damaged = true;
     }
+    /// It finds by itself that a record can no longer be read.
+    pub fn find_damage(&self, write: WriteId) {
+        self.damage(write);
+        self.state().found += 1;
+    }
     /// It lost entries of its log, and knows it; `shows` are records of which it forgot that they
     /// were purged.
     pub fn lose_log(&self, shows: &[EncodedRecord]) {
