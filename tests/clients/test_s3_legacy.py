@@ -67,9 +67,9 @@ def test_urls_of_version_2_hold_until_their_end(old_server):
     old = old_server.client(signature_version="s3")
     bucket = new_bucket(old)
     named = {"Bucket": bucket, "Key": "k"}
-    put = old.generate_presigned_url("put_object", {**named, "ContentType": "text/plain"})
+    put = old.generate_presigned_url("put_object", named)
     assert "AWSAccessKeyId=" in put
-    status, _ = curl("-X", "PUT", "-H", "Content-Type: text/plain", "-d", "body", put)
+    status, _ = curl("-X", "PUT", "-H", "Content-Type:", "-d", "body", put)
     assert status == 200
     get = old.generate_presigned_url("get_object", {**named, "ResponseContentType": "text/html"})
     assert curl(get) == (200, b"body")
