@@ -7,9 +7,17 @@
 mod support;
 
 use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest};
-use holdfast_shard_node::NodeError;
+use holdfast_shard_node::{Drive, NodeError};
 use support::rig::*;
 use support::*;
+
+/// Seals inline records of 1000 bytes, writes 1 to `count`.
+async fn seal_small(drive: &Drive, count: u64) {
+    for n in 1..=count {
+        let record = inline_record(write_id(n), 1000);
+        seal(drive, record, None).await.unwrap();
+    }
+}
 
 #[test]
 fn after_a_failed_sync_only_reads_work_until_the_next_start() {
@@ -53,11 +61,7 @@ fn a_process_that_restarts_after_a_failed_sync_makes_durable_what_it_still_sees(
 fn a_bad_record_before_good_ones_is_damage_and_is_not_cut_off() {
     world::run(async {
         let (rig, drive) = Rig::new(config()).await;
-        for n in 1..=5 {
-            seal(&drive, inline_record(write_id(n), 1000), None)
-                .await
-                .unwrap();
-        }
+        seal_small(&drive, 5).await;
         let at = rig.find(&body(write_id(2), 0, 1000));
         assert!(rig.disk.flip(&rig.path("space.0"), at + 17, 4));
         let drive = rig.crash(drive).await;
@@ -79,11 +83,7 @@ fn a_bad_record_before_good_ones_is_damage_and_is_not_cut_off() {
 fn an_entry_whose_name_is_lost_gives_the_log_a_new_id() {
     world::run(async {
         let (rig, drive) = Rig::new(config()).await;
-        for n in 1..=4 {
-            seal(&drive, inline_record(write_id(n), 1000), None)
-                .await
-                .unwrap();
-        }
+        seal_small(&drive, 4).await;
         let before = status(&drive).await.end;
         let head = inline_record(write_id(2), 1000).head;
         let at = rig.find(&head);
@@ -105,11 +105,7 @@ fn an_entry_whose_name_is_lost_gives_the_log_a_new_id() {
 fn a_drive_that_lost_entries_says_so_until_it_was_compared() {
     world::run(async {
         let (rig, drive) = Rig::new(config()).await;
-        for n in 1..=4 {
-            seal(&drive, inline_record(write_id(n), 1000), None)
-                .await
-                .unwrap();
-        }
+        seal_small(&drive, 4).await;
         let drive = rig.crash(drive).await;
         let before = status(&drive).await;
         assert!(!before.partial, "a crash loses nothing");
@@ -137,11 +133,7 @@ fn a_drive_that_lost_entries_says_so_until_it_was_compared() {
 fn what_moving_live_entries_finds_unreadable_is_counted_and_shown() {
     world::run(async {
         let (rig, drive) = Rig::new(config()).await;
-        for n in 1..=600 {
-            seal(&drive, inline_record(write_id(n), 1000), None)
-                .await
-                .unwrap();
-        }
+        seal_small(&drive, 600).await;
         // What the checkpoint knows is not read when the drive is opened.
         drive.close().await;
         drop(drive);
@@ -241,10 +233,7 @@ fn verify_finds_the_bad_block_and_a_new_seal_replaces_the_shard() {
 fn a_lost_entry_of_the_last_batch_shows_in_the_end_of_the_log() {
     world::run(async {
         let (rig, drive) = Rig::new(config()).await;
-        for n in 1..=2 {
-            let record = inline_record(write_id(n), 1000);
-            seal(&drive, record, None).await.unwrap();
-        }
+        seal_small(&drive, 2).await;
         let acknowledged = status(&drive).await.end;
         let at = rig.find(&inline_record(write_id(2), 1000).head);
         assert!(rig.disk.flip(&rig.path("space.0"), at - 60, 1));

@@ -229,10 +229,7 @@ def test_deleted_index_is_rebuilt_from_the_drives(filled):
     h.put_part(client, bucket, "aborted", aborted, 1, b"x")
     client.abort_multipart_upload(Bucket=bucket, Key="aborted", UploadId=aborted)
     before = snapshot(client, bucket)
-    server.stop()
-    shutil.rmtree(server.data / "index")
-    run([binary(), "index", "rebuild", "--data-dir", server.data], server.server_keys())
-    server.start()
+    server.rebuild_index()
     assert snapshot(client, bucket) == before
     corpus.check_ranges(client)
     head = client.head_object(Bucket=bucket, Key="meta")

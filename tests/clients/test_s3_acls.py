@@ -4,7 +4,6 @@ Method: boto3 with default settings as the owner, as another account and unsigne
 new buckets are closed, and one that is told to give them ACLs; a rebuild of the index.
 """
 import secrets
-import shutil
 
 import pytest
 from botocore import UNSIGNED
@@ -12,8 +11,7 @@ from botocore import UNSIGNED
 from conftest import new_bucket
 from harness import s3 as h
 from harness.accounts import Account, name
-from harness.commands import run
-from harness.server import Embedded, binary
+from harness.server import Embedded
 
 ALL = "http://acs.amazonaws.com/groups/global/AllUsers"
 
@@ -182,10 +180,7 @@ def test_acls_and_policies_outlast_the_index(own_server):
     client.put_object_acl(Bucket=bucket, Key="k", ACL="authenticated-read")
     before = [grantees(c.get_object_acl(Bucket=bucket, Key=k))
               for c, k in ((theirs, "theirs"), (client, "k"))]
-    server.stop()
-    shutil.rmtree(server.data / "index")
-    run([binary(), "index", "rebuild", "--data-dir", server.data], server.server_keys())
-    server.start()
+    server.rebuild_index()
     server.admin.assert_index_clean()
     client, theirs = owner.client(), other.client()
     after = [grantees(c.get_object_acl(Bucket=bucket, Key=k))

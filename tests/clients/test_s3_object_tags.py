@@ -2,15 +2,13 @@
 
 Method: boto3 with default settings; a kill and a lost index in a server of its own.
 """
-import shutil
 
 import pytest
 
 from conftest import new_bucket
 from harness import s3 as h
 from harness import sigv4
-from harness.commands import run
-from harness.server import Embedded, binary
+from harness.server import Embedded
 
 
 def put_tags(s3, bucket, tags, key="k", **more):
@@ -140,13 +138,4 @@ def test_tags_outlast_a_kill_and_the_index(own_server):
         assert found == [[("n", "2")], [("n", "2")], [], []]
         assert h.get(reader, bucket, "large") == h.body(2_000_000, 1)
 
-    check()
-    server.kill9()
-    server.start()
-    check()
-    server.stop()
-    shutil.rmtree(server.data / "index")
-    run([binary(), "index", "rebuild", "--data-dir", server.data], server.server_keys())
-    server.start()
-    check()
-    server.admin.assert_index_clean()
+    server.assert_lasts(check)

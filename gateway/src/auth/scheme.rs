@@ -3,7 +3,7 @@
 //! Owns: reading the claim; telling a malformed one from none.
 //! Leaves to others: whether the signature is right (`s3`), what it has to cover
 //! ([`super::guard`]).
-//! Always: exactly one mechanism; SigV2 is refused.
+//! Always: exactly one mechanism; version 2 is not read here ([`super::sigv2`]).
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;

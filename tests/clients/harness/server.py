@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import s3
 from .admin import Admin
+from .commands import run
 from .ports import free_port
 from .process import Process
 from .wait import until
@@ -109,6 +110,23 @@ class Embedded(_Keys):
     def restart(self):
         self.stop()
         return self.start()
+
+    def rebuild_index(self):
+        """Ends, makes the index anew from the drives, as its operator would, and starts again."""
+        self.stop()
+        shutil.rmtree(self.data / "index")
+        run([binary(), "index", "rebuild", "--data-dir", self.data], self.server_keys())
+        self.start()
+
+    def assert_lasts(self, check):
+        """`check` holds now, after a kill, and with an index made from the drives, which is clean."""
+        check()
+        self.kill9()
+        self.start()
+        check()
+        self.rebuild_index()
+        check()
+        self.admin.assert_index_clean()
 
     def logs(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::settings::Settings;
-use holdfast_index::MemoryIndex;
+use holdfast_index::{Index, MemoryIndex};
 use holdfast_protocol::{DriveId, IndexId};
 
 use crate::cluster::Cluster;
@@ -31,6 +31,8 @@ use brink::Shown;
 
 /// How often the director looks.
 const TICK: Duration = Duration::from_millis(5);
+/// How drives refuse an index that another was rebuilt for.
+const GIVEN_UP: &str = "rebuild the index from the drives";
 /// How often it looks at what all drives hold, in ticks.
 const LOOK_TICKS: u64 = 50;
 /// How long the cluster may take to be whole, once nothing is broken any more.
@@ -256,8 +258,16 @@ impl Director {
                 }
             }
             Progress::Failed(why) => {
+                // An old copy of an index that was given up since: an operator does as it says.
+                let is_given_up = gateway.index.id() < IndexId::new(self.indexes)
+                    && why.contains(GIVEN_UP)
+                    && self.start == Start::Normal;
                 self.prefer_new();
                 self.kill_gateway();
+                if is_given_up {
+                    self.exec.note(|| "an index that was given up".to_owned());
+                    self.start = Start::Rebuild;
+                }
                 if self.start == Start::Rebuild && why == REBUILT {
                     self.start = Start::Normal;
                 } else if self.start == Start::Rebuild {

@@ -436,13 +436,17 @@ fn coded_placement(found: &Found, drives: &[DriveId], digests: &[u64]) -> Placem
     placement
 }
 
+/// Good copies, and in place of those that are missing the bad ones: one of them was read, or it
+/// would not be shown, and nobody looks for copies on drives that are no holders.
 fn small_placement(found: &Found, geometry: Geometry) -> Placement {
     let (good, bad): (Vec<&Kept>, Vec<&Kept>) =
         found.copies.iter().partition(|copy| !copy.is_damaged);
-    let holders: Vec<DriveId> = good.into_iter().map(|copy| copy.drive).collect();
+    let missing = geometry.copies().saturating_sub(good.len());
+    let (stay, touched) = bad.split_at(bad.len().min(missing));
+    let drives = |copies: &[&Kept]| -> Vec<DriveId> { copies.iter().map(|it| it.drive).collect() };
     Placement {
-        missing: geometry.copies().saturating_sub(holders.len()) as u64,
-        holders,
-        touched: bad.into_iter().map(|copy| copy.drive).collect(),
+        holders: drives(&[good.as_slice(), stay].concat()),
+        missing: missing as u64,
+        touched: drives(touched),
     }
 }

@@ -429,6 +429,25 @@ fn placement_is_where_the_shards_are_not_where_they_were_planned() {
 }
 
 #[test]
+fn a_copy_that_its_drive_calls_damaged_and_that_was_read_is_healed_from() {
+    let copy = |drive, is_damaged| Kept {
+        drive: d(drive),
+        shard: None,
+        is_damaged,
+    };
+    let of = |copies| {
+        let case = Case::new().version(2, VersionName::Null, BodyFact::Small, copies);
+        case.0.placement(&case.0.found[&w(2)])
+    };
+    let only = of(vec![copy(3, true)]);
+    assert_eq!(only.holders, [d(3)], "the healer looks nowhere else");
+    assert_eq!((only.missing, only.touched), (2, vec![]));
+    let beside = of(vec![copy(1, false), copy(2, false), copy(3, true)]);
+    assert_eq!(beside.holders, [d(1), d(2)]);
+    assert_eq!((beside.missing, beside.touched), (0, vec![d(3)]));
+}
+
+#[test]
 fn what_the_index_shows_exists_and_covers() {
     let case = Case::new().known(1).small(2, &[1]).coded(3, &[]).claim();
     let mut case = case;
