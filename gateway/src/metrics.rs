@@ -21,6 +21,57 @@ pub fn abandoned_uploads(registry: &Registry) -> prometheus::Result<IntCounter> 
     Ok(counter)
 }
 
+/// What lifecycle rules do.
+#[derive(Clone, Debug)]
+pub struct LifecycleMetrics {
+    expired: IntCounterVec,
+    pub(crate) failures: IntCounter,
+    pub(crate) backlog: IntGauge,
+    pub(crate) backfills: IntGauge,
+}
+
+impl LifecycleMetrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// One of the names is registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let made = Self {
+            expired: IntCounterVec::new(
+                Opts::new(
+                    "holdfast_lifecycle_expired_total",
+                    "What lifecycle rules let go, by what it was.",
+                ),
+                &["action"],
+            )?,
+            failures: IntCounter::new(
+                "holdfast_lifecycle_failures_total",
+                "Keys on which a lifecycle rule could not be carried out; it is tried again.",
+            )?,
+            backlog: IntGauge::new(
+                "holdfast_lifecycle_backlog_entries",
+                "Entries that are due and not done.",
+            )?,
+            backfills: IntGauge::new(
+                "holdfast_lifecycle_backfills",
+                "Buckets that are gone through because their rules are new.",
+            )?,
+        };
+        for action in ["current", "noncurrent", "marker", "upload"] {
+            made.expired(action, 0);
+        }
+        registry.register(Box::new(made.expired.clone()))?;
+        registry.register(Box::new(made.failures.clone()))?;
+        registry.register(Box::new(made.backlog.clone()))?;
+        registry.register(Box::new(made.backfills.clone()))?;
+        Ok(made)
+    }
+
+    pub(crate) fn expired(&self, action: &str, count: u64) {
+        self.expired.with_label_values(&[action]).inc_by(count);
+    }
+}
+
 /// How many accounts and keys there are.
 #[derive(Clone, Debug)]
 pub struct AccountMetrics {

@@ -45,11 +45,14 @@ pub enum Table {
     /// Which version of a key is its noncurrent null version, as the order of the row, which has
     /// no value; kept with [`Table::Noncurrent`].
     Null = 13,
+    /// Keys and uploads that lifecycle rules may act on, soonest first; nothing but keys. Local:
+    /// it stands for no record, and is made again from the other tables ([`crate::due`]).
+    Due = 14,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Bucket,
         Self::Current,
@@ -63,6 +66,7 @@ impl Table {
         Self::Seen,
         Self::Metadata,
         Self::Null,
+        Self::Due,
     ];
 
     /// The number that names the table in stored keys.

@@ -120,6 +120,15 @@ pub fn purge(order: Order, write: WriteId) -> Bytes {
     out.freeze()
 }
 
+/// [`crate::Table::Due`]: the time, bucket, key, then the upload, if it is about one.
+pub fn due(due_ms: u64, bucket: BucketId, key: &str, upload: Option<WriteId>) -> Bytes {
+    let mut out = escaped(&due_ms.to_be_bytes(), bucket, key, 16);
+    if let Some(upload) = upload {
+        out.put_slice(&upload.to_key());
+    }
+    out.freeze()
+}
+
 /// [`crate::Table::Usage`].
 pub fn usage(bucket: BucketId) -> Bytes {
     Bytes::copy_from_slice(&bucket.get().to_be_bytes())
@@ -183,6 +192,18 @@ pub fn parse_part(stored: &[u8]) -> Option<(WriteId, u16)> {
 pub fn parse_heal(stored: &[u8]) -> Option<(u8, WriteId)> {
     let (head, write) = stored.split_at_checked(9)?;
     Some((head[0], WriteId::from_key(write.try_into().ok()?)))
+}
+
+/// Splits a key of [`due`] into time, bucket, key bytes and upload.
+pub fn parse_due(stored: &[u8]) -> Option<(u64, BucketId, Vec<u8>, Option<WriteId>)> {
+    let (due_ms, rest) = stored.split_at_checked(8)?;
+    let (bucket, key, upload) = parse_escaped(rest)?;
+    let upload = match upload {
+        [] => None,
+        upload => Some(WriteId::from_key(upload.try_into().ok()?)),
+    };
+    let due_ms = u64::from_be_bytes(due_ms.try_into().ok()?);
+    Some((due_ms, bucket, key, upload))
 }
 
 /// Splits a key of [`purge`] into order and write.

@@ -11,6 +11,7 @@ mod batch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod doubt;
+pub mod due;
 mod error;
 mod fjall;
 pub mod keys;

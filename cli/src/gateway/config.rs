@@ -15,6 +15,7 @@ use crate::error::CliError;
 
 /// Drives are asked every second, and may be late once.
 const DOWN_AFTER_MIN: Duration = Duration::from_secs(3);
+const LIFECYCLE_DAY_MIN: Duration = Duration::from_secs(1);
 
 settings! {
     /// A gateway, also the one inside `holdfast server`.
@@ -89,6 +90,9 @@ settings! {
         /// A multipart upload to which nothing was added for so long is aborted, and its parts are
         /// freed; 0s keeps uploads for ever.
         abandoned_upload_age: Duration = "7d",
+        /// How long a day of lifecycle rules is; another length than 24 hours is for tests: rules
+        /// then do not wait for midnight.
+        lifecycle_day: Duration = "1d",
         /// How long a client may pause between two pieces of a body.
         body_idle_timeout: Duration = "30s",
         /// How long a client may take to send the head of a request.
@@ -110,6 +114,12 @@ impl GatewayConfig {
             return Err(CliError::Usage(format!(
                 "--down-after {down:?}, --out-after {out:?}: a drive is down after \
                  {DOWN_AFTER_MIN:?} at the earliest, and not out before it is down"
+            )));
+        }
+        let day = self.lifecycle_day;
+        if day < LIFECYCLE_DAY_MIN {
+            return Err(CliError::Usage(format!(
+                "--lifecycle-day {day:?}: it is {LIFECYCLE_DAY_MIN:?} at the least"
             )));
         }
         Ok(WorkersConfig {

@@ -161,6 +161,8 @@ pub struct Core {
     pub accounts: Accounts,
     /// Ends uploads that nobody continues.
     uploads: Task,
+    /// Carries out lifecycle rules.
+    lifecycle: Task,
     ids: Arc<WriteIds>,
     lease: Option<LeaseKeeper>,
     map_change: Mutex<()>,
@@ -330,7 +332,9 @@ impl Core {
             Arc::clone(&ids),
             notices,
         );
-        let service = service.under(guard.clone());
+        let service = service
+            .under(guard.clone())
+            .with_lifecycle_day(parts.config.lifecycle_day);
         let counted = parts.metrics.accounts.clone();
         let accounts = parts.holders.load(&service, &parts.stamp, counted).await?;
         state.under(guard);
@@ -339,6 +343,9 @@ impl Core {
         let aborted = parts.metrics.abandoned_uploads.clone();
         let uploads = Box::pin(service.clone().watch_uploads(age, aborted));
         let uploads = parts.world.spawn.task("uploads", uploads);
+        let lifecycle = parts.metrics.lifecycle.clone();
+        let lifecycle = Box::pin(service.clone().watch_lifecycle(lifecycle));
+        let lifecycle = parts.world.spawn.task("lifecycle", lifecycle);
         Ok(Self {
             store,
             index,
@@ -346,6 +353,7 @@ impl Core {
             service,
             accounts,
             uploads,
+            lifecycle,
             ids,
             lease,
             map_change: Mutex::new(()),
@@ -397,6 +405,7 @@ impl Core {
     /// `Failed` if the index could not write its last rows.
     pub async fn stop(&self) -> Result<(), CliError> {
         self.uploads.abort();
+        self.lifecycle.abort();
         self.workers.stop().await;
         if let Some(lease) = &self.lease {
             lease.stop().await;

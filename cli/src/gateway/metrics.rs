@@ -4,7 +4,7 @@
 //! Leaves to others: the metrics themselves (`metrics.rs` of each crate).
 //! Always: one registry per process.
 
-use holdfast_gateway::metrics::{AccountMetrics, S3Metrics, abandoned_uploads};
+use holdfast_gateway::metrics::{AccountMetrics, LifecycleMetrics, S3Metrics, abandoned_uploads};
 use holdfast_index::IndexMetrics;
 use holdfast_seam::RpcMetrics;
 use holdfast_store::StoreMetrics;
@@ -27,6 +27,8 @@ pub struct Metrics {
     pub index: IndexMetrics,
     /// The store.
     pub store: StoreMetrics,
+    /// Lifecycle rules.
+    pub lifecycle: LifecycleMetrics,
     /// The workers.
     pub workers: WorkersMetrics,
     /// Node RPC.
@@ -49,6 +51,7 @@ impl Metrics {
             accounts: AccountMetrics::register(&registry)?,
             abandoned_uploads: abandoned_uploads(&registry)?,
             index: IndexMetrics::register(&registry)?,
+            lifecycle: LifecycleMetrics::register(&registry)?,
             store: StoreMetrics::register(&registry)?,
             workers: WorkersMetrics::register(&registry)?,
             s3,

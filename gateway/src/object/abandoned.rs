@@ -15,6 +15,7 @@ use prometheus::IntCounter;
 
 use super::bucket::Bucket;
 use super::service::Service;
+use super::upload::Why;
 use crate::error::GatewayError;
 
 /// Rows that are read at once.
@@ -117,7 +118,7 @@ impl Service {
                 let name = key.clone();
                 let work = async move {
                     service
-                        .commit_abort(&bucket, &key, upload, Some(abandoned))
+                        .commit_abort(&bucket, &key, upload, Why::Abandoned(abandoned))
                         .await
                 };
                 match self.to_the_end("abort abandoned upload", work).await {

@@ -15,6 +15,7 @@ use holdfast_protocol::row::BucketRow;
 use holdfast_protocol::{BucketId, Order, Record};
 use holdfast_seam::planted;
 
+use super::lifecycle::forget_progress;
 use super::service::{Service, note_seen};
 use crate::error::GatewayError;
 use crate::names::BucketName;
@@ -120,18 +121,20 @@ impl Service {
             owner,
             config,
         };
-        self.commit_row(txn, &bucket, bucket.encode()).await?;
+        self.commit_row(txn, Batch::new(), &bucket, bucket.encode())
+            .await?;
         Ok(bucket)
     }
 
-    /// Makes a bucket's system record durable and commits its row; an empty `value` deletes.
+    /// Makes a bucket's system record durable and commits its row with `batch`; an empty `value`
+    /// deletes.
     async fn commit_row(
         &self,
         txn: Box<dyn Transaction>,
+        mut batch: Batch,
         bucket: &BucketRow,
         value: Bytes,
     ) -> Result<(), GatewayError> {
-        let mut batch = Batch::new();
         let at = keys::bucket(&bucket.name);
         match value.is_empty() {
             true => batch.delete(Table::Bucket, at),
@@ -235,7 +238,15 @@ impl Service {
         }
         row.config = settings.encode()?;
         row.order = txn.take_order();
-        self.commit_row(txn, &row, row.encode()).await
+        let mut batch = Batch::new();
+        let (is, was) = (&settings, &before);
+        if (&is.lifecycle, is.versioning) == (&was.lifecycle, was.versioning) {
+            return self.commit_row(txn, batch, &row, row.encode()).await;
+        }
+        forget_progress(&mut batch, row.id);
+        self.commit_row(txn, batch, &row, row.encode()).await?;
+        self.rules_changed();
+        Ok(())
     }
 
     pub(super) async fn drop_bucket(&self, name: &BucketName) -> Result<(), GatewayError> {
@@ -266,7 +277,9 @@ impl Service {
         self.sure_of_all(bucket.id, "").await?;
         self.sure_of_bucket().await?;
         bucket.order = txn.take_order();
-        self.commit_row(txn, &bucket, Bytes::new()).await
+        let mut batch = Batch::new();
+        forget_progress(&mut batch, bucket.id);
+        self.commit_row(txn, batch, &bucket, Bytes::new()).await
     }
 
     pub(super) async fn all_buckets(&self) -> Result<Vec<BucketRow>, GatewayError> {

@@ -13,6 +13,7 @@ use holdfast_protocol::{Manifest, ManifestKind, MetadataRow};
 use holdfast_store::StagedBody;
 
 use super::bucket::Bucket;
+use super::lifecycle::Changed;
 use super::put::visible;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::ChangeObject;
@@ -85,10 +86,17 @@ impl Service {
         row.manifest.metadata = metadata;
         row.changed = Some(order);
         let present = row.manifest.order;
-        match place {
-            VersionPlace::Current => batch.replace_current(&row, present),
-            VersionPlace::Noncurrent => batch.replace_noncurrent(&row, present),
+        let change = match place {
+            VersionPlace::Current => {
+                batch.replace_current(&row, present);
+                Changed::Current(&row.manifest)
+            }
+            VersionPlace::Noncurrent => {
+                batch.replace_noncurrent(&row, present);
+                Changed::Noncurrent(&row.manifest)
+            }
         };
+        self.note(&mut batch, &bucket, change);
         batch.put_metadata(&changed);
         queue_purge(&mut batch, order, retired, None);
         note_seen(&mut batch, &sealed.seen);

@@ -18,6 +18,7 @@ use holdfast_store::digest::md5;
 use holdfast_store::{Checksum, StagedBody};
 
 use super::bucket::Bucket;
+use super::lifecycle::{Changed, told};
 use super::lock;
 use super::part::part_info;
 use super::put::checksum_header;
@@ -80,7 +81,8 @@ impl Service {
             changed: None,
         };
         let mut batch = Batch::new();
-        self.place(&mut batch, &present, &new).await?;
+        self.place(&mut batch, &bucket, &present, &new).await?;
+        self.note(&mut batch, &bucket, Changed::Closed(&row.manifest));
         close(&mut batch, &mut row, &new, request_digest);
         let mut retired = Retired::default();
         for part in &unnamed {
@@ -92,6 +94,7 @@ impl Service {
         self.notify(true, false);
         Ok(CompletedObject {
             version: bucket.id_of_new(&new.manifest),
+            expires: told(bucket.settings().lifecycle.as_ref(), &new.manifest),
             etag: new.manifest.etag,
             checksum: new.manifest.checksum,
         })
@@ -154,6 +157,7 @@ impl Service {
             etag: completed.etag,
             checksum: completed.checksum.clone(),
             version: None,
+            expires: None,
         })
     }
 

@@ -49,7 +49,7 @@ impl Service {
     }
 
     /// Makes a delete marker the current version.
-    async fn mark(
+    pub(super) async fn mark(
         &self,
         mut txn: Box<dyn Transaction>,
         bucket: &Bucket,
@@ -74,7 +74,7 @@ impl Service {
             changed: None,
         };
         let mut batch = Batch::new();
-        let has_retired = self.place(&mut batch, &present, &marker).await?;
+        let has_retired = self.place(&mut batch, bucket, &present, &marker).await?;
         note_seen(&mut batch, &sealed.seen);
         self.commit(txn, batch).await?;
         self.notify(has_retired, false);
@@ -86,7 +86,7 @@ impl Service {
     }
 
     /// Removes a version for good.
-    async fn remove(
+    pub(super) async fn remove(
         &self,
         mut txn: Box<dyn Transaction>,
         bucket: &Bucket,

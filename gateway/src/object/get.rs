@@ -18,6 +18,7 @@ use holdfast_workers::Reading;
 
 use super::bucket::Bucket;
 use super::conditions::check_read;
+use super::lifecycle::told;
 use super::put::visible;
 use super::service::Service;
 use super::types::{GetObject, ObjectInfo, ObjectRead, RangeSpec, ReadConditions, ReadStream};
@@ -45,7 +46,11 @@ impl Service {
         let bucket = self.live_bucket(bucket).await?;
         let row = self.existing(&bucket, key, version).await?;
         check_read(conditions, &row.manifest)?;
-        self.describe(&bucket, &row, part).await
+        let mut info = self.describe(&bucket, &row, part).await?;
+        if version.is_none() {
+            info.expires = told(bucket.settings().lifecycle.as_ref(), &row.manifest);
+        }
+        Ok(info)
     }
 
     pub(super) async fn get_object(&self, get: GetObject) -> Result<ObjectRead, GatewayError> {
@@ -55,7 +60,10 @@ impl Service {
         let (info, range, segments) = loop {
             let row = self.existing(&bucket, &get.key, get.version).await?;
             check_read(&get.conditions, &row.manifest)?;
-            let info = self.describe(&bucket, &row, get.part).await?;
+            let mut info = self.describe(&bucket, &row, get.part).await?;
+            if get.version.is_none() {
+                info.expires = told(bucket.settings().lifecycle.as_ref(), &row.manifest);
+            }
             let range = match (info.part_range, get.range) {
                 (Some(range), _) => range,
                 (None, Some(wanted)) => resolve(wanted, info.len)?,
@@ -189,6 +197,7 @@ impl Service {
             part_count: part_count(manifest),
             part_range: None,
             version: bucket.id_of(manifest),
+            expires: None,
         };
         let Some(number) = part else { return Ok(info) };
         let Body::Parts { upload, parts } = &manifest.body else {

@@ -15,6 +15,7 @@ mod copy;
 mod delete;
 mod doubt;
 mod get;
+mod lifecycle;
 mod list;
 mod lock;
 mod part;
@@ -27,6 +28,7 @@ mod version;
 
 pub use bucket::{BUCKET_KIND, Bucket, Edit};
 pub(crate) use copy::{TAGGING, is_own};
+pub use lifecycle::Expires;
 pub(crate) use list::storage_class;
 pub(crate) use lock::{Protection, Retention, lockable};
 pub use put::{PUT_LEN_MAX, checksum_header};

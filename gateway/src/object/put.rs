@@ -21,6 +21,7 @@ use holdfast_store::{BodyPlan, Sealed, Staged, StagedBody, StoreError};
 
 use super::bucket::Bucket;
 use super::conditions::check_write;
+use super::lifecycle::told;
 use super::lock;
 use super::service::{Service, note_seen, queue_heal};
 use super::types::{BodyClaims, Incoming, PutObject, WriteConditions, WrittenObject};
@@ -165,7 +166,7 @@ impl Service {
             changed: None,
         };
         let mut batch = Batch::new();
-        let has_retired = self.place(&mut batch, &present, &row).await?;
+        let has_retired = self.place(&mut batch, &bucket, &present, &row).await?;
         note_seen(&mut batch, &sealed.seen);
         let heal = queue_heal(&mut batch, &row.manifest, &row.placement);
         self.commit(txn, batch).await?;
@@ -176,6 +177,7 @@ impl Service {
             checksum: row.manifest.checksum.clone(),
             len: row.manifest.len,
             modified_ms: row.manifest.created_ms,
+            expires: told(bucket.settings().lifecycle.as_ref(), &row.manifest),
         })
     }
 

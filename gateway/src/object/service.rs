@@ -25,6 +25,7 @@ use holdfast_workers::{LeaseGuard, Readers};
 use tokio::sync::{OnceCell, RwLock, oneshot};
 
 use super::bucket::Kept;
+use super::lifecycle::{Changes, Day};
 use crate::error::GatewayError;
 use crate::names::ObjectKey;
 
@@ -84,6 +85,9 @@ pub struct Service {
     pub(super) buckets: Arc<Kept>,
     /// Held alone while accounts change.
     pub(super) owners: Arc<RwLock<()>>,
+    /// How long a day of lifecycle rules is.
+    pub(super) day: Day,
+    pub(super) rules: Arc<Changes>,
 }
 
 impl std::fmt::Debug for Service {
@@ -127,6 +131,8 @@ impl Service {
             doubts: Arc::default(),
             buckets: Arc::default(),
             owners: Arc::default(),
+            day: Day::default(),
+            rules: Arc::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::error::{BodyError, GatewayError};
 use crate::names::{BucketName, ObjectKey};
 use crate::settings::Settings;
 
+pub use super::lifecycle::Expires;
 pub use super::version::VersionId;
 pub use upload::*;
 
@@ -190,6 +191,8 @@ pub struct WrittenObject {
     pub modified_ms: u64,
     /// Its version id; `None` for a null version.
     pub version: Option<VersionId>,
+    /// When it expires, if a lifecycle rule says so.
+    pub expires: Option<Expires>,
 }
 
 /// An object, described.
@@ -211,6 +214,8 @@ pub struct ObjectInfo {
     pub part_range: Option<ByteRange>,
     /// Its version id; `None` where no versions are kept.
     pub version: Option<VersionId>,
+    /// When it expires, if it is current and a lifecycle rule says so.
+    pub expires: Option<Expires>,
 }
 
 /// Which parts of an object are asked for.

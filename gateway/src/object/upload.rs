@@ -16,6 +16,7 @@ use holdfast_store::placement::group_of;
 
 use super::abandoned::Abandoned;
 use super::bucket::Bucket;
+use super::lifecycle::Changed;
 use super::lock;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::CreateUpload;
@@ -24,6 +25,17 @@ use crate::names::{BucketName, ObjectKey};
 
 /// Metadata that names who began an upload, if that is not the bucket's owner. The object has none.
 pub(crate) const INITIATOR: &str = "@initiator";
+
+/// What an upload is dropped for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Why {
+    /// A client asks.
+    Asked,
+    /// Nobody continued it.
+    Abandoned(Abandoned),
+    /// A lifecycle rule says so.
+    Due,
+}
 
 impl Service {
     pub(super) async fn metadata_of_upload(
@@ -51,7 +63,7 @@ impl Service {
         create: CreateUpload,
     ) -> Result<String, GatewayError> {
         let key = create.key.as_str();
-        let (mut txn, _) = self.begin_in(&bucket, Locks::none()).await?;
+        let (mut txn, bucket) = self.begin_in(&bucket, Locks::none()).await?;
         let order = txn.take_order();
         let write = self.ids.next();
         let manifest = Manifest {
@@ -70,6 +82,7 @@ impl Service {
             completed: None,
         };
         let mut batch = Batch::new();
+        self.note(&mut batch, &bucket, Changed::Opened(&row.manifest));
         let at = keys::upload(bucket.id, key, write);
         batch.put(Table::Upload, at, Row::new(order, row.encode()));
         let name = RowName::Upload {
@@ -132,29 +145,34 @@ impl Service {
         let (service, key) = (self.clone(), key.clone());
         let work = async move {
             service
-                .commit_abort(&bucket, key.as_str(), write, None)
+                .commit_abort(&bucket, key.as_str(), write, Why::Asked)
                 .await
         };
         self.to_the_end("abort upload", work).await.map(drop)
     }
 
-    /// Drops an open upload; with `only`, if it is abandoned. Returns whether it was dropped.
+    /// Drops an open upload, if what it is dropped for holds. Returns whether it was dropped.
     pub(super) async fn commit_abort(
         &self,
         bucket: &Arc<Bucket>,
         key: &str,
         upload: WriteId,
-        only: Option<Abandoned>,
+        why: Why,
     ) -> Result<bool, GatewayError> {
         let locks = Locks::none().upload(upload, Mode::Exclusive);
-        let (mut txn, _) = self.begin_in(bucket, locks).await?;
+        let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
         let row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
         if row.completed.is_some() {
             return Err(no_such_upload(&upload.to_string()));
         }
         // Nobody adds a part while the upload is held alone.
         let parts = self.parts(upload).await?;
-        if only.is_some_and(|abandoned| !abandoned.is(&row, &parts)) {
+        let holds = match why {
+            Why::Asked => true,
+            Why::Abandoned(abandoned) => abandoned.is(&row, &parts),
+            Why::Due => self.is_due(&bucket, &row),
+        };
+        if !holds {
             return Ok(false);
         }
         let order = txn.take_order();
@@ -162,6 +180,7 @@ impl Service {
         let tombstone = self.tombstone(order, bucket.id, key, target);
         let sealed = self.seal(&tombstone, bucket.id, key).await?;
         let mut batch = Batch::new();
+        self.note(&mut batch, &bucket, Changed::Closed(&row.manifest));
         let mut retired = Retired::default();
         retired.add(upload, &row.placement);
         for part in &parts {

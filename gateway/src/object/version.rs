@@ -14,6 +14,7 @@ use holdfast_protocol::row::VersionRow;
 use holdfast_protocol::{Manifest, ManifestKind, Order, VersionName};
 
 use super::bucket::Bucket;
+use super::lifecycle::Changed;
 use super::put::usage_of;
 use super::service::{Retired, Service, queue_purge};
 use crate::error::GatewayError;
@@ -135,6 +136,7 @@ impl Service {
     pub(super) async fn place(
         &self,
         batch: &mut Batch,
+        bucket: &Bucket,
         present: &Present,
         new: &VersionRow,
     ) -> Result<bool, GatewayError> {
@@ -150,6 +152,9 @@ impl Service {
             if pushed.is_some() {
                 batch.delete_noncurrent(&old.manifest);
             }
+            if !bucket.has_versions() {
+                self.note(batch, bucket, Changed::Replaced(&old.manifest));
+            }
             self.retire_version(old, &mut retired, batch).await?;
             let less = usage_of(&old.manifest, -1);
             delta.objects += less.objects;
@@ -157,8 +162,11 @@ impl Service {
         }
         if let Some(old) = pushed {
             batch.put_noncurrent(old);
+            let change = Changed::Pushed(&old.manifest, new.manifest.created_ms);
+            self.note(batch, bucket, change);
         }
         batch.put_current(new);
+        self.note(batch, bucket, Changed::Current(&new.manifest));
         queue_purge(batch, new.manifest.order, retired, None);
         batch.usage(new.manifest.bucket, delta);
         Ok(replaced.is_some())
@@ -177,16 +185,19 @@ impl Service {
         batch.usage(bucket.id, usage_of(manifest, -1));
         if *place == VersionPlace::Noncurrent {
             batch.delete_noncurrent(manifest);
+            self.note(batch, bucket, Changed::Noncurrent(manifest));
             return Ok(());
         }
         batch.delete_current(bucket.id, key, manifest.order);
         if !bucket.has_versions() {
+            self.note(batch, bucket, Changed::Replaced(manifest));
             return Ok(());
         }
         let before = rows::list_noncurrent(&mut *txn, bucket.id, key, None, 1).await?;
         if let Some(next) = before.items.first() {
             batch.delete_noncurrent(&next.manifest);
             batch.put_current(next);
+            self.note(batch, bucket, Changed::Current(&next.manifest));
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use tracing::debug;
 
 use super::asking::{Asking, Came, Signed, V2, V4};
 use super::service::Layers;
-use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name};
+use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name, expiration};
 use super::{acl, claims, documents, error, headers};
 use crate::auth::Caller;
 use crate::error::{BodyError, GatewayError};
@@ -353,6 +353,10 @@ fn tell_kept(written: &WrittenObject, headers: &mut HeaderMap) {
     let version = written.version.map(|version| version.to_string());
     if let Some(Ok(value)) = version.map(HeaderValue::try_from) {
         headers.insert(VERSION_ID, value);
+    }
+    let expires = written.expires.as_ref().map(expiration);
+    if let Some(Ok(value)) = expires.map(HeaderValue::try_from) {
+        headers.insert("x-amz-expiration", value);
     }
     let Some(sum) = &written.checksum else {
         return;

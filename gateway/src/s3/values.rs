@@ -10,9 +10,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_protocol::{ChecksumKind, ChecksumType, ETag, ObjectChecksum};
 use http::HeaderName;
+use percent_encoding::utf8_percent_encode;
 use s3s::dto;
 
 use crate::auth::Owner;
+use crate::object::Expires;
+use crate::post::answer::ENCODED;
 
 /// The header that names a version.
 pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
@@ -20,6 +23,13 @@ pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version
 /// The date form of HTTP headers.
 pub(super) fn http_date(ms: u64) -> String {
     httpdate::fmt_http_date(time(ms))
+}
+
+/// When an object expires, as a header says it.
+pub(super) fn expiration(expires: &Expires) -> String {
+    let rule = utf8_percent_encode(&expires.rule, ENCODED);
+    let date = http_date(expires.at_ms);
+    format!("expiry-date=\"{date}\", rule-id=\"{rule}\"")
 }
 
 /// Reads a date of an HTTP header, in any of its three forms; milliseconds since 1970.

@@ -8,6 +8,7 @@
 //! checked.
 
 mod cors;
+mod lifecycle;
 mod lock;
 mod payment;
 mod tags;
@@ -25,6 +26,10 @@ use serde_json::{Value, json};
 use crate::error::GatewayError;
 
 pub use cors::{Cors, CorsMethod, CorsRule};
+pub use lifecycle::{
+    Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+    midnight, positive_days,
+};
 pub use lock::{DefaultRetention, ObjectLock, Period, RetentionMode};
 pub use payment::Payer;
 pub use tags::Tags;
@@ -57,6 +62,8 @@ pub struct Settings {
     pub block: Option<PublicAccessBlock>,
     /// `?acl`.
     pub acl: Option<Acl>,
+    /// `?lifecycle`.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -97,6 +104,7 @@ const POLICY: &str = "policy";
 const OWNERSHIP: &str = "ownershipControls";
 const BLOCK: &str = "publicAccessBlock";
 const ACL: &str = "acl";
+const LIFECYCLE: &str = "lifecycle";
 
 impl Settings {
     /// Who owns what others write, and whether ACLs count. As in S3, a bucket of which that was
@@ -128,6 +136,7 @@ impl Settings {
                 OWNERSHIP => settings.ownership = Some(read(name, value)?),
                 BLOCK => settings.block = Some(read(name, value)?),
                 ACL => settings.acl = Some(read(name, value)?),
+                LIFECYCLE => settings.lifecycle = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -150,6 +159,7 @@ impl Settings {
         write(&mut config, OWNERSHIP, self.ownership.as_ref())?;
         write(&mut config, BLOCK, self.block.as_ref())?;
         write(&mut config, ACL, self.acl.as_ref())?;
+        write(&mut config, LIFECYCLE, self.lifecycle.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

@@ -6,7 +6,7 @@ use holdfast_policy::{Grant, Grantee, Group, Permission};
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 9] = [
+const GOLDEN: [(&str, &str); 10] = [
     (
         "cors",
         concat!(
@@ -47,6 +47,17 @@ const GOLDEN: [(&str, &str); 9] = [
             r#"{"permission":"FULL_CONTROL","to":{"account":"me"}}],"owner":"me","v":1}"#,
         ),
     ),
+    (
+        "lifecycle",
+        concat!(
+            r#"{"rules":[{"enabled":true,"expiration":{"days":30},"filter":{"form":"and","#,
+            r#""larger":1024,"prefix":"logs/","smaller":2048,"tags":[["k","v"]]},"id":"one","#,
+            r#""noncurrent":{"days":7,"keep":3}},{"abort_days":2,"enabled":false,"#,
+            r#""expiration":{"marker":true},"filter":{"form":"filter"},"id":"two"},"#,
+            r#"{"enabled":true,"expiration":{"date_ms":86400000},"filter":{"form":"filter","#,
+            r#""prefix":"x"},"id":"three"}],"v":1}"#,
+        ),
+    ),
 ];
 
 const DOCUMENT: &str = concat!(
@@ -68,6 +79,41 @@ fn rule() -> CorsRule {
         expose: vec!["ETag".to_owned()],
         max_age_s: Some(3000),
     }
+}
+
+fn lifecycle() -> Vec<LifecycleRule> {
+    let plain = |prefix: Option<&str>| LifecycleFilter {
+        prefix: prefix.map(str::to_owned),
+        ..LifecycleFilter::default()
+    };
+    let all = LifecycleFilter {
+        form: FilterForm::And,
+        prefix: Some("logs/".to_owned()),
+        tags: vec![("k".to_owned(), "v".to_owned())],
+        larger: Some(1024),
+        smaller: Some(2048),
+    };
+    let rule = |id: &str, filter, expiration| LifecycleRule {
+        id: id.to_owned(),
+        enabled: true,
+        filter,
+        expiration: Some(expiration),
+        ..LifecycleRule::default()
+    };
+    let one = LifecycleRule {
+        noncurrent: Some(NoncurrentExpiration {
+            days: 7,
+            keep: Some(3),
+        }),
+        ..rule("one", all, Expiration::Days(30))
+    };
+    let two = LifecycleRule {
+        enabled: false,
+        abort_days: Some(2),
+        ..rule("two", plain(None), Expiration::Marker(true))
+    };
+    let three = rule("three", plain(Some("x")), Expiration::DateMs(86_400_000));
+    vec![one, two, three]
 }
 
 #[test]
@@ -97,6 +143,7 @@ fn settings_v1_golden_texts_round_trip() {
         }),
         block: Some(PublicAccessBlock::ALL),
         acl: Some(Acl::new("me", grants).unwrap()),
+        lifecycle: Some(Lifecycle::new(lifecycle()).unwrap()),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -118,6 +165,11 @@ fn what_cannot_be_read_is_never_taken_for_not_configured() {
         ("ownershipControls", r#"{"v":1,"rule":"Nobody"}"#),
         ("publicAccessBlock", r#"{"v":1}"#),
         ("acl", r#"{"v":1,"owner":"me"}"#),
+        ("lifecycle", r#"{"v":1}"#),
+        (
+            "lifecycle",
+            r#"{"rules":[{"id":"a","enabled":true,"filter":{"form":"filter"},"move":1}],"v":1}"#,
+        ),
         ("unheard-of", r#"{"v":1}"#),
     ] {
         let read = Settings::decode(&config(&[(name, text)]));
@@ -183,4 +235,184 @@ fn what_is_too_large_to_be_read_again_is_not_written() {
     assert_eq!(Settings::decode(&fine).unwrap(), with(500_000));
     let error = with(600_000).encode().unwrap_err();
     assert!(matches!(error, GatewayError::TooLarge { .. }), "{error}");
+}
+
+type Change = fn(&mut LifecycleRule);
+
+const FINE: [Change; 6] = [
+    |_| {},
+    |rule| rule.id = "x".repeat(255),
+    |rule| rule.filter.prefix = Some("x".repeat(1024)),
+    |rule| rule.filter.form = FilterForm::Prefix,
+    |rule| rule.abort_days = Some(1),
+    |rule| {
+        rule.filter = LifecycleFilter::default();
+        rule.filter.larger = Some(0);
+    },
+];
+
+/// What is wrong, and how it is refused.
+const BAD: [(Change, &str); 18] = [
+    (|rule| rule.id = "x".repeat(256), "InvalidArgument"),
+    (|rule| rule.expiration = None, "InvalidRequest"),
+    (|rule| rule.filter.larger = Some(1), "MalformedDocument"),
+    (
+        |rule| rule.filter.form = FilterForm::And,
+        "MalformedDocument",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::Prefix;
+            rule.filter.prefix = None;
+        },
+        "MalformedDocument",
+    ),
+    (
+        |rule| rule.filter.prefix = Some("x".repeat(1025)),
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::And;
+            rule.filter.tags = vec![(String::new(), "v".to_owned())];
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::And;
+            rule.filter.tags = vec![("k".to_owned(), "v".repeat(257))];
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::And;
+            rule.filter.tags = vec![("k".to_owned(), "v".to_owned()); 2];
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::And;
+            rule.filter.tags = vec![("k".to_owned(), "v".to_owned())];
+            rule.abort_days = Some(1);
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::And;
+            rule.filter.tags = vec![("k".to_owned(), "v".to_owned())];
+            rule.expiration = Some(Expiration::Marker(true));
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::And;
+            rule.filter.larger = Some(1);
+            rule.abort_days = Some(1);
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter = LifecycleFilter::default();
+            rule.filter.smaller = Some(0);
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter.form = FilterForm::And;
+            (rule.filter.larger, rule.filter.smaller) = (Some(5), Some(5));
+        },
+        "InvalidRequest",
+    ),
+    (|rule| keep(rule, 0), "InvalidArgument"),
+    (|rule| keep(rule, 101), "InvalidArgument"),
+    (
+        |rule| {
+            keep(rule, 1);
+            rule.filter.form = FilterForm::Prefix;
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.filter = LifecycleFilter::default();
+            rule.filter.tags = vec![("k".repeat(129), String::new())];
+        },
+        "InvalidRequest",
+    ),
+];
+
+#[test]
+fn rules_of_lifecycle_are_checked() {
+    let with = |change: Change| {
+        let mut rule = lifecycle().remove(2);
+        change(&mut rule);
+        Lifecycle::new(vec![rule])
+    };
+    for (at, change) in FINE.into_iter().enumerate() {
+        assert!(with(change).is_ok(), "{at}");
+    }
+    for (at, (change, code)) in BAD.into_iter().enumerate() {
+        let refused = format!("{:?}", with(change).unwrap_err());
+        assert!(refused.starts_with(code), "{at}: {refused}");
+    }
+}
+
+fn keep(rule: &mut LifecycleRule, keep: u32) {
+    rule.noncurrent = Some(NoncurrentExpiration {
+        days: 1,
+        keep: Some(keep),
+    });
+}
+
+#[test]
+fn rules_of_lifecycle_have_names_of_their_own() {
+    let nameless = |prefix: &str| LifecycleRule {
+        id: String::new(),
+        filter: LifecycleFilter {
+            prefix: Some(prefix.to_owned()),
+            ..LifecycleFilter::default()
+        },
+        ..lifecycle().remove(2)
+    };
+    let rules = vec![nameless("a"), nameless("b"), nameless("a")];
+    let named = Lifecycle::new(rules.clone()).unwrap();
+    let mut ids: Vec<&str> = named.rules().iter().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(Lifecycle::new(rules).unwrap(), named);
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(ids.len() == 3 && ids.iter().all(|id| !id.is_empty()));
+    for count in [0, 1001] {
+        assert!(
+            Lifecycle::new(vec![nameless("a"); count]).is_err(),
+            "{count}"
+        );
+    }
+    assert!(Lifecycle::new(vec![nameless("a"); 1000]).is_ok());
+    let mut twice = lifecycle();
+    twice[1].id = "one".to_owned();
+    assert!(Lifecycle::new(twice).is_err());
+    let mut old_and_new = lifecycle();
+    old_and_new[2].filter.form = FilterForm::Prefix;
+    assert!(Lifecycle::new(old_and_new).is_err());
+}
+
+#[test]
+fn days_are_positive_and_dates_are_midnights() {
+    assert_eq!(positive_days("Days", "Expiration", 1).unwrap(), 1);
+    assert_eq!(
+        positive_days("Days", "Expiration", i32::MAX).unwrap(),
+        2_147_483_647
+    );
+    assert!(positive_days("Days", "Expiration", 0).is_err());
+    assert!(positive_days("Days", "Expiration", -1).is_err());
+    assert_eq!(midnight(Some(86_400_000 * 3)).unwrap(), 86_400_000 * 3);
+    assert!(midnight(Some(86_400_000 * 3 + 1000)).is_err());
+    assert!(midnight(None).is_err());
 }

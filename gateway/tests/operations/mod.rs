@@ -1,6 +1,7 @@
 //! The gateway's operations over a cluster in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_gateway::{BucketName, ObjectKey};
@@ -29,13 +30,15 @@ impl Notices for Told {
     }
 }
 
-/// The operations of a gateway that runs; once for each, as it names its writes anew.
+/// The operations of a gateway that runs; each call gives one in an epoch of its own.
 pub fn service(running: &Running) -> Service {
+    static EPOCH: AtomicU32 = AtomicU32::new(0);
+    let epoch = EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
     Service::new(
         running.store.clone(),
         Arc::clone(&running.index) as _,
         Arc::clone(&running.readers),
-        Arc::new(WriteIds::new(GatewayId::new(2), 1)),
+        Arc::new(WriteIds::new(GatewayId::new(2), epoch)),
         Arc::new(Told(running.workers.clone())),
     )
 }

@@ -163,6 +163,8 @@ impl Merging<'_> {
             }
         }
         applying.retire(&mut batch);
+        // No lifecycle rule was asked about what came or went.
+        batch.put_due_of_changes();
         self.commit(batch).await?;
         Ok(applying.report)
     }

@@ -72,9 +72,9 @@ macro_rules! bucket_operations {
             /// GET of `?lifecycle`.
             GetBucketLifecycleConfiguration: GetLifecycleConfiguration on Bucket, Served;
             /// PUT of `?lifecycle`.
-            PutBucketLifecycleConfiguration: PutLifecycleConfiguration on Bucket, Later;
+            PutBucketLifecycleConfiguration: PutLifecycleConfiguration on Bucket, Served;
             /// DELETE of `?lifecycle`.
-            DeleteBucketLifecycle: PutLifecycleConfiguration on Bucket, Later;
+            DeleteBucketLifecycle: PutLifecycleConfiguration on Bucket, Served;
             /// GET of `?object-lock`.
             GetObjectLockConfiguration: GetBucketObjectLockConfiguration on Bucket, Served;
             /// PUT of `?object-lock`.

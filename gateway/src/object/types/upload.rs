@@ -2,7 +2,9 @@
 
 use holdfast_protocol::{ChecksumKind, ChecksumType, ETag, Metadata, ObjectChecksum};
 
-use super::{Incoming, ListObjects, RangeSpec, ReadConditions, VersionId, WriteConditions};
+use super::{
+    Expires, Incoming, ListObjects, RangeSpec, ReadConditions, VersionId, WriteConditions,
+};
 use crate::auth::Caller;
 use crate::names::{BucketName, ObjectKey};
 
@@ -121,6 +123,8 @@ pub struct CompletedObject {
     pub checksum: Option<ObjectChecksum>,
     /// Its version id; `None` where no versions are kept.
     pub version: Option<VersionId>,
+    /// When it expires, if a lifecycle rule says so; a repeated answer does not tell.
+    pub expires: Option<Expires>,
 }
 
 /// A part that was copied.

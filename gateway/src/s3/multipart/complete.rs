@@ -11,7 +11,7 @@ use crate::object::types::{CompleteUpload, NamedPart};
 use crate::s3::object::names;
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{
-    checksum_header, checksum_text, checksum_type, digest, etag, set_checksum,
+    checksum_header, checksum_text, checksum_type, digest, etag, expiration, set_checksum,
 };
 use crate::s3::{Gateway, claims, error, headers};
 
@@ -57,6 +57,7 @@ pub(crate) async fn complete(
         key: Some(input.key),
         e_tag: Some(etag(&completed.etag)),
         version_id: completed.version.map(|version| version.to_string()),
+        expiration: completed.expires.as_ref().map(expiration),
         ..CompleteMultipartUploadOutput::default()
     };
     if let Some(sum) = &completed.checksum {

@@ -11,7 +11,7 @@ use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{CopyObject, ReadConditions, VersionId};
 use crate::object::{TAGGING, is_own};
 use crate::s3::prepare::Prepared;
-use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum, timestamp};
+use crate::s3::values::{checksum_text, checksum_type, etag, expiration, set_checksum, timestamp};
 use crate::s3::{Gateway, acl, claims, headers};
 
 pub(crate) async fn copy(
@@ -77,6 +77,7 @@ pub(crate) async fn copy(
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),
         version_id: copied.written.version.map(|version| version.to_string()),
+        expiration: copied.written.expires.as_ref().map(expiration),
         copy_source_version_id: copied.source_version.map(|version| version.to_string()),
         ..CopyObjectOutput::default()
     }))

@@ -34,7 +34,8 @@ pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags};
 
 use super::prepare::Prepared;
 use super::values::{
-    VERSION_ID, checksum_header, checksum_text, checksum_type_name, date_time, http_date,
+    VERSION_ID, checksum_header, checksum_text, checksum_type_name, date_time, expiration,
+    http_date,
 };
 use super::{Gateway, headers};
 use crate::auth::Action;
@@ -131,6 +132,12 @@ pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bo
         set(
             HeaderName::from_static("x-amz-mp-parts-count"),
             parts.to_string(),
+        );
+    }
+    if let Some(expires) = &info.expires {
+        set(
+            HeaderName::from_static("x-amz-expiration"),
+            expiration(expires),
         );
     }
     set(CONTENT_TYPE, "binary/octet-stream".to_owned());

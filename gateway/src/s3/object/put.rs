@@ -6,7 +6,7 @@ use s3s::{S3Request, S3Response, S3Result};
 use super::names;
 use crate::object::types::PutObject;
 use crate::s3::prepare::Prepared;
-use crate::s3::values::{checksum_text, checksum_type, etag, set_checksum};
+use crate::s3::values::{checksum_text, checksum_type, etag, expiration, set_checksum};
 use crate::s3::{Gateway, acl, body, headers};
 
 pub(crate) async fn put(
@@ -38,6 +38,7 @@ pub(crate) async fn put(
     let mut output = PutObjectOutput {
         e_tag: Some(etag(&written.etag)),
         version_id: written.version.map(|version| version.to_string()),
+        expiration: written.expires.as_ref().map(expiration),
         ..PutObjectOutput::default()
     };
     if let Some(sum) = &written.checksum {

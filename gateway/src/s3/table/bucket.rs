@@ -36,7 +36,12 @@ macro_rules! bucket_verbs {
                 = buckets::policy_status;
             get_bucket_lifecycle_configuration:
                 GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
-                = buckets::lifecycle;
+                = buckets::get_lifecycle;
+            put_bucket_lifecycle_configuration:
+                PutBucketLifecycleConfigurationInput => PutBucketLifecycleConfigurationOutput
+                = buckets::put_lifecycle;
+            delete_bucket_lifecycle: DeleteBucketLifecycleInput => DeleteBucketLifecycleOutput
+                = buckets::delete_lifecycle;
             get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = buckets::get_cors;
             put_bucket_cors: PutBucketCorsInput => PutBucketCorsOutput = buckets::put_cors;
             delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput

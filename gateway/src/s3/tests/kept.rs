@@ -160,6 +160,7 @@ impl Memory {
             len: stored.body.len() as u64,
             modified_ms: stored.modified_ms,
             version: None,
+            expires: None,
         })
     }
 }
@@ -211,6 +212,7 @@ pub(super) fn info(stored: &Stored, part: Option<u32>) -> Result<ObjectInfo, Gat
         part_count: (!stored.parts.is_empty()).then_some(stored.parts.len() as u32),
         part_range: None,
         version: None,
+        expires: None,
     };
     if let Some(number) = part {
         let lens = if stored.parts.is_empty() {

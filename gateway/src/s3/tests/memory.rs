@@ -343,6 +343,7 @@ impl Objects for Memory {
             etag: stored.etag,
             checksum,
             version: None,
+            expires: None,
         })
     }
     async fn abort_upload(

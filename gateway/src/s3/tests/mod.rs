@@ -11,6 +11,7 @@ mod gate;
 mod guards;
 mod isolation;
 mod kept;
+mod lifecycle;
 mod limits;
 mod listing;
 mod matrix;

@@ -1,0 +1,201 @@
+//! What lifecycle rules say of a version or an upload: when it goes.
+//!
+//! Owns: which rules apply, and the times they give.
+//! Leaves to others: the configuration and its checks ([`crate::settings`]), looking at the time.
+//! Always: pure; what is locked is not due before its lock ends, and never while it is held.
+
+use std::time::Duration;
+
+use holdfast_protocol::{Body, Manifest};
+
+use crate::object::copy::TAGGING;
+use crate::object::lock::Protection;
+use crate::settings::{Expiration, Lifecycle, LifecycleRule};
+
+const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// How long a day of a rule is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Day(u64);
+
+/// The real one.
+impl Default for Day {
+    fn default() -> Self {
+        Self(MS_PER_DAY)
+    }
+}
+
+impl Day {
+    pub(crate) fn new(len: Duration) -> Self {
+        Self(u64::try_from(len.as_millis()).unwrap_or(u64::MAX).max(1))
+    }
+    pub(crate) fn ms(self) -> u64 {
+        self.0
+    }
+    /// So many days after `from_ms`.
+    pub(crate) fn after(self, from_ms: u64, days: u32) -> u64 {
+        let days = self.0.saturating_mul(days.into());
+        self.settled(from_ms.saturating_add(days))
+    }
+    /// When something that is so from `at_ms` on is acted upon: at the next midnight. Days of
+    /// another length have none.
+    pub(crate) fn settled(self, at_ms: u64) -> u64 {
+        match self.0 {
+            MS_PER_DAY => at_ms.div_ceil(MS_PER_DAY).saturating_mul(MS_PER_DAY),
+            _ => at_ms,
+        }
+    }
+}
+
+/// When an object expires, as clients are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expires {
+    /// When (milliseconds since 1970), in days of 24 hours.
+    pub at_ms: u64,
+    /// The name of the rule.
+    pub rule: String,
+}
+
+/// The enabled rules that are about keys like this.
+fn for_key<'a>(lifecycle: &'a Lifecycle, key: &'a str) -> impl Iterator<Item = &'a LifecycleRule> {
+    lifecycle.rules().iter().filter(move |rule| {
+        let prefix = rule.filter.prefix.as_deref().unwrap_or_default();
+        rule.enabled && key.starts_with(prefix)
+    })
+}
+
+/// The enabled rules that are about a version. A delete marker has neither tags nor a size.
+fn for_version<'a>(
+    lifecycle: &'a Lifecycle,
+    manifest: &'a Manifest,
+) -> impl Iterator<Item = &'a LifecycleRule> {
+    for_key(lifecycle, &manifest.key).filter(move |rule| {
+        let filter = &rule.filter;
+        let has_sizes = filter.larger.is_some() || filter.smaller.is_some();
+        if is_marker(manifest) {
+            return filter.tags.is_empty() && !has_sizes;
+        }
+        filter.larger.is_none_or(|larger| manifest.len > larger)
+            && filter.smaller.is_none_or(|smaller| manifest.len < smaller)
+            && (filter.tags.is_empty() || has_tags(manifest, &filter.tags))
+    })
+}
+
+fn has_tags(manifest: &Manifest, wanted: &[(String, String)]) -> bool {
+    let stored = manifest.metadata.get(TAGGING).unwrap_or_default();
+    wanted.iter().all(|(key, value)| {
+        let mut tags = form_urlencoded::parse(stored.as_bytes());
+        tags.any(|(k, v)| k == key.as_str() && v == value.as_str())
+    })
+}
+
+pub(super) fn is_marker(manifest: &Manifest) -> bool {
+    matches!(manifest.body, Body::DeleteMarker)
+}
+
+/// When a rule lets a current version go that was made then.
+fn expires(rule: &LifecycleRule, created_ms: u64, day: Day) -> Option<u64> {
+    match rule.expiration? {
+        Expiration::Days(days) => Some(day.after(created_ms, days)),
+        Expiration::DateMs(date_ms) => Some(date_ms.max(day.settled(created_ms))),
+        Expiration::Marker(_) => None,
+    }
+}
+
+/// Not before a lock ends; never while it is held, or if it cannot be read.
+fn unlocked(manifest: &Manifest, due_ms: u64) -> Option<u64> {
+    let protection = Protection::of(&manifest.metadata).ok()?;
+    if protection.hold == Some(true) {
+        return None;
+    }
+    let until = protection
+        .retention
+        .map_or(0, |retention| retention.until_ms);
+    Some(due_ms.max(until))
+}
+
+/// When the current version is due, if it is an object. `is_marked`: what follows it is a delete
+/// marker, so that a lock does not matter.
+pub(super) fn object_due(
+    lifecycle: &Lifecycle,
+    manifest: &Manifest,
+    is_marked: bool,
+    day: Day,
+) -> Option<u64> {
+    let times = for_version(lifecycle, manifest);
+    let due = times.filter_map(|rule| expires(rule, manifest.created_ms, day));
+    let due = due.min()?;
+    match is_marked {
+        true => Some(due),
+        false => unlocked(manifest, due),
+    }
+}
+
+/// When a delete marker is due behind which there is no version.
+pub(super) fn marker_due(lifecycle: &Lifecycle, manifest: &Manifest, day: Day) -> Option<u64> {
+    let times = for_version(lifecycle, manifest).filter_map(|rule| match rule.expiration? {
+        Expiration::Marker(true) => Some(day.settled(manifest.created_ms)),
+        _ => expires(rule, manifest.created_ms, day),
+    });
+    times.min()
+}
+
+/// When a noncurrent version is due that ceased to be current at `since_ms`, and of whose key
+/// there are `newer` noncurrent versions that are newer.
+pub(super) fn noncurrent_due(
+    lifecycle: &Lifecycle,
+    manifest: &Manifest,
+    since_ms: u64,
+    newer: usize,
+    day: Day,
+) -> Option<u64> {
+    let times = for_version(lifecycle, manifest).filter_map(|rule| {
+        let rule = rule.noncurrent?;
+        let keep = rule.keep.unwrap_or(0) as usize;
+        (newer >= keep).then(|| day.after(since_ms, rule.days))
+    });
+    unlocked(manifest, times.min()?)
+}
+
+/// When an open upload is due.
+pub(super) fn upload_due(lifecycle: &Lifecycle, manifest: &Manifest, day: Day) -> Option<u64> {
+    let times = for_key(lifecycle, &manifest.key);
+    let days = times.filter_map(|rule| rule.abort_days);
+    Some(day.after(manifest.created_ms, days.min()?))
+}
+
+/// Whether any rule lets noncurrent versions of this key go.
+pub(super) fn has_noncurrent(lifecycle: &Lifecycle, key: &str) -> bool {
+    for_key(lifecycle, key).any(|rule| rule.noncurrent.is_some())
+}
+
+/// Whether any rule keeps noncurrent versions of this key by count.
+pub(super) fn counts(lifecycle: &Lifecycle, key: &str) -> bool {
+    let counts = |rule: &LifecycleRule| rule.noncurrent.is_some_and(|rule| rule.keep.is_some());
+    for_key(lifecycle, key).any(counts)
+}
+
+/// Whether any rule lets delete markers of this key go.
+pub(super) fn has_markers(lifecycle: &Lifecycle, key: &str) -> bool {
+    for_key(lifecycle, key).any(|rule| rule.expiration.is_some())
+}
+
+/// When a current object expires, as `x-amz-expiration` says: in real days, whatever a day is here.
+pub(crate) fn told(lifecycle: Option<&Lifecycle>, manifest: &Manifest) -> Option<Expires> {
+    if is_marker(manifest) {
+        return None;
+    }
+    let rules = for_version(lifecycle?, manifest);
+    let times = rules.filter_map(|rule| {
+        let at_ms = expires(rule, manifest.created_ms, Day::default())?;
+        Some((at_ms, rule))
+    });
+    let (at_ms, rule) = times.min_by_key(|(at_ms, _)| *at_ms)?;
+    Some(Expires {
+        at_ms,
+        rule: rule.id.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! GetBucketLifecycleConfiguration, PutBucketLifecycleConfiguration, DeleteBucketLifecycle.
+
+use s3s::dto::{
+    AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput,
+    ExpirationStatus, GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
+    LifecycleExpiration, LifecycleRule as Document, LifecycleRuleAndOperator, LifecycleRuleFilter,
+    NoncurrentVersionExpiration, PutBucketLifecycleConfigurationInput,
+    PutBucketLifecycleConfigurationOutput, Tag, Timestamp, TransitionDefaultMinimumObjectSize,
+};
+use s3s::{S3Request, S3Response, S3Result};
+
+use crate::error::GatewayError;
+use crate::names::BucketName;
+use crate::s3::prepare::Prepared;
+use crate::s3::values::{from_timestamp, timestamp};
+use crate::s3::{Gateway, headers};
+use crate::settings::{
+    Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+    Setting, Settings, midnight, positive_days,
+};
+
+/// The header that says which objects are too small for a transition.
+const MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
+/// S3's storage classes that a transition may name.
+const CLASSES: [&str; 6] = [
+    "GLACIER",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+];
+
+pub(crate) async fn get_lifecycle(
+    gateway: &Gateway,
+    request: S3Request<GetBucketLifecycleConfigurationInput>,
+) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+    let name = BucketName::parse(&request.input.bucket)?;
+    let bucket = gateway.objects.bucket(&name).await?;
+    let lifecycle = bucket.settings().lifecycle.as_ref();
+    let lifecycle = lifecycle.ok_or(GatewayError::NotConfigured {
+        setting: Setting::Lifecycle,
+    })?;
+    Ok(S3Response::new(GetBucketLifecycleConfigurationOutput {
+        rules: Some(lifecycle.rules().iter().map(document).collect()),
+        transition_default_minimum_object_size: Some(minimum()),
+    }))
+}
+
+pub(crate) async fn put_lifecycle(
+    gateway: &Gateway,
+    request: S3Request<PutBucketLifecycleConfigurationInput>,
+) -> S3Result<S3Response<PutBucketLifecycleConfigurationOutput>> {
+    let prepared = Prepared::of(&request)?;
+    let input = request.input;
+    let name = BucketName::parse(&input.bucket)?;
+    let Some(configuration) = input.lifecycle_configuration else {
+        return Err(malformed("there is no LifecycleConfiguration").into());
+    };
+    let rules = configuration.rules.iter().map(rule);
+    let rules = rules.collect::<Result<Vec<_>, _>>()?;
+    // What is wrong with them was said before: nothing takes them and does nothing.
+    let has_transitions = |rule: &Document| {
+        rule.transitions
+            .as_ref()
+            .is_some_and(|list| !list.is_empty())
+            || (rule.noncurrent_version_transitions.as_ref()).is_some_and(|list| !list.is_empty())
+    };
+    if configuration.rules.iter().any(has_transitions) {
+        return Err(not_done("transitions between storage classes").into());
+    }
+    let lifecycle = Lifecycle::new(rules)?;
+    check_minimum(headers::get(&prepared.headers, MINIMUM).as_deref())?;
+    let edit = move |settings: &mut Settings| {
+        settings.lifecycle = Some(lifecycle);
+        Ok(())
+    };
+    gateway.objects.configure(&name, Box::new(edit)).await?;
+    Ok(S3Response::new(PutBucketLifecycleConfigurationOutput {
+        transition_default_minimum_object_size: Some(minimum()),
+    }))
+}
+
+pub(crate) async fn delete_lifecycle(
+    gateway: &Gateway,
+    request: S3Request<DeleteBucketLifecycleInput>,
+) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
+    let name = BucketName::parse(&request.input.bucket)?;
+    let edit = |settings: &mut Settings| {
+        settings.lifecycle = None;
+        Ok(())
+    };
+    gateway.objects.configure(&name, Box::new(edit)).await?;
+    Ok(S3Response::new(DeleteBucketLifecycleOutput {}))
+}
+
+/// Which objects are too small for a transition, of which there are none.
+fn minimum() -> TransitionDefaultMinimumObjectSize {
+    let name = TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K;
+    TransitionDefaultMinimumObjectSize::from_static(name)
+}
+
+fn check_minimum(given: Option<&str>) -> Result<(), GatewayError> {
+    match given {
+        None | Some(TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K) => Ok(()),
+        Some(TransitionDefaultMinimumObjectSize::VARIES_BY_STORAGE_CLASS) => {
+            Err(not_done("varies_by_storage_class"))
+        }
+        Some(_) => Err(GatewayError::InvalidRequest {
+            why: format!("{MINIMUM} is not one of S3's"),
+        }),
+    }
+}
+
+fn malformed(why: &'static str) -> GatewayError {
+    GatewayError::MalformedDocument { why }
+}
+
+fn not_done(what: &str) -> GatewayError {
+    GatewayError::NotImplemented {
+        what: what.to_owned(),
+    }
+}
+
+fn rule(document: &Document) -> Result<LifecycleRule, GatewayError> {
+    let enabled = match document.status.as_str() {
+        ExpirationStatus::ENABLED => true,
+        ExpirationStatus::DISABLED => false,
+        _ => return Err(malformed("the Status of a rule is Enabled or Disabled")),
+    };
+    for transition in document.transitions.iter().flatten() {
+        if let Some(date) = &transition.date {
+            midnight(exact(date))?;
+        }
+        let of = (transition.days.is_some(), transition.date.is_some());
+        let class = transition.storage_class.as_ref();
+        check_transition(
+            of.0 != of.1,
+            transition.days,
+            class.map(|class| class.as_str()),
+        )?;
+    }
+    for transition in document.noncurrent_version_transitions.iter().flatten() {
+        let days = transition.noncurrent_days;
+        let class = transition.storage_class.as_ref();
+        check_transition(days.is_some(), days, class.map(|class| class.as_str()))?;
+    }
+    let expiration = document.expiration.as_ref().map(expiration).transpose()?;
+    let noncurrent = document.noncurrent_version_expiration.as_ref();
+    let noncurrent = noncurrent.map(noncurrent_expiration).transpose()?;
+    let abort = document.abort_incomplete_multipart_upload.as_ref();
+    let abort_days = abort.map(abort_days).transpose()?;
+    Ok(LifecycleRule {
+        id: document.id.clone().unwrap_or_default(),
+        enabled,
+        filter: filter(document)?,
+        expiration,
+        noncurrent,
+        abort_days,
+    })
+}
+
+fn check_transition(
+    is_timed: bool,
+    days: Option<i32>,
+    class: Option<&str>,
+) -> Result<(), GatewayError> {
+    if !is_timed {
+        return Err(malformed("a transition has Days or a Date"));
+    }
+    if days.is_some_and(|days| days < 0) {
+        return Err(GatewayError::InvalidArgument {
+            name: "Days",
+            why: "'Days' in Transition action must be nonnegative".to_owned(),
+        });
+    }
+    match class {
+        Some(class) if CLASSES.contains(&class) => Ok(()),
+        _ => Err(malformed(
+            "the StorageClass of a transition is not one of S3's",
+        )),
+    }
+}
+
+/// Milliseconds since 1970 of a date with whole seconds.
+fn exact(date: &Timestamp) -> Option<u64> {
+    from_timestamp(date).filter(|ms| timestamp(*ms) == *date)
+}
+
+fn expiration(document: &LifecycleExpiration) -> Result<Expiration, GatewayError> {
+    match (
+        document.days,
+        &document.date,
+        document.expired_object_delete_marker,
+    ) {
+        (Some(days), None, None) => positive_days("Days", "Expiration", days).map(Expiration::Days),
+        (None, Some(date), None) => midnight(exact(date)).map(Expiration::DateMs),
+        (None, None, Some(is_set)) => Ok(Expiration::Marker(is_set)),
+        _ => Err(malformed(
+            "an Expiration has Days, a Date or ExpiredObjectDeleteMarker",
+        )),
+    }
+}
+
+fn noncurrent_expiration(
+    document: &NoncurrentVersionExpiration,
+) -> Result<NoncurrentExpiration, GatewayError> {
+    let action = "NoncurrentVersionExpiration";
+    let Some(days) = document.noncurrent_days else {
+        return Err(malformed(
+            "a NoncurrentVersionExpiration has NoncurrentDays",
+        ));
+    };
+    let days = positive_days("NoncurrentDays", action, days)?;
+    let keep = document.newer_noncurrent_versions;
+    let keep = keep.map(|keep| positive_days("NewerNoncurrentVersions", action, keep));
+    Ok(NoncurrentExpiration {
+        days,
+        keep: keep.transpose()?,
+    })
+}
+
+fn abort_days(document: &AbortIncompleteMultipartUpload) -> Result<u32, GatewayError> {
+    let Some(days) = document.days_after_initiation else {
+        let why = "an AbortIncompleteMultipartUpload has DaysAfterInitiation";
+        return Err(malformed(why));
+    };
+    positive_days(
+        "DaysAfterInitiation",
+        "AbortIncompleteMultipartUpload",
+        days,
+    )
+}
+
+fn filter(document: &Document) -> Result<LifecycleFilter, GatewayError> {
+    let Some(filter) = &document.filter else {
+        return Ok(LifecycleFilter {
+            form: FilterForm::Prefix,
+            prefix: document.prefix.clone(),
+            ..LifecycleFilter::default()
+        });
+    };
+    if document.prefix.is_some() {
+        return Err(malformed("a rule has a Filter or a Prefix, not both"));
+    }
+    let outer = LifecycleFilter {
+        form: FilterForm::Filter,
+        prefix: filter.prefix.clone(),
+        tags: filter.tag.iter().map(pair).collect::<Result<_, _>>()?,
+        larger: size(filter.object_size_greater_than)?,
+        smaller: size(filter.object_size_less_than)?,
+    };
+    let Some(and) = &filter.and else {
+        return Ok(outer);
+    };
+    if outer != LifecycleFilter::default() {
+        return Err(malformed("a Filter has And or one condition, not both"));
+    }
+    let tags = and.tags.iter().flatten().map(pair);
+    Ok(LifecycleFilter {
+        form: FilterForm::And,
+        prefix: and.prefix.clone(),
+        tags: tags.collect::<Result<_, _>>()?,
+        larger: size(and.object_size_greater_than)?,
+        smaller: size(and.object_size_less_than)?,
+    })
+}
+
+fn pair(tag: &Tag) -> Result<(String, String), GatewayError> {
+    match (&tag.key, &tag.value) {
+        (Some(key), Some(value)) => Ok((key.clone(), value.clone())),
+        _ => Err(malformed("a Tag has a Key and a Value")),
+    }
+}
+
+fn size(bytes: Option<i64>) -> Result<Option<u64>, GatewayError> {
+    let bytes = bytes.map(u64::try_from).transpose();
+    bytes.map_err(|_| GatewayError::InvalidRequest {
+        why: "A size must not be negative".to_owned(),
+    })
+}
+
+fn document(rule: &LifecycleRule) -> Document {
+    let days = |days: u32| i32::try_from(days).ok();
+    let status = match rule.enabled {
+        true => ExpirationStatus::ENABLED,
+        false => ExpirationStatus::DISABLED,
+    };
+    let old = rule.filter.form == FilterForm::Prefix;
+    Document {
+        abort_incomplete_multipart_upload: rule.abort_days.map(|count| {
+            AbortIncompleteMultipartUpload {
+                days_after_initiation: days(count),
+            }
+        }),
+        expiration: rule.expiration.map(|expiration| match expiration {
+            Expiration::Days(count) => LifecycleExpiration {
+                days: days(count),
+                ..LifecycleExpiration::default()
+            },
+            Expiration::DateMs(ms) => LifecycleExpiration {
+                date: Some(timestamp(ms)),
+                ..LifecycleExpiration::default()
+            },
+            Expiration::Marker(is_set) => LifecycleExpiration {
+                expired_object_delete_marker: Some(is_set),
+                ..LifecycleExpiration::default()
+            },
+        }),
+        filter: (!old).then(|| filter_document(&rule.filter)),
+        id: Some(rule.id.clone()),
+        noncurrent_version_expiration: rule.noncurrent.map(|noncurrent| {
+            NoncurrentVersionExpiration {
+                newer_noncurrent_versions: noncurrent.keep.and_then(days),
+                noncurrent_days: days(noncurrent.days),
+            }
+        }),
+        noncurrent_version_transitions: None,
+        prefix: rule.filter.prefix.clone().filter(|_| old),
+        status: ExpirationStatus::from_static(status),
+        transitions: None,
+    }
+}
+
+fn filter_document(filter: &LifecycleFilter) -> LifecycleRuleFilter {
+    let bytes = |size: Option<u64>| size.and_then(|size| i64::try_from(size).ok());
+    let (larger, smaller) = (bytes(filter.larger), bytes(filter.smaller));
+    let mut tags = filter.tags.iter().map(|(key, value)| Tag {
+        key: Some(key.clone()),
+        value: Some(value.clone()),
+    });
+    let prefix = filter.prefix.clone();
+    if filter.form != FilterForm::And {
+        return LifecycleRuleFilter {
+            object_size_greater_than: larger,
+            object_size_less_than: smaller,
+            prefix,
+            tag: tags.next(),
+            ..LifecycleRuleFilter::default()
+        };
+    }
+    let tags: Vec<Tag> = tags.collect();
+    LifecycleRuleFilter {
+        and: Some(LifecycleRuleAndOperator {
+            object_size_greater_than: larger,
+            object_size_less_than: smaller,
+            prefix,
+            tags: (!tags.is_empty()).then_some(tags),
+        }),
+        ..LifecycleRuleFilter::default()
+    }
+}
