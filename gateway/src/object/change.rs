@@ -86,22 +86,23 @@ impl Service {
         row.manifest.metadata = metadata;
         row.changed = Some(order);
         let present = row.manifest.order;
-        let change = match place {
-            VersionPlace::Current => {
-                batch.replace_current(&row, present);
-                Changed::Current(&row.manifest)
-            }
-            VersionPlace::Noncurrent => {
-                batch.replace_noncurrent(&row, present);
-                Changed::Noncurrent(&row.manifest)
-            }
+        match place {
+            VersionPlace::Current => batch.replace_current(&row, present),
+            VersionPlace::Noncurrent => batch.replace_noncurrent(&row, present),
         };
-        self.note(&mut batch, &bucket, change);
+        self.note(&mut batch, &bucket, changed_at(place, &row.manifest));
         batch.put_metadata(&changed);
         queue_purge(&mut batch, order, retired, None);
         note_seen(&mut batch, &sealed.seen);
         self.commit(txn, batch).await?;
         self.notify(true, false);
         Ok(id)
+    }
+}
+
+fn changed_at(place: VersionPlace, manifest: &Manifest) -> Changed<'_> {
+    match place {
+        VersionPlace::Current => Changed::Current(manifest),
+        VersionPlace::Noncurrent => Changed::Noncurrent(manifest),
     }
 }

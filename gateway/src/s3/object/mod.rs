@@ -109,6 +109,15 @@ pub(super) fn wants_checksum(headers: &HeaderMap) -> bool {
 ///
 /// `range` is what goes out, if that is not all of it.
 pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bool) -> HeaderMap {
+    let mut headers = described(info, range, checksum);
+    let expires = info.expires.as_ref().map(expiration);
+    if let Some(value) = expires.as_deref().and_then(header_value) {
+        headers.insert("x-amz-expiration", value);
+    }
+    headers
+}
+
+fn described(info: &ObjectInfo, range: Option<ByteRange>, checksum: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut set = |name: HeaderName, value: String| {
         if let Some(value) = header_value(&value) {
@@ -132,12 +141,6 @@ pub(super) fn describe(info: &ObjectInfo, range: Option<ByteRange>, checksum: bo
         set(
             HeaderName::from_static("x-amz-mp-parts-count"),
             parts.to_string(),
-        );
-    }
-    if let Some(expires) = &info.expires {
-        set(
-            HeaderName::from_static("x-amz-expiration"),
-            expiration(expires),
         );
     }
     set(CONTENT_TYPE, "binary/octet-stream".to_owned());
