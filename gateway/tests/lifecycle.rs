@@ -304,9 +304,9 @@ async fn many_versions_of_a_key_go_oldest_first_and_are_purged() {
     gateway
         .set(|settings| settings.versioning = Some(Versioning::Enabled))
         .await;
-    for _ in 0..80 {
+    for _ in 0..1100 {
         gateway.put("k", 500).await;
-        gateway.calendar.pass(HOUR);
+        gateway.calendar.pass(HOUR / 10);
     }
     let rules = Lifecycle::new(vec![noncurrent("", 1, Some(5))]).unwrap();
     gateway.rules(Some(rules)).await;

@@ -137,6 +137,14 @@ impl Batch {
         self
     }
 
+    /// Adds what another one changes, to be done after what is in this one.
+    pub fn append(&mut self, mut other: Self) -> &mut Self {
+        self.ops.append(&mut other.ops);
+        self.usage.append(&mut other.usage);
+        self.seen.append(&mut other.seen);
+        self
+    }
+
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty() && self.usage.is_empty() && self.seen.is_empty()

@@ -36,8 +36,13 @@ const CURRENT: &str = "current";
 const NONCURRENT: &str = "noncurrent";
 const MARKER: &str = "marker";
 const UPLOAD: &str = "upload";
-/// Versions that are removed by one commit at most.
-const BATCH: usize = 32;
+/// Versions that are removed by one commit at most, so that a key with very many is not gone
+/// through for each few of them.
+const BATCH: usize = 1024;
+/// Tombstones that are made durable at once.
+const AT_ONCE: usize = 32;
+/// A commit of this weight takes no more versions.
+const BATCH_BYTES: usize = 4 << 20;
 /// Rows that are read at once.
 const PAGE: usize = 1000;
 
@@ -65,8 +70,8 @@ enum Step {
     Current,
     /// Its current version, a delete marker, goes for good.
     Marker(VersionId),
-    /// These noncurrent versions go for good.
-    Noncurrent(VecDeque<VersionRow>),
+    /// These noncurrent versions go for good, the last first.
+    Noncurrent(VecDeque<VersionId>),
     /// Nothing, until then.
     Wait(Option<u64>),
 }
@@ -111,9 +116,8 @@ impl Service {
                     done.markers += 1;
                     metrics.expired(MARKER, 1);
                 }
-                Step::Noncurrent(rows) => {
-                    let count = rows.len() as u64;
-                    self.remove_noncurrent(txn, &bucket, rows).await?;
+                Step::Noncurrent(going) => {
+                    let count = self.remove_noncurrent(txn, &bucket, key, &going).await?;
                     done.noncurrent += count;
                     metrics.expired(NONCURRENT, count);
                 }
@@ -188,7 +192,7 @@ impl Service {
         lifecycle: &Lifecycle,
         current: &VersionRow,
         now_ms: u64,
-    ) -> Result<(VecDeque<VersionRow>, Option<u64>, bool), GatewayError> {
+    ) -> Result<(VecDeque<VersionId>, Option<u64>, bool), GatewayError> {
         let (bucket, key) = (current.manifest.bucket, current.manifest.key.as_str());
         let (mut going, mut next) = (VecDeque::new(), None::<u64>);
         let limit = match rules::has_noncurrent(lifecycle, key) {
@@ -210,7 +214,7 @@ impl Service {
                         next = Some(next.map_or(due_ms, |next| next.min(due_ms)));
                     }
                     Some(_) => {
-                        going.push_back(row);
+                        going.push_back(VersionId::of(manifest));
                         if going.len() > BATCH {
                             going.pop_front();
                         }
@@ -223,47 +227,77 @@ impl Service {
         }
     }
 
-    /// Removes noncurrent versions for good, by one commit.
+    /// Removes noncurrent versions for good, the last first, by one commit. Returns how many: it
+    /// ends early where the commit gets too large or a drive fails.
     async fn remove_noncurrent(
         &self,
         mut txn: Box<dyn Transaction>,
         bucket: &Bucket,
-        going: VecDeque<VersionRow>,
-    ) -> Result<(), GatewayError> {
-        let mut tombstones = Vec::with_capacity(going.len());
-        for row in &going {
-            let manifest = &row.manifest;
-            let target = match VersionId::of(manifest) {
-                VersionId::Null => TombstoneTarget::Null,
-                VersionId::Ordered(version) => TombstoneTarget::Version {
-                    version,
-                    write: manifest.write,
-                },
-            };
-            let order = txn.take_order();
-            let tombstone = self.tombstone(order, bucket.id, &manifest.key, target);
-            tombstones.push((order, tombstone));
-        }
-        let sealing = going.iter().zip(&tombstones);
-        let sealing = sealing.map(|(row, (_, tombstone))| {
-            let key = row.manifest.key.as_str();
-            self.seal(tombstone, bucket.id, key)
-        });
-        let sealed = try_join_all(sealing).await?;
-        let mut batch = Batch::new();
-        for ((row, (order, tombstone)), sealed) in going.iter().zip(&tombstones).zip(sealed) {
-            let manifest = &row.manifest;
-            let mut retired = Retired::default();
-            batch.delete_noncurrent(manifest);
-            batch.usage(bucket.id, usage_of(manifest, -1));
-            self.retire_version(row, &mut retired, &mut batch).await?;
-            let group = self.store.group(group_of(bucket.id, &manifest.key));
-            let guard = (tombstone.write(), &sealed.placement, group);
-            queue_purge(&mut batch, *order, retired, Some(guard));
-            note_seen(&mut batch, &sealed.seen);
+        key: &str,
+        going: &VecDeque<VersionId>,
+    ) -> Result<u64, GatewayError> {
+        let going: Vec<VersionId> = going.iter().rev().copied().collect();
+        let (mut batch, mut count) = (Batch::new(), 0);
+        for some in going.chunks(AT_ONCE) {
+            let removed = self.add_removals(&mut *txn, &mut batch, bucket, key, some);
+            match removed.await {
+                Ok(()) => count += some.len() as u64,
+                // What is durable already takes effect; the next look meets the fault again.
+                Err(_) if count > 0 => break,
+                Err(error) => return Err(error),
+            }
+            if batch.weight() > BATCH_BYTES {
+                break;
+            }
         }
         self.commit(txn, batch).await?;
         self.notify(true, false);
+        Ok(count)
+    }
+
+    /// Makes the tombstones of noncurrent versions durable, and adds their removal to `batch`, to
+    /// which nothing is added if one of them fails.
+    async fn add_removals(
+        &self,
+        txn: &mut dyn Transaction,
+        batch: &mut Batch,
+        bucket: &Bucket,
+        key: &str,
+        going: &[VersionId],
+    ) -> Result<(), GatewayError> {
+        let (mut rows, mut tombstones) = (Vec::new(), Vec::new());
+        for id in going {
+            let found = rows::get_version(&mut *txn, bucket.id, key, id.which()).await?;
+            let (_, row) = found.ok_or_else(|| GatewayError::Internal {
+                what: format!("version {id} was listed and is not there"),
+            })?;
+            let target = match *id {
+                VersionId::Null => TombstoneTarget::Null,
+                VersionId::Ordered(version) => TombstoneTarget::Version {
+                    version,
+                    write: row.manifest.write,
+                },
+            };
+            let order = txn.take_order();
+            tombstones.push((order, self.tombstone(order, bucket.id, key, target)));
+            rows.push(row);
+        }
+        let sealing = tombstones.iter();
+        let sealing = sealing.map(|(_, tombstone)| self.seal(tombstone, bucket.id, key));
+        let sealed = try_join_all(sealing).await?;
+        let group = self.store.group(group_of(bucket.id, key));
+        let mut removals = Batch::new();
+        for ((row, (order, tombstone)), sealed) in rows.iter().zip(&tombstones).zip(sealed) {
+            let mut retired = Retired::default();
+            removals.delete_noncurrent(&row.manifest);
+            removals.usage(bucket.id, usage_of(&row.manifest, -1));
+            self.retire_version(row, &mut retired, &mut removals)
+                .await?;
+            let guard = (tombstone.write(), &sealed.placement, group.clone());
+            queue_purge(&mut removals, *order, retired, Some(guard));
+            note_seen(&mut removals, &sealed.seen);
+        }
+        batch.append(removals);
         Ok(())
     }
 

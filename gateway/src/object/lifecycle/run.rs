@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use holdfast_index::due::{self, Due, DueEntry};
-use holdfast_index::{Batch, Locks, Table, rows};
+use holdfast_index::{Batch, Locks, Table, Transaction, rows};
 use holdfast_protocol::BucketId;
 
 use super::expire::Done;
@@ -107,7 +107,7 @@ impl Service {
         let now_ms = self.store.world().clock.unix_ms();
         let mut buckets = HashMap::new();
         let mut after: Option<Bytes> = None;
-        let (mut sum, mut left) = (Done::default(), 0);
+        let (mut sum, mut left, mut failed) = (Done::default(), 0, None);
         loop {
             let page = due::list(&*self.index, now_ms, after.as_deref(), PAGE).await?;
             after = page.items.last().map(|entry| entry.stored.clone());
@@ -120,16 +120,25 @@ impl Service {
                 // Read after the entries: a bucket that is not among them is gone.
                 buckets = self.names_of_buckets().await?;
             }
-            let outcomes = self.expire_page(&buckets, page.items, metrics).await;
-            for (done, failed) in outcomes {
-                sum.add(done);
-                left += failed;
+            let outcomes = self.expire_page(&buckets, page.items, metrics).await?;
+            for outcome in outcomes {
+                match outcome {
+                    Ok(done) => sum.add(done),
+                    Err((count, error)) => {
+                        left += count;
+                        failed = failed.or(Some(error));
+                    }
+                }
             }
             if !page.more {
                 break;
             }
         }
         metrics.backlog.set(left);
+        if let Some(error) = failed {
+            // One line for all: where one drive is missing, it may be a million keys.
+            tracing::warn!(entries = left, %error, "not expired yet, the first for this reason");
+        }
         if sum != Done::default() {
             tracing::info!(
                 current = sum.current,
@@ -142,51 +151,47 @@ impl Service {
         Ok(())
     }
 
-    /// For each key or upload: what was done, and how many of its entries are left.
+    /// For each key: what was done, or how many of its entries are left and why.
     async fn expire_page(
         &self,
         buckets: &HashMap<BucketId, String>,
         entries: Vec<DueEntry>,
         metrics: &LifecycleMetrics,
-    ) -> Vec<(Done, i64)> {
-        let mut popped: BTreeMap<(BucketId, String), Vec<DueEntry>> = BTreeMap::new();
+    ) -> Result<Vec<Result<Done, (i64, GatewayError)>>, GatewayError> {
+        let mut by_bucket: HashMap<BucketId, Vec<DueEntry>> = HashMap::new();
         for entry in entries {
-            let at = (entry.due.bucket, entry.due.key.clone());
-            popped.entry(at).or_default().push(entry);
+            let of_bucket = by_bucket.entry(entry.due.bucket).or_default();
+            of_bucket.push(entry);
         }
-        let work = popped.into_values().map(|entries| async move {
-            let Some(first) = entries.first().map(|entry| entry.due.clone()) else {
-                return (Done::default(), 0);
+        let mut popped: BTreeMap<(BucketId, String), Vec<DueEntry>> = BTreeMap::new();
+        let mut living = HashMap::new();
+        for (id, entries) in by_bucket {
+            let name = buckets.get(&id);
+            let Some(bucket) = self.with_rules(id, name, &entries).await? else {
+                continue;
             };
-            let (count, service) = (entries.len() as i64, self.clone());
-            let bucket = buckets.get(&first.bucket).cloned();
-            let metrics_of_key = metrics.clone();
-            let work = async move {
-                service
-                    .expire_entries(bucket, entries, &metrics_of_key)
-                    .await
-            };
-            match self.to_the_end("lifecycle", work).await {
-                Ok(done) => (done, 0),
-                Err(error) => {
-                    metrics.failures.inc();
-                    let bucket = first.bucket;
-                    tracing::warn!(%bucket, key = first.key, %error, "not expired yet");
-                    (Done::default(), count)
-                }
+            living.insert(id, bucket);
+            for entry in entries {
+                let at = (id, entry.due.key.clone());
+                popped.entry(at).or_default().push(entry);
             }
+        }
+        let work = popped.into_iter().filter_map(|((id, _), entries)| {
+            let bucket = Arc::clone(living.get(&id)?);
+            Some(self.expire_apart(bucket, entries, metrics))
         });
-        stream::iter(work).buffer_unordered(AT_ONCE).collect().await
+        let work = stream::iter(work).buffer_unordered(AT_ONCE);
+        Ok(work.collect().await)
     }
 
-    /// Works on the entries of one key.
-    async fn expire_entries(
+    /// The bucket of these entries; they are forgotten if it is gone or has no rules any more.
+    async fn with_rules(
         &self,
-        bucket: Option<String>,
-        entries: Vec<DueEntry>,
-        metrics: &LifecycleMetrics,
-    ) -> Result<Done, GatewayError> {
-        let bucket = match bucket.and_then(|name| BucketName::parse(&name).ok()) {
+        id: BucketId,
+        name: Option<&String>,
+        entries: &[DueEntry],
+    ) -> Result<Option<Arc<Bucket>>, GatewayError> {
+        let bucket = match name.and_then(|name| BucketName::parse(name).ok()) {
             Some(name) => self.live_bucket(&name).await,
             None => Err(GatewayError::NoSuchBucket {
                 bucket: String::new(),
@@ -194,17 +199,63 @@ impl Service {
         };
         let bucket = match bucket {
             // It is gone, whatever has its name now.
-            Ok(bucket) if entries.iter().any(|entry| entry.due.bucket != bucket.id) => None,
+            Ok(bucket) if bucket.id != id => None,
             Err(GatewayError::NoSuchBucket { .. }) => None,
             bucket => Some(bucket?),
         };
         let Some(bucket) = bucket else {
-            self.forget(&entries).await?;
-            return Ok(Done::default());
+            let txn = self.index.begin(Locks::none()).await?;
+            self.forget(txn, entries).await?;
+            return Ok(None);
         };
-        match self.expire_in(&bucket, &entries, metrics).await {
+        if bucket.settings().lifecycle.is_some() {
+            return Ok(Some(bucket));
+        }
+        // Who gives it rules waits for this, and then has all of it queued.
+        let (txn, bucket) = match self.begin_in(&bucket, Locks::none()).await {
+            Err(GatewayError::NoSuchBucket { .. }) => return Ok(None),
+            begun => begun?,
+        };
+        if bucket.settings().lifecycle.is_some() {
+            return Ok(Some(bucket));
+        }
+        self.forget(txn, entries).await?;
+        Ok(None)
+    }
+
+    /// Works on the entries of one key in a task of its own.
+    async fn expire_apart(
+        &self,
+        bucket: Arc<Bucket>,
+        entries: Vec<DueEntry>,
+        metrics: &LifecycleMetrics,
+    ) -> Result<Done, (i64, GatewayError)> {
+        let (service, metrics_of_key) = (self.clone(), metrics.clone());
+        let (count, id) = (entries.len() as i64, bucket.id);
+        let work = async move {
+            service
+                .expire_entries(&bucket, entries, &metrics_of_key)
+                .await
+        };
+        let outcome = self.to_the_end("lifecycle", work).await;
+        outcome.map_err(|error| {
+            metrics.failures.inc();
+            tracing::debug!(bucket = %id, %error, "a key is not expired yet");
+            (count, error)
+        })
+    }
+
+    /// Works on the entries of one key.
+    async fn expire_entries(
+        &self,
+        bucket: &Arc<Bucket>,
+        entries: Vec<DueEntry>,
+        metrics: &LifecycleMetrics,
+    ) -> Result<Done, GatewayError> {
+        match self.expire_in(bucket, &entries, metrics).await {
             Err(GatewayError::NoSuchBucket { .. }) => {
-                self.forget(&entries).await?;
+                let txn = self.index.begin(Locks::none()).await?;
+                self.forget(txn, &entries).await?;
                 Ok(Done::default())
             }
             done => done,
@@ -237,9 +288,12 @@ impl Service {
         Ok(sum)
     }
 
-    /// Their bucket is gone.
-    async fn forget(&self, entries: &[DueEntry]) -> Result<(), GatewayError> {
-        let txn = self.index.begin(Locks::none()).await?;
+    /// Takes entries out of the queue.
+    async fn forget(
+        &self,
+        txn: Box<dyn Transaction>,
+        entries: &[DueEntry],
+    ) -> Result<(), GatewayError> {
         let mut batch = Batch::new();
         for entry in entries {
             batch.delete(Table::Due, entry.stored.clone());
