@@ -169,10 +169,27 @@ def test_objects_say_when_they_expire(s3, bucket):
                 Bucket=bucket, Key="k2", UploadId=upload,
                 MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})):
         assert expiry(answer)[1] == "a%20b"
+    assert "AbortDate" not in s3.create_multipart_upload(Bucket=bucket, Key="k4")
     s3.put_object(Bucket=bucket, Key="other", Body=b"data")
     assert "Expiration" not in s3.head_object(Bucket=bucket, Key="other")
     s3.delete_bucket_lifecycle(Bucket=bucket)
     assert "Expiration" not in s3.head_object(Bucket=bucket, Key="k")
+
+
+def test_uploads_say_when_they_are_aborted(s3, bucket):
+    def tidy(count, name):
+        return rule(ID=name, Filter={"Prefix": "k"},
+                    AbortIncompleteMultipartUpload={"DaysAfterInitiation": count})
+    put(s3, bucket, tidy(5, "later"), tidy(2, "a b"))
+    opened = s3.create_multipart_upload(Bucket=bucket, Key="k")
+    at = opened["AbortDate"]
+    assert (at.hour, at.minute, at.second, opened["AbortRuleId"]) == (0, 0, 0, "a%20b")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert datetime.timedelta(days=1) < at - now <= datetime.timedelta(days=3)
+    listed = s3.list_parts(Bucket=bucket, Key="k", UploadId=opened["UploadId"])
+    assert (listed["AbortDate"], listed["AbortRuleId"]) == (at, "a%20b")
+    opened = s3.create_multipart_upload(Bucket=bucket, Key="other")
+    assert "AbortDate" not in opened
 
 
 # -- carrying it out

@@ -320,6 +320,8 @@ pub(crate) fn without_claim(uri: &Uri) -> Uri {
     Uri::try_from(text).unwrap_or_else(|_| uri.clone())
 }
 
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
 /// Milliseconds since 1970.
 fn parse_date(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -330,7 +332,12 @@ fn parse_date(text: &str) -> Option<u64> {
         Some(rest) => format!("{rest}GMT"),
         None => text.to_owned(),
     };
-    let time = httpdate::parse_http_date(&text).ok()?;
+    // Some clients are wrong about the day of the week, which says nothing.
+    let time = httpdate::parse_http_date(&text).ok().or_else(|| {
+        let (_, rest) = text.split_once(", ")?;
+        let mut days = DAYS.iter().map(|day| format!("{day}, {rest}"));
+        days.find_map(|text| httpdate::parse_http_date(&text).ok())
+    })?;
     let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_millis()).ok()
 }

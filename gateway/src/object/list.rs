@@ -12,6 +12,7 @@ use holdfast_protocol::row::ListedVersion as RowListed;
 use holdfast_protocol::{Manifest, Metadata, Order, VersionName};
 
 use super::bucket::Bucket;
+use super::lifecycle::aborts;
 use super::part::part_info;
 use super::service::Service;
 use super::types::{
@@ -108,6 +109,7 @@ impl Service {
             parts,
             checksum: announced(&row.manifest),
             storage_class: storage_class(&row.manifest.metadata),
+            aborts: aborts(bucket.settings().lifecycle.as_ref(), &row.manifest),
             owner: named(&row.manifest.metadata, OWNER),
             initiator: named(&row.manifest.metadata, INITIATOR),
         })

@@ -48,8 +48,8 @@ use crate::settings::Settings;
 use types::{
     AskedParts, ChangeObject, CompleteUpload, CompletedObject, CopiedObject, CopiedPart,
     CopyObject, CopyPart, CreateUpload, DeleteObject, Deleted, GetObject, ListObjects, ListParts,
-    ListUploads, ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead, PartInfo,
-    PartPage, PutObject, PutPart, ReadConditions, UploadPage, VersionPage, WrittenObject,
+    ListUploads, ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead, OpenedUpload,
+    PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage, VersionPage, WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -105,7 +105,7 @@ pub trait Objects: Send + Sync + 'static {
     async fn list_versions(&self, list: ListVersions) -> Result<VersionPage, GatewayError>;
 
     /// Opens an upload and returns its id.
-    async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError>;
+    async fn create_upload(&self, create: CreateUpload) -> Result<OpenedUpload, GatewayError>;
     /// Writes a part; a later one of the same number replaces it.
     async fn put_part(&self, put: PutPart) -> Result<PartInfo, GatewayError>;
     /// Writes a part from an existing object.
@@ -195,7 +195,7 @@ impl Objects for Service {
     async fn list_versions(&self, list: ListVersions) -> Result<VersionPage, GatewayError> {
         self.told(self.list_all_versions(list).await)
     }
-    async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
+    async fn create_upload(&self, create: CreateUpload) -> Result<OpenedUpload, GatewayError> {
         self.told(self.open_upload(create).await)
     }
     async fn put_part(&self, put: PutPart) -> Result<PartInfo, GatewayError> {

@@ -16,10 +16,10 @@ use holdfast_store::placement::group_of;
 
 use super::abandoned::Abandoned;
 use super::bucket::Bucket;
-use super::lifecycle::Changed;
+use super::lifecycle::{Changed, aborts};
 use super::lock;
 use super::service::{Retired, Service, note_seen, queue_purge};
-use super::types::CreateUpload;
+use super::types::{CreateUpload, OpenedUpload};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 
@@ -49,7 +49,10 @@ impl Service {
         Ok(row.manifest.metadata)
     }
 
-    pub(super) async fn open_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
+    pub(super) async fn open_upload(
+        &self,
+        create: CreateUpload,
+    ) -> Result<OpenedUpload, GatewayError> {
         let bucket = self.live_bucket(&create.bucket).await?;
         lock::check_new(bucket.settings(), &create.metadata)?;
         let service = self.clone();
@@ -61,7 +64,7 @@ impl Service {
         &self,
         bucket: Arc<Bucket>,
         create: CreateUpload,
-    ) -> Result<String, GatewayError> {
+    ) -> Result<OpenedUpload, GatewayError> {
         let key = create.key.as_str();
         let (mut txn, bucket) = self.begin_in(&bucket, Locks::none()).await?;
         let order = txn.take_order();
@@ -101,7 +104,10 @@ impl Service {
         );
         note_seen(&mut batch, &sealed.seen);
         self.commit(txn, batch).await?;
-        Ok(write.to_string())
+        Ok(OpenedUpload {
+            id: write.to_string(),
+            aborts: aborts(bucket.settings().lifecycle.as_ref(), &row.manifest),
+        })
     }
 
     /// The upload that a client names, open or completed; as last committed.

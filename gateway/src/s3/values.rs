@@ -25,6 +25,15 @@ pub(super) fn http_date(ms: u64) -> String {
     httpdate::fmt_http_date(time(ms))
 }
 
+/// When an upload is aborted, and by which rule, as headers say it.
+pub(super) fn aborts(aborts: Option<Expires>) -> (Option<dto::Timestamp>, Option<String>) {
+    let Some(aborts) = aborts else {
+        return (None, None);
+    };
+    let rule = utf8_percent_encode(&aborts.rule, ENCODED).to_string();
+    (Some(timestamp(aborts.at_ms)), Some(rule))
+}
+
 /// When an object expires, as a header says it.
 pub(super) fn expiration(expires: &Expires) -> String {
     let rule = utf8_percent_encode(&expires.rule, ENCODED);

@@ -184,7 +184,7 @@ impl Gateway {
             checksum: None,
             by: Caller::Anonymous,
         };
-        self.service.create_upload(create).await.unwrap()
+        self.service.create_upload(create).await.unwrap().id
     }
 
     pub async fn round(&self) {

@@ -90,7 +90,7 @@ async fn create(running: &Running) -> String {
         checksum: None,
         by: Caller::Anonymous,
     };
-    running.service.create_upload(create).await.unwrap()
+    running.service.create_upload(create).await.unwrap().id
 }
 
 async fn put_part(running: &Running, upload: &str) -> Result<ETag, GatewayError> {

@@ -163,6 +163,7 @@ fn the_age_of_a_header_counts() {
         "Tue, 27 Mar 2007 19:36:42 GMT",
         "20070327T193642Z",
         "Tue, 27 Mar 2007 19:50:42 GMT",
+        "Sun, 27 Mar 2007 19:36:42 GMT",
     ] {
         assert_eq!(at("date", date), Ok(()), "{date}");
         assert_eq!(at("x-amz-date", date), Ok(()), "{date}");
@@ -170,7 +171,12 @@ fn the_age_of_a_header_counts() {
     for date in ["Tue, 27 Mar 2007 19:20:42 GMT", "20070327T195343Z"] {
         assert_eq!(at("date", date), Err(Refusal::Skewed), "{date}");
     }
-    for date in ["", "Bad Date", "Tue, 27 Mar 2007 19:36:42 +0200"] {
+    for date in [
+        "",
+        "Bad Date",
+        "Tue, 27 Mar 1950 19:36:42 GMT",
+        "Tue, 27 Mar 2007 19:36:42 +0200",
+    ] {
         assert_eq!(at("x-amz-date", date), Err(Refusal::NoDate), "{date}");
     }
     assert_eq!(at("x-other", ""), Err(Refusal::NoDate));

@@ -7,7 +7,17 @@ use crate::auth::Operation as O;
 use crate::http::{Query, Refusal};
 use crate::post::form;
 
-const LIST: [&str; 5] = ["delimiter", "encoding-type", "marker", "max-keys", "prefix"];
+/// The last three are what a redirect after a form adds; they say nothing here.
+const LIST: [&str; 8] = [
+    "delimiter",
+    "encoding-type",
+    "marker",
+    "max-keys",
+    "prefix",
+    "bucket",
+    "key",
+    "etag",
+];
 const LIST_V2: [&str; 8] = [
     "list-type",
     "continuation-token",

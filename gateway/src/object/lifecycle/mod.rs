@@ -16,5 +16,5 @@ mod run;
 pub(super) use backfill::forget_progress;
 pub(super) use due::Changed;
 pub use rules::Expires;
-pub(crate) use rules::{Day, told};
+pub(crate) use rules::{Day, aborts, told};
 pub(super) use run::Changes;

@@ -190,6 +190,19 @@ pub(crate) fn told(lifecycle: Option<&Lifecycle>, manifest: &Manifest) -> Option
         let at_ms = expires(rule, manifest.created_ms, Day::default())?;
         Some((at_ms, rule))
     });
+    soonest(times)
+}
+
+/// When an open upload is aborted, as `x-amz-abort-date` says: in real days, too.
+pub(crate) fn aborts(lifecycle: Option<&Lifecycle>, manifest: &Manifest) -> Option<Expires> {
+    let rules = for_key(lifecycle?, &manifest.key);
+    soonest(rules.filter_map(|rule| {
+        let at_ms = Day::default().after(manifest.created_ms, rule.abort_days?);
+        Some((at_ms, rule))
+    }))
+}
+
+fn soonest<'a>(times: impl Iterator<Item = (u64, &'a LifecycleRule)>) -> Option<Expires> {
     let (at_ms, rule) = times.min_by_key(|(at_ms, _)| *at_ms)?;
     Some(Expires {
         at_ms,

@@ -151,6 +151,15 @@ pub struct ListParts {
     pub max: usize,
 }
 
+/// An upload that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedUpload {
+    /// Its id.
+    pub id: String,
+    /// When it is aborted, if a lifecycle rule says so.
+    pub aborts: Option<Expires>,
+}
+
 /// A page of parts.
 #[derive(Clone, Debug)]
 pub struct PartPage {
@@ -166,6 +175,8 @@ pub struct PartPage {
     pub owner: Option<String>,
     /// Who began it, if that is not the bucket's owner.
     pub initiator: Option<String>,
+    /// When the upload is aborted, if a lifecycle rule says so.
+    pub aborts: Option<Expires>,
 }
 
 /// ListMultipartUploads.

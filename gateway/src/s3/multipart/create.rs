@@ -9,7 +9,7 @@ use crate::error::GatewayError;
 use crate::object::types::CreateUpload;
 use crate::s3::object::names;
 use crate::s3::prepare::Prepared;
-use crate::s3::values::{checksum_algorithm, checksum_type};
+use crate::s3::values::{aborts, checksum_algorithm, checksum_type};
 use crate::s3::{Gateway, acl, claims, headers};
 
 pub(crate) async fn create(
@@ -32,11 +32,14 @@ pub(crate) async fn create(
         checksum,
         by: prepared.by.clone(),
     };
-    let upload = gateway.objects.create_upload(create).await?;
+    let opened = gateway.objects.create_upload(create).await?;
+    let (abort_date, abort_rule_id) = aborts(opened.aborts);
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
-        upload_id: Some(upload),
+        upload_id: Some(opened.id),
+        abort_date,
+        abort_rule_id,
         checksum_algorithm: checksum.map(|(kind, _)| checksum_algorithm(kind)),
         checksum_type: checksum.map(|(_, covers)| checksum_type(covers)),
         ..CreateMultipartUploadOutput::default()

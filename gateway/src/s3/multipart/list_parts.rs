@@ -9,7 +9,7 @@ use crate::s3::acl::Owners;
 use crate::s3::listing::{invalid, page_len, shown};
 use crate::s3::object::names;
 use crate::s3::values::{
-    checksum_algorithm, checksum_text, checksum_type, etag, initiator, owner, set_checksum,
+    aborts, checksum_algorithm, checksum_text, checksum_type, etag, initiator, owner, set_checksum,
     timestamp,
 };
 
@@ -54,7 +54,10 @@ pub(crate) async fn list_parts(
         shown
     };
     let owners = Owners::of(&gateway.rights, &row);
+    let (abort_date, abort_rule_id) = aborts(page.aborts);
     Ok(S3Response::new(ListPartsOutput {
+        abort_date,
+        abort_rule_id,
         bucket: Some(input.bucket),
         checksum_algorithm: page.checksum.map(|(kind, _)| checksum_algorithm(kind)),
         checksum_type: page.checksum.map(|(_, covers)| checksum_type(covers)),

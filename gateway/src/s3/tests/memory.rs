@@ -260,7 +260,7 @@ impl Objects for Memory {
             next: page.next.map(|next| (next, Some(VersionId::Null))),
         })
     }
-    async fn create_upload(&self, create: CreateUpload) -> Result<String, GatewayError> {
+    async fn create_upload(&self, create: CreateUpload) -> Result<OpenedUpload, GatewayError> {
         self.row(&create.bucket)?;
         let id = format!("upload-{:04}", self.counter.fetch_add(1, Ordering::SeqCst));
         let upload = Upload {
@@ -270,7 +270,7 @@ impl Objects for Memory {
             parts: BTreeMap::new(),
         };
         self.uploads.lock().unwrap().insert(id.clone(), upload);
-        Ok(id)
+        Ok(OpenedUpload { id, aborts: None })
     }
     async fn put_part(&self, put: PutPart) -> Result<PartInfo, GatewayError> {
         let stored = self.receive(put.body).await?;
@@ -395,6 +395,7 @@ impl Objects for Memory {
             parts,
             checksum: upload.create.checksum,
             storage_class: "STANDARD".to_owned(),
+            aborts: None,
             owner: upload.create.metadata.get(OWNER).map(str::to_owned),
             initiator: upload.create.metadata.get(INITIATOR).map(str::to_owned),
         })

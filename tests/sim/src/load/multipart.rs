@@ -23,7 +23,13 @@ impl Client {
             by: Caller::Anonymous,
         };
         let got = self
-            .ask(|gateway| async move { gateway.service.create_upload(create).await })
+            .ask(|gateway| async move {
+                gateway
+                    .service
+                    .create_upload(create)
+                    .await
+                    .map(|opened| opened.id)
+            })
             .await;
         let Some(Ok(upload)) = got else { return };
         let mut lens = vec![self.len().max(8)];
