@@ -267,9 +267,10 @@ fn filter(document: &Document) -> Result<LifecycleFilter, GatewayError> {
 }
 
 fn pair(tag: &Tag) -> Result<(String, String), GatewayError> {
-    match (&tag.key, &tag.value) {
-        (Some(key), Some(value)) => Ok((key.clone(), value.clone())),
-        _ => Err(malformed("a Tag has a Key and a Value")),
+    // Without a value it is about tags without one.
+    match &tag.key {
+        Some(key) => Ok((key.clone(), tag.value.clone().unwrap_or_default())),
+        None => Err(malformed("a Tag has a Key")),
     }
 }
 
