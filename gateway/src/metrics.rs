@@ -27,6 +27,7 @@ pub struct LifecycleMetrics {
     expired: IntCounterVec,
     pub(crate) failures: IntCounter,
     pub(crate) backlog: IntGauge,
+    pub(crate) moving: IntGauge,
     pub(crate) backfills: IntGauge,
 }
 
@@ -52,17 +53,22 @@ impl LifecycleMetrics {
                 "holdfast_lifecycle_backlog_entries",
                 "Entries that are due and not done.",
             )?,
+            moving: IntGauge::new(
+                "holdfast_lifecycle_moving_entries",
+                "Keys of which versions are to move to another storage class, and did not yet.",
+            )?,
             backfills: IntGauge::new(
                 "holdfast_lifecycle_backfills",
                 "Buckets that are gone through because their rules are new.",
             )?,
         };
-        for action in ["current", "noncurrent", "marker", "upload"] {
+        for action in ["current", "noncurrent", "marker", "upload", "transition"] {
             made.expired(action, 0);
         }
         registry.register(Box::new(made.expired.clone()))?;
         registry.register(Box::new(made.failures.clone()))?;
         registry.register(Box::new(made.backlog.clone()))?;
+        registry.register(Box::new(made.moving.clone()))?;
         registry.register(Box::new(made.backfills.clone()))?;
         Ok(made)
     }

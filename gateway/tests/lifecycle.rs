@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 #[path = "lifecycle/gateway.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod gateway;
 #[path = "lifecycle/model.rs"]
 mod model;

@@ -12,7 +12,11 @@ use holdfast_protocol::codec::FormatError;
 use holdfast_protocol::{BucketId, WriteId};
 
 use crate::rows::Page;
-use crate::{Batch, IndexError, Op, Read, Result, Row, ScanLimit, Table, keys};
+use crate::{Batch, IndexError, Op, Read, Result, Row, Scan, ScanLimit, Table, keys};
+
+/// The time of entries about what is to move to another storage class: later than any other, so
+/// that who lets things go does not meet them.
+pub const MOVE_MS: u64 = 1 << 63;
 
 /// What is to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -115,11 +119,37 @@ pub async fn list(
     after: Option<&[u8]>,
     limit: usize,
 ) -> Result<Page<DueEntry>> {
-    let end = up_to_ms.saturating_add(1).to_be_bytes();
+    let end = up_to_ms.min(MOVE_MS - 1) + 1;
     let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let to = end.to_be_bytes();
     let limit = ScanLimit::rows(limit);
-    let scan = reader.range(Table::Due, from, Bound::Excluded(&end), limit);
-    let scan = scan.await?;
+    page(
+        reader
+            .range(Table::Due, from, Bound::Excluded(&to), limit)
+            .await?,
+    )
+}
+
+/// The entries about what is to move, behind the key `after`.
+///
+/// # Errors
+/// `Read`, `Damaged`.
+pub async fn list_moves(
+    mut reader: impl Read,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Page<DueEntry>> {
+    let first = MOVE_MS.to_be_bytes();
+    let from = after.map_or(Bound::Included(&first[..]), Bound::Excluded);
+    let limit = ScanLimit::rows(limit);
+    page(
+        reader
+            .range(Table::Due, from, Bound::Unbounded, limit)
+            .await?,
+    )
+}
+
+fn page(scan: Scan) -> Result<Page<DueEntry>> {
     let items = scan.rows.iter().map(|(stored, _)| entry(stored));
     Ok(Page {
         items: items.collect::<Result<_>>()?,

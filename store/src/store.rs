@@ -195,20 +195,27 @@ impl Store {
     }
     /// Where each shard of a coded write to `group` goes: its own drive, or a hand-off outside the
     /// group when that is out of service and one is to be had: so few that, of the write quorum, at
-    /// least m + 1 records lie inside the group (4+2: at most two hand-offs).
-    pub fn plan(&self, group: GroupId) -> Vec<DriveId> {
+    /// least m + 1 records (m of the map) lie inside the group (4+2: at most two hand-offs). A
+    /// geometry with fewer shards than the map's takes the first drives of the group, and in place
+    /// of one that is out of service first one of the others.
+    pub fn plan(&self, group: GroupId, geometry: Geometry) -> Vec<DriveId> {
         let map = self.map();
-        let own = self.group(group);
+        let group = self.group(group);
         let is_writable = |id: &DriveId| self.shared.drives.is_writable(*id);
+        let (own, others) = group.split_at(geometry.total().min(group.len()));
+        let mut others = others.iter().copied().filter(is_writable);
+        let mut own = own.to_vec();
+        for drive in own.iter_mut().filter(|drive| !is_writable(drive)) {
+            *drive = others.next().unwrap_or(*drive);
+        }
         let mut spare: Vec<DriveId> = map
             .drives
             .iter()
-            .filter(|d| d.usage == DriveUse::Active && !own.contains(&d.id))
+            .filter(|d| d.usage == DriveUse::Active && !group.contains(&d.id))
             .map(|d| d.id)
             .filter(is_writable)
             .collect();
-        let mut left = map
-            .geometry
+        let mut left = geometry
             .write_quorum()
             .saturating_sub(map.geometry.copies());
         let mut planned: Vec<DriveId> = own.iter().copied().filter(is_writable).collect();

@@ -101,6 +101,9 @@ pub struct BodyPlan {
     pub len: Option<u64>,
     /// The checksum to compute beside the MD5.
     pub checksum: Option<ChecksumKind>,
+    /// How a body that is cut is cut; the map's geometry if it is `None`. A placement group has as
+    /// many drives as the map's has shards: it may not have more.
+    pub geometry: Option<Geometry>,
 }
 
 impl Store {
@@ -199,8 +202,12 @@ struct Lane {
 
 impl Writer {
     fn start(store: &Store, plan: BodyPlan) -> Result<Self, StoreError> {
-        let geometry = store.map().geometry;
-        let drives = store.plan(plan.group);
+        let geometry = plan.geometry.unwrap_or_else(|| store.map().geometry);
+        let drives = store.plan(plan.group, geometry);
+        if drives.len() != geometry.total() {
+            let what = format!("{geometry} has more shards than a placement group has drives");
+            return Err(StoreError::Code { what });
+        }
         let failed = Arc::new(AtomicU64::new(0));
         let len_hint = plan
             .len

@@ -226,6 +226,7 @@ async fn a_body_that_fails_half_way_leaves_no_staged_bytes() {
         group,
         len: Some(8 * MIB as u64),
         checksum: None,
+        geometry: None,
     };
     let pieces = vec![
         Ok(Bytes::from(body(3 * MIB, 6))),

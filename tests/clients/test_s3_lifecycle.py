@@ -57,6 +57,10 @@ KEPT = [
     rule(NoncurrentVersionExpiration={"NoncurrentDays": 3}),
     rule(NoncurrentVersionExpiration={"NoncurrentDays": 3, "NewerNoncurrentVersions": 100}),
     rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1}),
+    days(9, Transitions=[{"Days": 8, "StorageClass": "REDUCED_REDUNDANCY"}]),
+    rule(Transitions=[{"Date": MIDNIGHT, "StorageClass": "REDUCED_REDUNDANCY"}]),
+    rule(NoncurrentVersionTransitions=[{"NoncurrentDays": 0, "NewerNoncurrentVersions": 2,
+                                        "StorageClass": "REDUCED_REDUNDANCY"}]),
     days(1, ID="ä" * 255, AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1},
          NoncurrentVersionExpiration={"NoncurrentDays": 3}),
 ]
@@ -121,6 +125,10 @@ REFUSED = {
         AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1})]),
     "unknown class": ("MalformedXML", [rule(Transitions=[
         {"Days": 1, "StorageClass": "ICE"}])]),
+    "transition after the end": ("InvalidArgument", [days(2, Transitions=[
+        {"Days": 2, "StorageClass": "REDUCED_REDUNDANCY"}])]),
+    "class twice": ("InvalidRequest", [rule(Transitions=[
+        {"Days": at, "StorageClass": "REDUCED_REDUNDANCY"} for at in (1, 2)])]),
     "transition at noon": ("InvalidArgument", [rule(Transitions=[
         {"Date": MIDNIGHT + datetime.timedelta(hours=12), "StorageClass": "GLACIER"}])]),
 }
@@ -138,10 +146,11 @@ def test_what_s3_refuses_is_refused(s3, bucket, name):
 @pytest.mark.parametrize("more", [
     {"Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]},
     {"NoncurrentVersionTransitions": [{"NoncurrentDays": 1, "StorageClass": "STANDARD_IA"}]},
-], ids=["current", "noncurrent"])
-def test_transitions_are_not_taken_in_silence(s3, bucket, more):
-    with h.error("NotImplemented", 501):
-        put(s3, bucket, days(**more))
+    {"Transitions": [{"Days": 1, "StorageClass": "STANDARD"}]},
+], ids=["current", "noncurrent", "standard"])
+def test_transitions_to_classes_that_are_not_there_are_not_taken_in_silence(s3, bucket, more):
+    with h.error("MalformedXML", 400):
+        put(s3, bucket, rule(**more))
     with h.error("NoSuchLifecycleConfiguration", 404):
         rules_of(s3, bucket)
 

@@ -36,6 +36,8 @@ pub(crate) async fn inspect(
         return Ok(None);
     };
     let mut bodies = vec![body(ctx, &own, None).await];
+    // Parts are cut as the storage class of their upload says.
+    let (mut geometry, mut parity) = (manifest.geometry, manifest.geometry.parity());
     if let Body::Parts { upload, parts } = &manifest.body {
         for part in parts {
             let name = RowName::Part {
@@ -44,7 +46,13 @@ pub(crate) async fn inspect(
                 write: part.write,
             };
             bodies.push(match placed::find(&*ctx.index, &name).await? {
-                Some(placed) => body(ctx, &placed, Some(part.number)).await,
+                Some(placed) => {
+                    if placed.is_coded() {
+                        geometry = placed.manifest().geometry;
+                        parity = parity.min(geometry.parity());
+                    }
+                    body(ctx, &placed, Some(part.number)).await
+                }
                 None => missing_part(part.number, part.write, part.len),
             });
         }
@@ -61,11 +69,11 @@ pub(crate) async fn inspect(
         created_ms: manifest.created_ms,
         len: manifest.len,
         etag: manifest.etag.to_string(),
-        geometry: manifest.geometry.to_string(),
+        geometry: geometry.to_string(),
         group: group_of(manifest.bucket, &manifest.key).get(),
         map_version: manifest.map_version.get(),
         survives,
-        survives_whole: manifest.geometry.parity() as u8,
+        survives_whole: parity as u8,
         bodies,
     }))
 }

@@ -4,10 +4,12 @@
 //! Leaves to others: sources and text forms ([`crate::config`]).
 //! Always: defaults run.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use holdfast_protocol::Geometry;
+use holdfast_gateway::object::Classes;
+use holdfast_protocol::{Geometry, STRIPE_LEN};
 use holdfast_workers::WorkersConfig;
 
 use crate::config::{Address, Secret, Size, Switch, settings};
@@ -28,6 +30,10 @@ settings! {
         admin_listen: Address = "127.0.0.1:9001",
         /// Data and parity shards of new objects. Fixed when the cluster is laid out.
         geometry: Geometry = "4+2",
+        /// Storage classes beside STANDARD, which has the geometry above: `NAME=k+m`, for instance
+        /// `ARCHIVE=2+1`, of no more shards in all. REDUCED_REDUNDANCY has one parity shard less
+        /// than STANDARD, but at least one, unless it is given here.
+        storage_class: Vec<String> = "",
         /// Drives of the cluster. `holdfast server` keeps as many under `drives/`; a gateway waits
         /// until so many have registered before it lays the cluster out.
         drives: usize = "6",
@@ -103,6 +109,33 @@ settings! {
 }
 
 impl GatewayConfig {
+    /// The storage classes.
+    ///
+    /// # Errors
+    /// `Usage` if one cannot be.
+    pub fn classes(&self) -> Result<Classes, CliError> {
+        let wrong = |what: &dyn fmt::Display| CliError::Usage(format!("--storage-class: {what}"));
+        let mut given = Vec::new();
+        for text in &self.storage_class {
+            let parts = text.split_once('=');
+            let parsed = parts.and_then(|(name, geometry)| {
+                Some((name.to_owned(), Geometry::parse(geometry).ok()?))
+            });
+            let (name, geometry) =
+                parsed.ok_or_else(|| wrong(&format!("{text:?} is not NAME=k+m")))?;
+            let stripe = STRIPE_LEN as usize * geometry.total() / geometry.data();
+            let held = [self.write_buffer_bytes, self.read_buffer_bytes];
+            if held.iter().any(|held| (held.get() as usize) < 4 * stripe) {
+                return Err(wrong(&format!(
+                    "{text}: --write-buffer-bytes and --read-buffer-bytes are {} at the least",
+                    4 * stripe
+                )));
+            }
+            given.push((name, geometry));
+        }
+        Classes::new(self.geometry, given).map_err(|error| wrong(&error))
+    }
+
     /// How drives are watched, healed and compared.
     ///
     /// # Errors

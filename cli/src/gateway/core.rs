@@ -331,10 +331,10 @@ impl Core {
             readers,
             Arc::clone(&ids),
             notices,
-        );
-        let service = service
-            .under(guard.clone())
-            .with_lifecycle_day(parts.config.lifecycle_day);
+        )
+        .under(guard.clone())
+        .with_lifecycle_day(parts.config.lifecycle_day)
+        .with_classes(parts.config.classes()?);
         let counted = parts.metrics.accounts.clone();
         let accounts = parts.holders.load(&service, &parts.stamp, counted).await?;
         state.under(guard);
@@ -343,9 +343,9 @@ impl Core {
         let aborted = parts.metrics.abandoned_uploads.clone();
         let uploads = Box::pin(service.clone().watch_uploads(age, aborted));
         let uploads = parts.world.spawn.task("uploads", uploads);
-        let lifecycle = parts.metrics.lifecycle.clone();
-        let lifecycle = Box::pin(service.clone().watch_lifecycle(lifecycle));
-        let lifecycle = parts.world.spawn.task("lifecycle", lifecycle);
+        let counted = parts.metrics.lifecycle.clone();
+        let rules = Box::pin(service.clone().watch_lifecycle(counted));
+        let lifecycle = parts.world.spawn.task("lifecycle", rules);
         Ok(Self {
             store,
             index,

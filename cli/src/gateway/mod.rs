@@ -86,6 +86,7 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let process_config = ProcessConfig::read(resolved)?;
     let secret = cluster_secret(&ClusterSecretConfig::read(resolved)?)?;
     check_drives(config.geometry, config.drives)?;
+    config.classes()?;
     let world = World::real(process::io_threads(&process_config, 0));
     let mut signals = Signals::listen();
     let state = State::starting();

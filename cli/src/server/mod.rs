@@ -36,6 +36,7 @@ pub async fn run(resolved: &Resolved) -> Result<(), CliError> {
     let config = GatewayConfig::read(resolved)?;
     let process_config = ProcessConfig::read(resolved)?;
     check_drives(config.geometry, config.drives)?;
+    config.classes()?;
     let threads = process::io_threads(&process_config, config.drives);
     let drive_config = DriveSettings::read(resolved)?.drive_config(threads, config.drives);
     let world = World::real(threads);

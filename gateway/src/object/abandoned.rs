@@ -14,6 +14,7 @@ use holdfast_protocol::row::{PartRow, UploadRow};
 use prometheus::IntCounter;
 
 use super::bucket::Bucket;
+use super::reparts::is_hidden;
 use super::service::Service;
 use super::upload::Why;
 use crate::error::GatewayError;
@@ -23,6 +24,9 @@ const PAGE: usize = 1000;
 /// How often it is looked at the soonest and the latest.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// When an upload that is no client's counts as abandoned, at the latest.
+const HIDDEN_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// When an upload counts as abandoned.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +41,22 @@ impl Abandoned {
     pub(super) fn is(self, upload: &UploadRow, parts: &[PartRow]) -> bool {
         let parts = parts.iter().map(|part| part.manifest.created_ms);
         let last = parts.fold(upload.manifest.created_ms, u64::max);
-        upload.completed.is_none() && self.now_ms.saturating_sub(last) >= self.age_ms
+        let age_ms = match is_hidden(upload) {
+            true => self.age_ms.min(HIDDEN_AGE_MS),
+            false => self.age_ms,
+        };
+        upload.completed.is_none() && self.now_ms.saturating_sub(last) >= age_ms
     }
 }
 
 impl Service {
     /// Aborts abandoned uploads again and again, for as long as it is polled; `aborted` counts
-    /// them. Returns at once if `age` is zero: then uploads are kept for ever.
+    /// them. If `age` is zero clients' uploads are kept for ever.
     pub async fn watch_uploads(self, age: Duration, aborted: IntCounter) {
-        if age.is_zero() {
-            return;
-        }
+        let age = match age.is_zero() {
+            true => Duration::MAX,
+            false => age,
+        };
         let pause = (age / 8).clamp(PAUSE_MIN, PAUSE_MAX);
         loop {
             self.store.world().clock.sleep(pause).await;

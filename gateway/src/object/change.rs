@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use holdfast_index::rows::{self, VersionPlace, Which};
 use holdfast_index::{Batch, Locks};
-use holdfast_protocol::{Manifest, ManifestKind, MetadataRow};
+use holdfast_protocol::{Manifest, ManifestKind, MetadataRow, VersionRow, WriteId};
 use holdfast_store::StagedBody;
 
 use super::bucket::Bucket;
@@ -28,20 +28,24 @@ impl Service {
     ) -> Result<Option<VersionId>, GatewayError> {
         let bucket = self.live_bucket(&change.bucket).await?;
         let service = self.clone();
-        let work = async move { service.commit_metadata(&bucket, change).await };
+        let work = async move { service.commit_metadata(&bucket, change, None).await };
         self.to_the_end("change metadata", work).await
     }
 
-    async fn commit_metadata(
+    /// Changes a version; with `only`, if it is of that write.
+    pub(super) async fn commit_metadata(
         &self,
         bucket: &Arc<Bucket>,
         change: ChangeObject,
+        only: Option<WriteId>,
     ) -> Result<Option<VersionId>, GatewayError> {
         let key = change.key.as_str();
         let locks = Locks::none().key(bucket.id, key);
         let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
         let which = change.version.map_or(Which::Current, VersionId::which);
         let found = rows::get_version(&mut *txn, bucket.id, key, which).await?;
+        let is_it = |row: &VersionRow| only.is_none_or(|write| row.manifest.write == write);
+        let found = found.filter(|(_, row)| is_it(row));
         let Some((place, mut row)) = found else {
             return Err(self.missing(bucket.id, &change.key, change.version).await?);
         };

@@ -22,6 +22,7 @@ use super::lifecycle::{Changed, told};
 use super::lock;
 use super::part::part_info;
 use super::put::checksum_header;
+use super::reparts::is_hidden;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::{CompleteUpload, CompletedObject, NamedPart};
 use super::upload::{INITIATOR, no_such_upload, parse_upload};
@@ -58,6 +59,9 @@ impl Service {
             .key(bucket.id, key);
         let (mut txn, bucket) = self.begin_in(&bucket, locks).await?;
         let mut row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
+        if is_hidden(&row) {
+            return Err(no_such_upload(&done.upload));
+        }
         let request_digest = digest_request(&done.parts);
         let present = self.present(txn.as_mut(), &bucket, key).await?;
         if let Some(completed) = &row.completed {
@@ -83,7 +87,7 @@ impl Service {
         let mut batch = Batch::new();
         self.place(&mut batch, &bucket, &present, &new).await?;
         self.note(&mut batch, &bucket, Changed::Closed(&row.manifest));
-        close(&mut batch, &mut row, &new, request_digest);
+        close(&mut batch, &mut row, &new.manifest, request_digest);
         let mut retired = Retired::default();
         for part in &unnamed {
             self.retire_part(upload, part, &mut retired, &mut batch);
@@ -174,21 +178,22 @@ impl Service {
             return Ok(None);
         }
         let null = rows::get_version(txn, bucket.id, key, Which::Null).await?;
-        let is_null = null.is_some_and(|(_, row)| row.manifest.write == completed.write);
+        // Not by the write: it may have moved to another storage class.
+        let is_null = null.is_some_and(|(_, row)| row.manifest.version == completed.order);
         Ok((!is_null).then_some(VersionId::Ordered(completed.order)))
     }
 }
 
 /// The upload's row says from now on what it became.
-fn close(batch: &mut Batch, row: &mut UploadRow, new: &VersionRow, request_digest: u64) {
-    let (bucket, order) = (new.manifest.bucket, new.manifest.order);
+pub(super) fn close(batch: &mut Batch, row: &mut UploadRow, new: &Manifest, request_digest: u64) {
+    let (bucket, order) = (new.bucket, new.order);
     row.completed = Some(Completed {
-        write: new.manifest.write,
+        write: new.write,
         order,
-        etag: new.manifest.etag,
-        checksum: new.manifest.checksum.clone(),
+        etag: new.etag,
+        checksum: new.checksum.clone(),
         request_digest,
-        at_ms: new.manifest.created_ms,
+        at_ms: new.created_ms,
     });
     let (opened, upload) = (row.manifest.order, row.manifest.write);
     let at = keys::upload(bucket, &row.manifest.key, upload);

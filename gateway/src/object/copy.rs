@@ -10,15 +10,14 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use holdfast_protocol::manifest::{OWNER, STORAGE_CLASS};
-use holdfast_protocol::row::{BucketRow, VersionRow};
-use holdfast_protocol::{ByteRange, ChecksumKind, Metadata, WriteId};
-use holdfast_store::placement::group_of;
+use holdfast_protocol::row::VersionRow;
+use holdfast_protocol::{ByteRange, ChecksumKind, Metadata};
 use holdfast_store::{BodyPlan, Staged};
 
 use super::conditions::check_source;
 use super::get::{narrow, read_all, resolve};
 use super::lock;
-use super::put::{NewVersion, PUT_LEN_MAX, body_error};
+use super::put::{NewVersion, PUT_LEN_MAX, body_error, plan};
 use super::service::Service;
 use super::types::{CopiedObject, CopyObject, RangeSpec, ReadConditions};
 use super::version::VersionId;
@@ -126,9 +125,12 @@ impl Service {
         lock::check_new(bucket.settings(), &metadata)?;
         let write = self.ids.next();
         let source_version = source.version;
-        let staged = self
-            .receive_copy(&bucket, &copy.key, write, source, checksum)
-            .await?;
+        let plan = BodyPlan {
+            checksum: checksum.or(Some(ChecksumKind::Crc64Nvme)),
+            geometry: self.classes.of(&metadata)?,
+            ..plan(&bucket, &copy.key, write)
+        };
+        let staged = self.receive_copy(plan, source).await?;
         let conditions = copy.conditions;
         let version = NewVersion {
             bucket,
@@ -195,20 +197,25 @@ impl Service {
         })
     }
 
+    /// Stages a body without bytes.
+    pub(super) async fn receive_nothing(&self, plan: BodyPlan) -> Result<Staged, GatewayError> {
+        let plan = BodyPlan {
+            len: Some(0),
+            ..plan
+        };
+        let nothing = futures::stream::empty::<Result<Bytes, GatewayError>>();
+        self.store.receive(plan, nothing).await.map_err(body_error)
+    }
+
     /// Stages a source as the body of `write`.
     pub(super) async fn receive_copy(
         &self,
-        bucket: &BucketRow,
-        key: &ObjectKey,
-        write: WriteId,
+        plan: BodyPlan,
         source: Source,
-        checksum: Option<ChecksumKind>,
     ) -> Result<Staged, GatewayError> {
         let plan = BodyPlan {
-            write,
-            group: group_of(bucket.id, key.as_str()),
             len: Some(source.len),
-            checksum: Some(checksum.unwrap_or(ChecksumKind::Crc64Nvme)),
+            ..plan
         };
         let staged = self
             .store

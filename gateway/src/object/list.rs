@@ -14,6 +14,7 @@ use holdfast_protocol::{Manifest, Metadata, Order, VersionName};
 use super::bucket::Bucket;
 use super::lifecycle::aborts;
 use super::part::part_info;
+use super::reparts::is_hidden;
 use super::service::Service;
 use super::types::{
     ListObjects, ListParts, ListUploads, ListVersions, ListedObject, ListedVersion, ObjectPage,
@@ -132,9 +133,11 @@ impl Service {
             after_upload.transpose()?,
         )
         .await?;
-        let uploads: Vec<UploadInfo> = page
-            .entries
-            .into_iter()
+        let last = page.entries.last();
+        let last = last.map(|entry| (entry.key.clone(), entry.upload.to_string()));
+        let entries = page.entries.into_iter();
+        let uploads: Vec<UploadInfo> = entries
+            .filter(|entry| !is_hidden(&entry.row))
             .map(|entry| UploadInfo {
                 key: entry.key,
                 upload: entry.upload.to_string(),
@@ -146,9 +149,8 @@ impl Service {
             })
             .collect();
         let next = page.next.map(|key| {
-            let last = uploads.last().filter(|upload| upload.key == key);
-            let upload = last.map(|upload| upload.upload.clone()).unwrap_or_default();
-            (key, upload)
+            let last = last.filter(|(last, _)| *last == key);
+            (key, last.map(|(_, upload)| upload).unwrap_or_default())
         });
         Ok(UploadPage {
             uploads,

@@ -9,6 +9,7 @@ mod abandoned;
 mod attributes;
 mod bucket;
 mod change;
+pub mod classes;
 mod complete;
 pub mod conditions;
 mod copy;
@@ -20,6 +21,8 @@ mod list;
 mod lock;
 mod part;
 mod put;
+mod reparts;
+mod rewrite;
 mod service;
 mod system;
 pub mod types;
@@ -27,6 +30,7 @@ mod upload;
 mod version;
 
 pub use bucket::{BUCKET_KIND, Bucket, Edit};
+pub use classes::Classes;
 pub(crate) use copy::{TAGGING, is_own};
 pub use lifecycle::Expires;
 pub(crate) use list::storage_class;
@@ -70,6 +74,8 @@ pub trait Objects: Send + Sync + 'static {
     async fn configure(&self, name: &BucketName, edit: Edit) -> Result<(), GatewayError>;
     /// All buckets in the order of their names.
     async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError>;
+    /// The storage classes.
+    fn classes(&self) -> &Classes;
 
     /// Writes an object. Nothing is visible unless `Ok`; after `Ok` it is durable.
     async fn put(&self, put: PutObject) -> Result<WrittenObject, GatewayError>;
@@ -153,6 +159,9 @@ impl Objects for Service {
     }
     async fn list_buckets(&self) -> Result<Vec<BucketRow>, GatewayError> {
         self.told(self.all_buckets().await)
+    }
+    fn classes(&self) -> &Classes {
+        &self.classes
     }
     async fn put(&self, put: PutObject) -> Result<WrittenObject, GatewayError> {
         self.told(self.put_object(put).await)

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use holdfast_index::{Batch, Locks, Mode, Row, Table, keys, rows};
 use holdfast_protocol::row::{PartRow, UploadRow};
 use holdfast_protocol::{ChecksumKind, ManifestKind, WriteId};
-use holdfast_store::Staged;
+use holdfast_store::{BodyPlan, Staged};
 
 use super::bucket::Bucket;
-use super::put::with_body;
+use super::put::{plan, with_body};
 use super::service::{Retired, Service, note_seen, queue_heal, queue_purge};
 use super::types::{CopiedPart, CopyPart, PartInfo, PutPart};
 use super::upload::no_such_upload;
@@ -20,13 +20,13 @@ use crate::error::GatewayError;
 use crate::names::ObjectKey;
 
 /// A part to be committed once its body is staged.
-struct NewPart {
-    bucket: Arc<Bucket>,
-    key: ObjectKey,
-    upload: WriteId,
-    number: u16,
-    write: WriteId,
-    staged: Staged,
+pub(super) struct NewPart {
+    pub bucket: Arc<Bucket>,
+    pub key: ObjectKey,
+    pub upload: WriteId,
+    pub number: u16,
+    pub write: WriteId,
+    pub staged: Staged,
 }
 
 impl Service {
@@ -35,7 +35,11 @@ impl Service {
         let (upload, row) = self.upload(bucket.id, &put.key, &put.upload).await?;
         put.body.checksum = part_checksum(&row, put.body.checksum)?;
         let write = self.ids.next();
-        let staged = self.receive(&bucket, &put.key, write, put.body).await?;
+        let plan = BodyPlan {
+            geometry: self.classes.of(&row.manifest.metadata)?,
+            ..plan(&bucket, &put.key, write)
+        };
+        let staged = self.receive(plan, put.body).await?;
         let (key, number) = (put.key, put.number);
         self.finish_part(NewPart {
             bucket,
@@ -59,9 +63,12 @@ impl Service {
             .await?;
         let source_version = source.version;
         let write = self.ids.next();
-        let staged = self
-            .receive_copy(&bucket, &copy.key, write, source, checksum)
-            .await?;
+        let plan = BodyPlan {
+            checksum: checksum.or(Some(ChecksumKind::Crc64Nvme)),
+            geometry: self.classes.of(&row.manifest.metadata)?,
+            ..plan(&bucket, &copy.key, write)
+        };
+        let staged = self.receive_copy(plan, source).await?;
         let (key, number) = (copy.key, copy.number);
         let part = NewPart {
             bucket,
@@ -83,7 +90,7 @@ impl Service {
             .await
     }
 
-    async fn commit_part(&self, part: NewPart) -> Result<PartInfo, GatewayError> {
+    pub(super) async fn commit_part(&self, part: NewPart) -> Result<PartInfo, GatewayError> {
         let NewPart {
             bucket,
             key,

@@ -47,7 +47,11 @@ impl Service {
         self.check_early(&bucket, &put.key, &put.conditions).await?;
         lock::check_new(bucket.settings(), &put.metadata)?;
         let write = self.ids.next();
-        let staged = self.receive(&bucket, &put.key, write, put.body).await?;
+        let plan = BodyPlan {
+            geometry: self.classes.of(&put.metadata)?,
+            ..plan(&bucket, &put.key, write)
+        };
+        let staged = self.receive(plan, put.body).await?;
         let version = NewVersion {
             bucket,
             key: put.key,
@@ -81,9 +85,7 @@ impl Service {
     /// Receives a body, stages it, and holds it against its length and checksums.
     pub(super) async fn receive(
         &self,
-        bucket: &BucketRow,
-        key: &ObjectKey,
-        write: WriteId,
+        plan: BodyPlan,
         body: Incoming,
     ) -> Result<Staged, GatewayError> {
         if let Some(len) = body.len.filter(|&len| len > PUT_LEN_MAX) {
@@ -93,10 +95,9 @@ impl Service {
             });
         }
         let plan = BodyPlan {
-            write,
-            group: group_of(bucket.id, key.as_str()),
             len: body.len,
-            checksum: Some(body.checksum.unwrap_or(ChecksumKind::Crc64Nvme)),
+            checksum: body.checksum.or(plan.checksum),
+            ..plan
         };
         let staged = self
             .store
@@ -205,9 +206,25 @@ impl Service {
     }
 }
 
-/// The manifest of a write whose body is `staged`.
+/// What is known of a body in the cluster's geometry of which nothing else is known.
+pub(super) fn plan(bucket: &BucketRow, key: &ObjectKey, write: WriteId) -> BodyPlan {
+    BodyPlan {
+        write,
+        group: group_of(bucket.id, key.as_str()),
+        len: None,
+        checksum: Some(ChecksumKind::Crc64Nvme),
+        geometry: None,
+    }
+}
+
+/// The manifest of a write whose body is `staged`. What is not cut has as many copies in any class.
 pub(super) fn with_body(manifest: Manifest, staged: &Staged) -> Manifest {
+    let geometry = match &staged.body {
+        StagedBody::Coded(coded) => coded.layout.geometry(),
+        StagedBody::Empty | StagedBody::Inline(_) => manifest.geometry,
+    };
     Manifest {
+        geometry,
         len: staged.digests.len,
         etag: ETag {
             md5: staged.digests.md5,

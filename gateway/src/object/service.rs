@@ -25,6 +25,7 @@ use holdfast_workers::{LeaseGuard, Readers};
 use tokio::sync::{OnceCell, RwLock, oneshot};
 
 use super::bucket::Kept;
+use super::classes::Classes;
 use super::lifecycle::{Changes, Day};
 use crate::error::GatewayError;
 use crate::names::ObjectKey;
@@ -88,6 +89,7 @@ pub struct Service {
     /// How long a day of lifecycle rules is.
     pub(super) day: Day,
     pub(super) rules: Arc<Changes>,
+    pub(super) classes: Arc<Classes>,
 }
 
 impl std::fmt::Debug for Service {
@@ -133,7 +135,15 @@ impl Service {
             owners: Arc::default(),
             day: Day::default(),
             rules: Arc::default(),
+            classes: Arc::default(),
         }
+    }
+
+    /// The same, with these storage classes.
+    #[must_use]
+    pub fn with_classes(mut self, classes: Classes) -> Self {
+        self.classes = Arc::new(classes);
+        self
     }
 
     /// The same, serving under a lease.

@@ -18,6 +18,7 @@ use super::abandoned::Abandoned;
 use super::bucket::Bucket;
 use super::lifecycle::{Changed, aborts};
 use super::lock;
+use super::reparts::is_hidden;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::{CreateUpload, OpenedUpload};
 use crate::error::GatewayError;
@@ -35,6 +36,8 @@ pub(super) enum Why {
     Abandoned(Abandoned),
     /// A lifecycle rule says so.
     Due,
+    /// What it was to write anew is written otherwise, or changed meanwhile.
+    Rewrite,
 }
 
 impl Service {
@@ -55,6 +58,7 @@ impl Service {
     ) -> Result<OpenedUpload, GatewayError> {
         let bucket = self.live_bucket(&create.bucket).await?;
         lock::check_new(bucket.settings(), &create.metadata)?;
+        self.classes.of(&create.metadata)?;
         let service = self.clone();
         let work = async move { service.commit_upload(bucket, create).await };
         self.to_the_end("create upload", work).await
@@ -122,6 +126,7 @@ impl Service {
         if row.is_none() {
             self.sure(bucket, key.as_str()).await?;
         }
+        let row = row.filter(|row| !is_hidden(row));
         Ok((write, row.ok_or_else(|| no_such_upload(upload))?))
     }
 
@@ -174,7 +179,8 @@ impl Service {
         // Nobody adds a part while the upload is held alone.
         let parts = self.parts(upload).await?;
         let holds = match why {
-            Why::Asked => true,
+            Why::Asked if is_hidden(&row) => return Err(no_such_upload(&upload.to_string())),
+            Why::Asked | Why::Rewrite => true,
             Why::Abandoned(abandoned) => abandoned.is(&row, &parts),
             Why::Due => self.is_due(&bucket, &row),
         };

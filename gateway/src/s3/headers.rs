@@ -8,13 +8,14 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use holdfast_protocol::Metadata;
+use holdfast_protocol::manifest::STORAGE_CLASS;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{S3Error, S3Result};
 
 use super::values::{parse_date_time, parse_http_date};
 use crate::error::GatewayError;
 use crate::object::types::{ETagMatch, RangeSpec, ReadConditions, WriteConditions};
-use crate::object::{Protection, Retention, TAGGING};
+use crate::object::{Classes, Protection, Retention, TAGGING};
 use crate::settings::RetentionMode;
 
 /// Most bytes of user metadata: names without their prefix, and values.
@@ -31,14 +32,6 @@ const SYSTEM: [&str; 6] = [
     "content-encoding",
     "content-language",
     "expires",
-];
-const STORAGE_CLASSES: [&str; 6] = [
-    "STANDARD",
-    "REDUCED_REDUNDANCY",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
 ];
 
 /// The text of a header; bytes that are not UTF-8 are read as Latin-1.
@@ -190,7 +183,7 @@ pub(super) fn etags(headers: &HeaderMap, name: &str) -> Option<ETagMatch> {
 ///
 /// # Errors
 /// `MetadataTooLarge`; `InvalidArgument` for a storage class, tag or redirect that is none.
-pub(super) fn metadata(headers: &HeaderMap) -> Result<Metadata, GatewayError> {
+pub(super) fn metadata(headers: &HeaderMap, classes: &Classes) -> Result<Metadata, GatewayError> {
     let mut metadata = Metadata::default();
     for name in SYSTEM {
         let Some(value) = joined(headers, name) else {
@@ -204,11 +197,9 @@ pub(super) fn metadata(headers: &HeaderMap) -> Result<Metadata, GatewayError> {
             metadata.set(name, value);
         }
     }
-    if let Some(class) = get(headers, "x-amz-storage-class") {
-        if !STORAGE_CLASSES.contains(&class.as_str()) {
-            return invalid("x-amz-storage-class", "it is not a known storage class");
-        }
-        metadata.set("x-amz-storage-class", class);
+    if let Some(class) = get(headers, STORAGE_CLASS) {
+        classes.geometry(&class)?;
+        metadata.set(STORAGE_CLASS, class);
     }
     if let Some(location) = get(headers, "x-amz-website-redirect-location") {
         let fit = ["/", "http://", "https://"]

@@ -135,7 +135,7 @@ impl Layers {
         let (operation, name) = (came.operation, Some(bucket.as_str()));
         self.rights.check_owner(operation, &asked, name).await?;
         let len = policy.map_or(0..=u64::MAX, |policy| policy.len);
-        let mut metadata = headers::metadata(&asked)?;
+        let mut metadata = headers::metadata(&asked, self.objects.classes())?;
         acl::give(&self.rights, &asking, &bucket, &asked, &mut metadata).await?;
         let put = PutObject {
             bucket: bucket.clone(),

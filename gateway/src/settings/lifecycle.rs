@@ -17,6 +17,13 @@ const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
 #[serde(deny_unknown_fields)]
 pub struct Lifecycle {
     rules: Vec<LifecycleRule>,
+    /// Whether small objects move to the classes of archives: `varies_by_storage_class`.
+    #[serde(skip_serializing_if = "is_false", default)]
+    varies: bool,
+}
+
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 /// A rule.
@@ -38,6 +45,45 @@ pub struct LifecycleRule {
     /// How many days after they were opened uploads go.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub abort_days: Option<u32>,
+    /// Where current versions move to, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub transitions: Vec<Transition>,
+    /// Where noncurrent versions move to, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub noncurrent_transitions: Vec<NoncurrentTransition>,
+}
+
+/// When current versions move to another storage class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// When.
+    pub at: When,
+    /// The class.
+    pub class: String,
+}
+
+/// A time of current versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// So many days after they were made.
+    Days(u32),
+    /// From this midnight on (milliseconds since 1970).
+    DateMs(u64),
+}
+
+/// When noncurrent versions move to another storage class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoncurrentTransition {
+    /// So many days after they ceased to be current.
+    pub days: u32,
+    /// But for so many, the newest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub keep: Option<u32>,
+    /// The class.
+    pub class: String,
 }
 
 /// How a filter was written.
@@ -151,7 +197,20 @@ impl Lifecycle {
                  in the Filter.",
             );
         }
-        Ok(Self { rules })
+        Ok(Self {
+            rules,
+            varies: false,
+        })
+    }
+    /// The same, with small objects moving as `varies_by_storage_class` says, or not.
+    #[must_use]
+    pub fn varying(mut self, varies: bool) -> Self {
+        self.varies = varies;
+        self
+    }
+    /// Whether small objects move to the classes of archives.
+    pub fn varies(&self) -> bool {
+        self.varies
     }
     /// The rules.
     pub fn rules(&self) -> &[LifecycleRule] {
@@ -167,7 +226,10 @@ fn check(rule: &LifecycleRule) -> Result<(), GatewayError> {
     let filter = &rule.filter;
     let has_tags = !filter.tags.is_empty();
     let has_sizes = filter.larger.is_some() || filter.smaller.is_some();
-    if rule.expiration.is_none() && rule.noncurrent.is_none() && rule.abort_days.is_none() {
+    let has_moves = !rule.transitions.is_empty() || !rule.noncurrent_transitions.is_empty();
+    let has_ends =
+        rule.expiration.is_some() || rule.noncurrent.is_some() || rule.abort_days.is_some();
+    if !has_moves && !has_ends {
         return refuse("At least one action needs to be specified in a rule");
     }
     if has_tags && matches!(rule.expiration, Some(Expiration::Marker(_))) {
@@ -179,17 +241,67 @@ fn check(rule: &LifecycleRule) -> Result<(), GatewayError> {
     if rule.abort_days.is_some() && has_sizes {
         return refuse("AbortIncompleteMultipartUpload cannot be specified with Object Size.");
     }
-    match rule.noncurrent.and_then(|noncurrent| noncurrent.keep) {
-        Some(keep) if !(1..=KEEP_MAX).contains(&keep) => argument(
-            "NewerNoncurrentVersions",
-            "'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be a positive \
-             integer, at most 100",
-        ),
-        Some(_) if filter.form == FilterForm::Prefix => {
-            refuse("NewerNoncurrentVersions can only be used in a rule with a Filter.")
+    check_transitions(rule)?;
+    let ends = rule.noncurrent.iter().map(|ends| ends.keep);
+    let moves = rule.noncurrent_transitions.iter().map(|moves| moves.keep);
+    for keep in ends.chain(moves).flatten() {
+        if !(1..=KEEP_MAX).contains(&keep) {
+            return argument(
+                "NewerNoncurrentVersions",
+                "'NewerNoncurrentVersions' must be a positive integer, at most 100",
+            );
         }
+        if filter.form == FilterForm::Prefix {
+            return refuse("NewerNoncurrentVersions can only be used in a rule with a Filter.");
+        }
+    }
+    Ok(())
+}
+
+/// One class once, one kind of time, and nothing moves that has gone before.
+fn check_transitions(rule: &LifecycleRule) -> Result<(), GatewayError> {
+    let current = rule.transitions.iter().map(|moves| &moves.class);
+    let noncurrent = rule.noncurrent_transitions.iter();
+    let noncurrent = noncurrent.map(|moves| &moves.class);
+    if is_twice(current.collect()) || is_twice(noncurrent.collect()) {
+        return refuse("'StorageClass' must be different for transitions of the same rule");
+    }
+    let days = rule.transitions.iter().filter_map(|moves| match moves.at {
+        When::Days(days) => Some(days),
+        When::DateMs(_) => None,
+    });
+    let days: Vec<u32> = days.collect();
+    let dated = rule.transitions.len() - days.len();
+    let is_mixed = match rule.expiration {
+        Some(Expiration::Days(_)) => dated > 0,
+        Some(Expiration::DateMs(_)) => !days.is_empty(),
+        _ => dated > 0 && !days.is_empty(),
+    };
+    if is_mixed {
+        return refuse("Found mixed 'Date' and 'Days' based actions in a lifecycle rule");
+    }
+    if let Some(Expiration::Days(end)) = rule.expiration
+        && days.iter().any(|&days| days >= end)
+    {
+        return argument(
+            "Days",
+            "'Days' in the Expiration action must be greater than 'Days' in the Transition action",
+        );
+    }
+    let mut moves = rule.noncurrent_transitions.iter();
+    match rule.noncurrent {
+        Some(ends) if moves.any(|moves| moves.days >= ends.days) => argument(
+            "NoncurrentDays",
+            "'NoncurrentDays' in the NoncurrentVersionExpiration action must be greater than \
+             'NoncurrentDays' in the NoncurrentVersionTransition action",
+        ),
         _ => Ok(()),
     }
+}
+
+fn is_twice(mut classes: Vec<&String>) -> bool {
+    classes.sort_unstable();
+    classes.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 fn check_filter(filter: &LifecycleFilter) -> Result<(), GatewayError> {

@@ -28,7 +28,7 @@ use crate::error::GatewayError;
 pub use cors::{Cors, CorsMethod, CorsRule};
 pub use lifecycle::{
     Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
-    midnight, positive_days,
+    NoncurrentTransition, Transition, When, midnight, positive_days,
 };
 pub use lock::{DefaultRetention, ObjectLock, Period, RetentionMode};
 pub use payment::Payer;

@@ -53,9 +53,11 @@ const GOLDEN: [(&str, &str); 10] = [
             r#"{"rules":[{"enabled":true,"expiration":{"days":30},"filter":{"form":"and","#,
             r#""larger":1024,"prefix":"logs/","smaller":2048,"tags":[["k","v"]]},"id":"one","#,
             r#""noncurrent":{"days":7,"keep":3}},{"abort_days":2,"enabled":false,"#,
-            r#""expiration":{"marker":true},"filter":{"form":"filter"},"id":"two"},"#,
+            r#""expiration":{"marker":true},"filter":{"form":"filter"},"id":"two","#,
+            r#""noncurrent_transitions":[{"class":"COLD","days":3,"keep":2}],"#,
+            r#""transitions":[{"at":{"days":1},"class":"COLD"}]},"#,
             r#"{"enabled":true,"expiration":{"date_ms":86400000},"filter":{"form":"filter","#,
-            r#""prefix":"x"},"id":"three"}],"v":1}"#,
+            r#""prefix":"x"},"id":"three"}],"v":1,"varies":true}"#,
         ),
     ),
 ];
@@ -110,6 +112,8 @@ fn lifecycle() -> Vec<LifecycleRule> {
     let two = LifecycleRule {
         enabled: false,
         abort_days: Some(2),
+        transitions: vec![to(When::Days(1), "COLD")],
+        noncurrent_transitions: vec![from_noncurrent(3, Some(2), "COLD")],
         ..rule("two", plain(None), Expiration::Marker(true))
     };
     let three = rule("three", plain(Some("x")), Expiration::DateMs(86_400_000));
@@ -143,7 +147,7 @@ fn settings_v1_golden_texts_round_trip() {
         }),
         block: Some(PublicAccessBlock::ALL),
         acl: Some(Acl::new("me", grants).unwrap()),
-        lifecycle: Some(Lifecycle::new(lifecycle()).unwrap()),
+        lifecycle: Some(Lifecycle::new(lifecycle()).unwrap().varying(true)),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -239,7 +243,29 @@ fn what_is_too_large_to_be_read_again_is_not_written() {
 
 type Change = fn(&mut LifecycleRule);
 
-const FINE: [Change; 6] = [
+fn to(at: When, class: &str) -> Transition {
+    let class = class.to_owned();
+    Transition { at, class }
+}
+
+fn from_noncurrent(days: u32, keep: Option<u32>, class: &str) -> NoncurrentTransition {
+    let class = class.to_owned();
+    NoncurrentTransition { days, keep, class }
+}
+
+const FINE: [Change; 9] = [
+    |rule| {
+        rule.expiration = Some(Expiration::Days(9));
+        rule.transitions = vec![to(When::Days(0), "A"), to(When::Days(8), "B")];
+    },
+    |rule| {
+        rule.expiration = None;
+        rule.transitions = vec![to(When::DateMs(0), "A")];
+    },
+    |rule| {
+        rule.expiration = None;
+        rule.noncurrent_transitions = vec![from_noncurrent(0, Some(100), "A")];
+    },
     |_| {},
     |rule| rule.id = "x".repeat(255),
     |rule| rule.filter.prefix = Some("x".repeat(1024)),
@@ -252,7 +278,43 @@ const FINE: [Change; 6] = [
 ];
 
 /// What is wrong, and how it is refused.
-const BAD: [(Change, &str); 18] = [
+const BAD: [(Change, &str); 24] = [
+    (
+        |rule| rule.transitions = vec![to(When::Days(1), "A"), to(When::Days(2), "A")],
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.expiration = None;
+            rule.transitions = vec![to(When::Days(1), "A"), to(When::DateMs(0), "B")];
+        },
+        "InvalidRequest",
+    ),
+    (
+        |rule| rule.transitions = vec![to(When::Days(0), "A")],
+        "InvalidRequest",
+    ),
+    (
+        |rule| {
+            rule.expiration = Some(Expiration::Days(3));
+            rule.transitions = vec![to(When::Days(3), "A")];
+        },
+        "InvalidArgument",
+    ),
+    (
+        |rule| rule.noncurrent_transitions = vec![from_noncurrent(1, Some(101), "A")],
+        "InvalidArgument",
+    ),
+    (
+        |rule| {
+            rule.noncurrent = Some(NoncurrentExpiration {
+                days: 2,
+                keep: None,
+            });
+            rule.noncurrent_transitions = vec![from_noncurrent(2, None, "A")];
+        },
+        "InvalidArgument",
+    ),
     (|rule| rule.id = "x".repeat(256), "InvalidArgument"),
     (|rule| rule.expiration = None, "InvalidRequest"),
     (|rule| rule.filter.larger = Some(1), "MalformedDocument"),

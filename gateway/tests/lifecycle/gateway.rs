@@ -14,10 +14,10 @@ use holdfast_gateway::object::types::{
     BodyClaims, ChangeObject, CreateUpload, DeleteConditions, DeleteObject, Incoming, ListObjects,
     ListUploads, ListVersions, ListedVersion, PutObject, VersionId, WriteConditions,
 };
-use holdfast_gateway::object::{Objects, Service};
+use holdfast_gateway::object::{Classes, Objects, Service};
 use holdfast_gateway::settings::{Lifecycle, Settings};
 use holdfast_index::{Index, MemoryIndex, ScanLimit, Table};
-use holdfast_protocol::{IndexId, Metadata};
+use holdfast_protocol::{Geometry, IndexId, Metadata};
 use holdfast_seam::{Clock, Monotonic, RealClock};
 use holdfast_workers::ClaimOptions;
 use prometheus::Registry;
@@ -75,6 +75,14 @@ fn all_keys() -> ListObjects {
     }
 }
 
+/// One that is cut otherwise, and one that is not.
+fn classes() -> Classes {
+    let geometry = |text| Geometry::parse(text).unwrap();
+    let given = [("NARROW", "1+1"), ("SAME", "2+1")];
+    let given = given.map(|(name, text)| (name.to_owned(), geometry(text)));
+    Classes::new(geometry("2+1"), given).unwrap()
+}
+
 fn metrics() -> LifecycleMetrics {
     LifecycleMetrics::register(&Registry::new()).unwrap()
 }
@@ -89,13 +97,30 @@ impl Gateway {
         cluster.world.clock = Arc::clone(&calendar) as _;
         let running = cluster.start().await;
         Self {
-            service: service(&running).with_lifecycle_day(Duration::from_millis(day_ms)),
+            service: service(&running)
+                .with_lifecycle_day(Duration::from_millis(day_ms))
+                .with_classes(classes()),
             running: Some(running),
             cluster,
             calendar,
             metrics: metrics(),
             day_ms,
         }
+    }
+
+    /// Is killed, and starts again.
+    pub async fn restart(&mut self) {
+        let running = self.running.take().unwrap();
+        self.cluster.kill(running).await;
+        self.start_again().await;
+    }
+
+    async fn start_again(&mut self) {
+        let running = self.cluster.start().await;
+        let day = Duration::from_millis(self.day_ms);
+        let service = service(&running).with_lifecycle_day(day);
+        self.service = service.with_classes(classes());
+        self.running = Some(running);
     }
 
     /// Ends, loses the index, and starts on one that is made anew from the drives.
@@ -109,10 +134,7 @@ impl Gateway {
             ..ClaimOptions::default()
         };
         self.cluster.open(&options, Some(false)).await.unwrap();
-        let running = self.cluster.start().await;
-        let day = Duration::from_millis(self.day_ms);
-        self.service = service(&running).with_lifecycle_day(day);
-        self.running = Some(running);
+        self.start_again().await;
     }
 
     pub fn now_ms(&self) -> u64 {

@@ -137,6 +137,7 @@ impl Cluster {
             group,
             len: announce.then_some(body.len() as u64),
             checksum: None,
+            geometry: None,
         };
         let pieces: Vec<_> = body
             .chunks(piece)

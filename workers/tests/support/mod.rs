@@ -303,6 +303,7 @@ impl Running {
             group,
             len: Some(bytes.len() as u64),
             checksum: None,
+            geometry: None,
         };
         let body = Bytes::copy_from_slice(bytes);
         let source = futures::stream::iter([Ok::<_, std::io::Error>(body)]);

@@ -63,6 +63,7 @@ impl Running {
             group,
             len: Some(bytes.len() as u64),
             checksum: None,
+            geometry: None,
         };
         let source = [Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))];
         let staged = self

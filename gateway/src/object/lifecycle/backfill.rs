@@ -22,6 +22,7 @@ use super::due::{upload, versions};
 use super::rules::{self, Day};
 use crate::error::GatewayError;
 use crate::object::bucket::Bucket;
+use crate::object::classes::Classes;
 use crate::object::service::Service;
 use crate::settings::Lifecycle;
 
@@ -36,7 +37,7 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct Progress {
     v: u32,
-    /// The rules, and how long a day is.
+    /// The rules, how long a day is, and which storage classes there are.
     digest: u64,
     stage: Stage,
     /// The last row that was looked at, in hexadecimal digits.
@@ -93,11 +94,13 @@ pub(in crate::object) fn forget_progress(batch: &mut Batch, bucket: BucketId) {
     batch.delete(Table::System, keys::system(KIND, &name(bucket)));
 }
 
-fn digest(lifecycle: &Lifecycle, day: Day) -> Result<u64, GatewayError> {
+fn digest(lifecycle: &Lifecycle, day: Day, classes: &Classes) -> Result<u64, GatewayError> {
     let text = serde_json::to_string(lifecycle).map_err(|error| GatewayError::Internal {
         what: format!("lifecycle rules have no JSON form: {error}"),
     })?;
-    Ok(crc64(format!("{} {text}", day.ms()).as_bytes()))
+    let classes: Vec<&str> = classes.all().map(|(name, _)| name).collect();
+    let text = format!("{} {} {text}", day.ms(), classes.join(","));
+    Ok(crc64(text.as_bytes()))
 }
 
 impl Service {
@@ -126,7 +129,7 @@ impl Service {
         let Some(lifecycle) = &bucket.settings().lifecycle else {
             return Ok(());
         };
-        let digest = digest(lifecycle, self.day)?;
+        let digest = digest(lifecycle, self.day, &self.classes)?;
         let stored = rows::get_system(&*self.index, KIND, &name(bucket.id)).await?;
         // One that cannot be read costs going through the bucket.
         let stored = stored.and_then(|row| serde_json::from_slice::<Progress>(&row.value).ok());
@@ -210,7 +213,7 @@ impl Service {
             Table::Current => {
                 let row = VersionRow::decode(&row.value).map_err(|error| damaged(&error))?;
                 let manifest = &row.manifest;
-                if let Some(due_ms) = self.current_due(lifecycle, bucket, manifest) {
+                if let Some(due_ms) = self.first_due(lifecycle, bucket, manifest) {
                     batch.put_due(due_ms, &versions(manifest));
                 }
             }

@@ -48,12 +48,12 @@ impl Service {
         };
         match change {
             Changed::Current(manifest) => {
-                if let Some(due_ms) = self.current_due(lifecycle, bucket, manifest) {
+                if let Some(due_ms) = self.first_due(lifecycle, bucket, manifest) {
                     batch.put_due(due_ms, &versions(manifest));
                 }
             }
             Changed::Replaced(manifest) => {
-                if let Some(due_ms) = self.current_due(lifecycle, bucket, manifest) {
+                if let Some(due_ms) = self.first_due(lifecycle, bucket, manifest) {
                     batch.delete_due(due_ms, &versions(manifest));
                 }
             }
@@ -86,8 +86,11 @@ impl Service {
         manifest: &Manifest,
         since_ms: u64,
     ) {
-        let due = rules::noncurrent_due(lifecycle, manifest, since_ms, usize::MAX, self.day);
-        if let Some(due_ms) = due {
+        let day = self.day;
+        let goes = rules::noncurrent_due(lifecycle, manifest, since_ms, usize::MAX, day);
+        let moves = rules::noncurrent_moves(lifecycle, manifest, since_ms, usize::MAX, day);
+        let moves = moves.map(|(at_ms, _)| at_ms);
+        if let Some(due_ms) = goes.into_iter().chain(moves).min() {
             batch.put_due(due_ms, &versions(manifest));
         }
         // One of those behind it may now be one too many.
@@ -107,6 +110,18 @@ impl Service {
             true => rules::marker_due(lifecycle, manifest, self.day),
             false => rules::object_due(lifecycle, manifest, bucket.marks(), self.day),
         }
+    }
+
+    /// The same, or when it moves for the first time.
+    pub(super) fn first_due(
+        &self,
+        lifecycle: &Lifecycle,
+        bucket: &Bucket,
+        manifest: &Manifest,
+    ) -> Option<u64> {
+        let goes = self.current_due(lifecycle, bucket, manifest);
+        let moves = rules::moves(lifecycle, manifest, self.day).map(|(at_ms, _)| at_ms);
+        goes.into_iter().chain(moves).min()
     }
 
     /// When something that changes now is acted upon.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
-use holdfast_index::due::Due;
+use holdfast_index::due::{self, Due};
 use holdfast_index::rows;
 use holdfast_index::{Batch, Locks, Mode, Table, Transaction};
-use holdfast_protocol::{TombstoneTarget, UploadRow, VersionRow, WriteId};
+use holdfast_protocol::{Manifest, TombstoneTarget, UploadRow, VersionRow, WriteId};
 use holdfast_store::placement::group_of;
 
 use super::rules;
@@ -25,6 +25,7 @@ use crate::metrics::LifecycleMetrics;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::bucket::Bucket;
 use crate::object::put::usage_of;
+use crate::object::rewrite::Moved;
 use crate::object::service::{Retired, Service, note_seen, queue_purge};
 use crate::object::types::{DeleteConditions, DeleteObject};
 use crate::object::upload::Why;
@@ -36,6 +37,7 @@ const CURRENT: &str = "current";
 const NONCURRENT: &str = "noncurrent";
 const MARKER: &str = "marker";
 const UPLOAD: &str = "upload";
+const TRANSITION: &str = "transition";
 /// Versions that are removed by one commit at most, so that a key with very many is not gone
 /// through for each few of them.
 const BATCH: usize = 1024;
@@ -43,6 +45,8 @@ const BATCH: usize = 1024;
 const AT_ONCE: usize = 32;
 /// A commit of this weight takes no more versions.
 const BATCH_BYTES: usize = 4 << 20;
+/// Versions that move before the key is looked at again.
+const MOVES: usize = 32;
 /// Rows that are read at once.
 const PAGE: usize = 1000;
 
@@ -53,6 +57,43 @@ pub(super) struct Done {
     pub(super) noncurrent: u64,
     pub(super) markers: u64,
     pub(super) uploads: u64,
+    pub(super) moved: u64,
+}
+
+/// Who looks: what moves is left to others, as that may take long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hands {
+    /// Who lets things go.
+    Ending,
+    /// Who moves things.
+    Moving,
+}
+
+/// A version that is to be in another storage class.
+#[derive(Clone, Debug)]
+struct Moving {
+    id: VersionId,
+    write: WriteId,
+    class: String,
+}
+
+/// What the rules say of a key's noncurrent versions.
+#[derive(Default)]
+struct Noncurrent {
+    /// The oldest that go now.
+    going: VecDeque<VersionId>,
+    /// Some that move now.
+    moving: Vec<Moving>,
+    /// When the next one is due.
+    next: Option<u64>,
+    /// How many there are, or one.
+    count: usize,
+}
+
+impl Noncurrent {
+    fn wait(&mut self, until_ms: Option<u64>) {
+        self.next = self.next.into_iter().chain(until_ms).min();
+    }
 }
 
 impl Done {
@@ -61,6 +102,7 @@ impl Done {
         self.noncurrent += other.noncurrent;
         self.markers += other.markers;
         self.uploads += other.uploads;
+        self.moved += other.moved;
     }
 }
 
@@ -72,6 +114,8 @@ enum Step {
     Marker(VersionId),
     /// These noncurrent versions go for good, the last first.
     Noncurrent(VecDeque<VersionId>),
+    /// These versions move; what else there is to do is due then.
+    Move(Vec<Moving>, Option<u64>),
     /// Nothing, until then.
     Wait(Option<u64>),
 }
@@ -83,6 +127,7 @@ impl Service {
         bucket: &Arc<Bucket>,
         key: &str,
         popped: &[Bytes],
+        hands: Hands,
         metrics: &LifecycleMetrics,
     ) -> Result<Done, GatewayError> {
         let name = BucketName::parse(&bucket.name)?;
@@ -121,18 +166,58 @@ impl Service {
                     done.noncurrent += count;
                     metrics.expired(NONCURRENT, count);
                 }
+                Step::Move(_, next_ms) if hands == Hands::Ending => {
+                    let due = Due::versions(bucket.id, key);
+                    let mut batch = Batch::new();
+                    batch.put_due(due::MOVE_MS, &due);
+                    self.requeue(txn, batch, popped, next_ms, &due).await?;
+                    metrics.moving.inc();
+                    return Ok(done);
+                }
+                Step::Move(moving, _) => {
+                    drop(txn);
+                    let key = &delete.key;
+                    done.moved += self.move_some(&bucket, key, &moving, metrics).await?;
+                }
                 Step::Wait(next_ms) => {
                     let due = Due::versions(bucket.id, key);
-                    self.requeue(txn, popped, next_ms, &due).await?;
+                    let batch = Batch::new();
+                    self.requeue(txn, batch, popped, next_ms, &due).await?;
                     return Ok(done);
                 }
             }
         }
     }
 
+    /// Moves versions, one after the other. Returns how many did.
+    async fn move_some(
+        &self,
+        bucket: &Arc<Bucket>,
+        key: &ObjectKey,
+        moving: &[Moving],
+        metrics: &LifecycleMetrics,
+    ) -> Result<u64, GatewayError> {
+        let mut count = 0;
+        for Moving { id, write, class } in moving {
+            let moved = Moved {
+                bucket,
+                key,
+                id: *id,
+                write: *write,
+                class,
+            };
+            if self.move_version(&moved).await? {
+                count += 1;
+                metrics.expired(TRANSITION, 1);
+            }
+        }
+        Ok(count)
+    }
+
     async fn requeue(
         &self,
         txn: Box<dyn Transaction>,
+        more: Batch,
         popped: &[Bytes],
         next_ms: Option<u64>,
         due: &Due,
@@ -141,6 +226,7 @@ impl Service {
         for stored in popped {
             batch.delete(Table::Due, stored.clone());
         }
+        batch.append(more);
         if let Some(next_ms) = next_ms {
             batch.put_due(next_ms, due);
         }
@@ -162,67 +248,89 @@ impl Service {
             return Ok(Step::Wait(None));
         };
         let now_ms = self.store.world().clock.unix_ms();
-        let (going, next, is_alone) = self
+        let mut found = self
             .noncurrent_step(txn, lifecycle, &current, now_ms)
             .await?;
-        if !going.is_empty() {
-            return Ok(Step::Noncurrent(going));
+        if !found.going.is_empty() {
+            return Ok(Step::Noncurrent(found.going));
         }
         let manifest = &current.manifest;
         let is_marker = rules::is_marker(manifest);
-        let due = match is_marker && !is_alone {
+        let due = match is_marker && found.count > 0 {
             true => None,
             false => self.current_due(lifecycle, bucket, manifest),
         };
-        Ok(match due {
-            Some(due_ms) if due_ms > now_ms => {
-                Step::Wait(Some(next.map_or(due_ms, |next| due_ms.min(next))))
-            }
-            None => Step::Wait(next),
-            Some(_) if is_marker => Step::Marker(VersionId::of(manifest)),
-            Some(_) => Step::Current,
+        match due {
+            Some(due_ms) if due_ms > now_ms => found.wait(due),
+            None => {}
+            Some(_) if is_marker => return Ok(Step::Marker(VersionId::of(manifest))),
+            Some(_) => return Ok(Step::Current),
+        }
+        let moves = rules::moves(lifecycle, manifest, self.day);
+        self.moved_by(&mut found, moves, manifest, now_ms);
+        Ok(match found.moving.is_empty() {
+            true => Step::Wait(found.next),
+            false => Step::Move(found.moving, found.next),
         })
     }
 
-    /// The oldest noncurrent versions that are due, when the next one is, and whether there are
-    /// none at all.
+    /// Adds where a version is to be by now, and when it moves next.
+    fn moved_by<'a>(
+        &self,
+        found: &mut Noncurrent,
+        moves: impl Iterator<Item = (u64, &'a str)>,
+        manifest: &Manifest,
+        now_ms: u64,
+    ) {
+        let is_known = |class: &str| self.classes.geometry(class).is_ok();
+        let (place, next) = rules::place_by(moves, manifest, now_ms, is_known);
+        found.wait(next);
+        // The others follow: the key is looked at again when these have moved.
+        if let Some(class) = place.filter(|_| found.moving.len() < MOVES) {
+            found.moving.push(Moving {
+                id: VersionId::of(manifest),
+                write: manifest.write,
+                class,
+            });
+        }
+    }
+
+    /// What is to be done with the noncurrent versions.
     async fn noncurrent_step(
         &self,
         txn: &mut dyn Transaction,
         lifecycle: &Lifecycle,
         current: &VersionRow,
         now_ms: u64,
-    ) -> Result<(VecDeque<VersionId>, Option<u64>, bool), GatewayError> {
+    ) -> Result<Noncurrent, GatewayError> {
         let (bucket, key) = (current.manifest.bucket, current.manifest.key.as_str());
-        let (mut going, mut next) = (VecDeque::new(), None::<u64>);
+        let mut found = Noncurrent::default();
         let limit = match rules::has_noncurrent(lifecycle, key) {
             true => PAGE,
             false => 1,
         };
-        let (mut newer, mut since_ms) = (0, current.manifest.created_ms);
+        let mut since_ms = current.manifest.created_ms;
         let mut before = None;
         loop {
             let page = rows::list_noncurrent(&mut *txn, bucket, key, before, limit).await?;
             before = page.items.last().map(|row| row.manifest.version);
             for row in page.items {
-                let manifest = &row.manifest;
-                let due = rules::noncurrent_due(lifecycle, manifest, since_ms, newer, self.day);
-                (newer, since_ms) = (newer + 1, manifest.created_ms);
-                match due {
-                    None => {}
-                    Some(due_ms) if due_ms > now_ms => {
-                        next = Some(next.map_or(due_ms, |next| next.min(due_ms)));
+                let (manifest, newer, day) = (&row.manifest, found.count, self.day);
+                let due = rules::noncurrent_due(lifecycle, manifest, since_ms, newer, day);
+                let moves = rules::noncurrent_moves(lifecycle, manifest, since_ms, newer, day);
+                if due.is_some_and(|due_ms| due_ms <= now_ms) {
+                    found.going.push_back(VersionId::of(manifest));
+                    if found.going.len() > BATCH {
+                        found.going.pop_front();
                     }
-                    Some(_) => {
-                        going.push_back(VersionId::of(manifest));
-                        if going.len() > BATCH {
-                            going.pop_front();
-                        }
-                    }
+                } else {
+                    found.wait(due);
+                    self.moved_by(&mut found, moves, manifest, now_ms);
                 }
+                (found.count, since_ms) = (newer + 1, manifest.created_ms);
             }
             if !page.more || limit < PAGE {
-                return Ok((going, next, newer == 0));
+                return Ok(found);
             }
         }
     }
@@ -333,7 +441,8 @@ impl Service {
             _ => None,
         };
         let due = Due::upload(bucket.id, key, write);
-        self.requeue(txn, popped, next_ms, &due).await?;
+        self.requeue(txn, Batch::new(), popped, next_ms, &due)
+            .await?;
         Ok(Done {
             uploads,
             ..Done::default()

@@ -6,12 +6,19 @@
 
 use std::time::Duration;
 
+use holdfast_protocol::manifest::STORAGE_CLASS;
 use holdfast_protocol::{Body, Manifest};
 
+use crate::object::classes::STANDARD;
 use crate::object::copy::TAGGING;
 use crate::object::lock::Protection;
-use crate::settings::{Expiration, Lifecycle, LifecycleRule};
+use crate::object::reparts::is_hidden_by;
+use crate::settings::{Expiration, Lifecycle, LifecycleRule, When};
 
+/// As S3: smaller objects move only where a rule says lengths.
+const MOVE_LEN_MIN: u64 = 128 << 10;
+/// But for these classes, where the configuration varies by class.
+const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// How long a day of a rule is.
@@ -159,20 +166,97 @@ pub(super) fn noncurrent_due(
 
 /// When an open upload is due.
 pub(super) fn upload_due(lifecycle: &Lifecycle, manifest: &Manifest, day: Day) -> Option<u64> {
+    if is_hidden_by(manifest) {
+        return None;
+    }
     let times = for_key(lifecycle, &manifest.key);
     let days = times.filter_map(|rule| rule.abort_days);
     Some(day.after(manifest.created_ms, days.min()?))
 }
 
-/// Whether any rule lets noncurrent versions of this key go.
+/// Whether any rule lets noncurrent versions of this key go, or move.
 pub(super) fn has_noncurrent(lifecycle: &Lifecycle, key: &str) -> bool {
-    for_key(lifecycle, key).any(|rule| rule.noncurrent.is_some())
+    let has =
+        |rule: &LifecycleRule| rule.noncurrent.is_some() || !rule.noncurrent_transitions.is_empty();
+    for_key(lifecycle, key).any(has)
 }
 
 /// Whether any rule keeps noncurrent versions of this key by count.
 pub(super) fn counts(lifecycle: &Lifecycle, key: &str) -> bool {
-    let counts = |rule: &LifecycleRule| rule.noncurrent.is_some_and(|rule| rule.keep.is_some());
+    let counts = |rule: &LifecycleRule| {
+        let ends = rule.noncurrent.is_some_and(|rule| rule.keep.is_some());
+        let mut moves = rule.noncurrent_transitions.iter();
+        ends || moves.any(|rule| rule.keep.is_some())
+    };
     for_key(lifecycle, key).any(counts)
+}
+
+/// When current objects like this move, and to which class.
+pub(super) fn moves<'a>(
+    lifecycle: &'a Lifecycle,
+    manifest: &'a Manifest,
+    day: Day,
+) -> impl Iterator<Item = (u64, &'a str)> {
+    let rules = for_version(lifecycle, manifest).filter(|_| !is_marker(manifest));
+    rules.flat_map(move |rule| {
+        let moves = rule.transitions.iter();
+        let moves = moves.filter(move |moves| is_large(lifecycle, rule, manifest, &moves.class));
+        moves.map(move |moves| {
+            let made_ms = manifest.created_ms;
+            let at_ms = match moves.at {
+                When::Days(days) => day.after(made_ms, days),
+                When::DateMs(date_ms) => date_ms.max(day.settled(made_ms)),
+            };
+            (at_ms, moves.class.as_str())
+        })
+    })
+}
+
+/// The same, of a noncurrent version, as in [`noncurrent_due`].
+pub(super) fn noncurrent_moves<'a>(
+    lifecycle: &'a Lifecycle,
+    manifest: &'a Manifest,
+    since_ms: u64,
+    newer: usize,
+    day: Day,
+) -> impl Iterator<Item = (u64, &'a str)> {
+    let rules = for_version(lifecycle, manifest).filter(|_| !is_marker(manifest));
+    rules.flat_map(move |rule| {
+        let moves = rule.noncurrent_transitions.iter();
+        let moves = moves.filter(move |moves| {
+            newer >= moves.keep.unwrap_or(0) as usize
+                && is_large(lifecycle, rule, manifest, &moves.class)
+        });
+        moves.map(move |moves| (day.after(since_ms, moves.days), moves.class.as_str()))
+    })
+}
+
+/// Whether a rule moves objects of this length: by default none below 128 KiB; a rule that says
+/// lengths itself decides.
+fn is_large(lifecycle: &Lifecycle, rule: &LifecycleRule, manifest: &Manifest, class: &str) -> bool {
+    let says = rule.filter.larger.is_some() || rule.filter.smaller.is_some();
+    says || manifest.len >= MOVE_LEN_MIN || lifecycle.varies() && ARCHIVES.contains(&class)
+}
+
+/// Where a version is to be by now, if it is not there, and when it moves next. `is_known`: a class
+/// that is not configured any more takes nothing.
+pub(super) fn place_by<'a>(
+    moves: impl Iterator<Item = (u64, &'a str)>,
+    manifest: &Manifest,
+    now_ms: u64,
+    is_known: impl Fn(&str) -> bool,
+) -> (Option<String>, Option<u64>) {
+    let (mut place, mut next) = (None::<(u64, &str)>, None::<u64>);
+    for (at_ms, class) in moves.filter(|(_, class)| is_known(class)) {
+        if at_ms > now_ms {
+            next = Some(next.map_or(at_ms, |next| next.min(at_ms)));
+        } else if place.is_none_or(|(last_ms, _)| at_ms >= last_ms) {
+            place = Some((at_ms, class));
+        }
+    }
+    let is_in = manifest.metadata.get(STORAGE_CLASS).unwrap_or(STANDARD);
+    let place = place.filter(|(_, class)| *class != is_in);
+    (place.map(|(_, class)| class.to_owned()), next)
 }
 
 /// Whether any rule lets delete markers of this key go.

@@ -15,8 +15,9 @@ use futures::{StreamExt, stream};
 use holdfast_index::due::{self, Due, DueEntry};
 use holdfast_index::{Batch, Locks, Table, Transaction, rows};
 use holdfast_protocol::BucketId;
+use prometheus::IntGauge;
 
-use super::expire::Done;
+use super::expire::{Done, Hands};
 use super::rules::Day;
 use crate::error::GatewayError;
 use crate::metrics::LifecycleMetrics;
@@ -28,6 +29,8 @@ use crate::object::service::Service;
 const PAGE: usize = 1000;
 /// Keys that are worked on at once.
 const AT_ONCE: usize = 16;
+/// Keys of which versions move at once.
+const MOVES_AT_ONCE: usize = 2;
 /// How often it is looked, the soonest and the latest.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -75,7 +78,15 @@ impl Service {
                 }
             }
         };
-        futures::future::join(backfills, rounds).await;
+        let moves = async {
+            loop {
+                self.store.world().clock.sleep(pause).await;
+                if let Err(error) = self.move_due(&metrics).await {
+                    tracing::warn!(%error, "nothing moved between classes, trying again later");
+                }
+            }
+        };
+        futures::future::join3(backfills, rounds, moves).await;
     }
 
     /// Somebody changed the rules of a bucket.
@@ -98,29 +109,53 @@ impl Service {
         Ok(())
     }
 
-    /// Carries out what is due.
+    /// Lets go what is due, and queues what is to move.
     ///
     /// # Errors
     /// `Index`, `Unavailable`. What fails for one key is logged, counted and left to the next call.
     pub async fn expire(&self, metrics: &LifecycleMetrics) -> Result<(), GatewayError> {
+        self.carry_out(Hands::Ending, &metrics.backlog, metrics)
+            .await
+    }
+
+    /// Moves what is queued for that to other storage classes.
+    ///
+    /// # Errors
+    /// As [`Self::expire`].
+    pub async fn move_due(&self, metrics: &LifecycleMetrics) -> Result<(), GatewayError> {
+        self.carry_out(Hands::Moving, &metrics.moving, metrics)
+            .await
+    }
+
+    async fn carry_out(
+        &self,
+        hands: Hands,
+        backlog: &IntGauge,
+        metrics: &LifecycleMetrics,
+    ) -> Result<(), GatewayError> {
         self.told(Ok(()))?;
         let now_ms = self.store.world().clock.unix_ms();
         let mut buckets = HashMap::new();
         let mut after: Option<Bytes> = None;
         let (mut sum, mut left, mut failed) = (Done::default(), 0, None);
         loop {
-            let page = due::list(&*self.index, now_ms, after.as_deref(), PAGE).await?;
+            let page = match hands {
+                Hands::Ending => due::list(&*self.index, now_ms, after.as_deref(), PAGE).await?,
+                Hands::Moving => due::list_moves(&*self.index, after.as_deref(), PAGE).await?,
+            };
             after = page.items.last().map(|entry| entry.stored.clone());
             if page.items.is_empty() {
                 break;
             }
-            metrics.backlog.set(left + page.items.len() as i64);
+            backlog.set(left + page.items.len() as i64);
             let is_known = |entry: &DueEntry| buckets.contains_key(&entry.due.bucket);
             if !page.items.iter().all(is_known) {
                 // Read after the entries: a bucket that is not among them is gone.
                 buckets = self.names_of_buckets().await?;
             }
-            let outcomes = self.expire_page(&buckets, page.items, metrics).await?;
+            let outcomes = self
+                .expire_page(&buckets, page.items, hands, metrics)
+                .await?;
             for outcome in outcomes {
                 match outcome {
                     Ok(done) => sum.add(done),
@@ -134,7 +169,7 @@ impl Service {
                 break;
             }
         }
-        metrics.backlog.set(left);
+        backlog.set(left);
         if let Some(error) = failed {
             // One line for all: where one drive is missing, it may be a million keys.
             tracing::warn!(entries = left, %error, "not expired yet, the first for this reason");
@@ -145,6 +180,7 @@ impl Service {
                 noncurrent = sum.noncurrent,
                 markers = sum.markers,
                 uploads = sum.uploads,
+                moved = sum.moved,
                 "lifecycle rules carried out"
             );
         }
@@ -156,6 +192,7 @@ impl Service {
         &self,
         buckets: &HashMap<BucketId, String>,
         entries: Vec<DueEntry>,
+        hands: Hands,
         metrics: &LifecycleMetrics,
     ) -> Result<Vec<Result<Done, (i64, GatewayError)>>, GatewayError> {
         let mut by_bucket: HashMap<BucketId, Vec<DueEntry>> = HashMap::new();
@@ -178,9 +215,12 @@ impl Service {
         }
         let work = popped.into_iter().filter_map(|((id, _), entries)| {
             let bucket = Arc::clone(living.get(&id)?);
-            Some(self.expire_apart(bucket, entries, metrics))
+            Some(self.expire_apart(bucket, entries, hands, metrics))
         });
-        let work = stream::iter(work).buffer_unordered(AT_ONCE);
+        let work = stream::iter(work).buffer_unordered(match hands {
+            Hands::Ending => AT_ONCE,
+            Hands::Moving => MOVES_AT_ONCE,
+        });
         Ok(work.collect().await)
     }
 
@@ -228,13 +268,14 @@ impl Service {
         &self,
         bucket: Arc<Bucket>,
         entries: Vec<DueEntry>,
+        hands: Hands,
         metrics: &LifecycleMetrics,
     ) -> Result<Done, (i64, GatewayError)> {
         let (service, metrics_of_key) = (self.clone(), metrics.clone());
         let (count, id) = (entries.len() as i64, bucket.id);
         let work = async move {
             service
-                .expire_entries(&bucket, entries, &metrics_of_key)
+                .expire_entries(&bucket, entries, hands, &metrics_of_key)
                 .await
         };
         let outcome = self.to_the_end("lifecycle", work).await;
@@ -250,9 +291,10 @@ impl Service {
         &self,
         bucket: &Arc<Bucket>,
         entries: Vec<DueEntry>,
+        hands: Hands,
         metrics: &LifecycleMetrics,
     ) -> Result<Done, GatewayError> {
-        match self.expire_in(bucket, &entries, metrics).await {
+        match self.expire_in(bucket, &entries, hands, metrics).await {
             Err(GatewayError::NoSuchBucket { .. }) => {
                 let txn = self.index.begin(Locks::none()).await?;
                 self.forget(txn, &entries).await?;
@@ -266,6 +308,7 @@ impl Service {
         &self,
         bucket: &Arc<Bucket>,
         entries: &[DueEntry],
+        hands: Hands,
         metrics: &LifecycleMetrics,
     ) -> Result<Done, GatewayError> {
         let mut groups: HashMap<&Due, Vec<Bytes>> = HashMap::new();
@@ -276,7 +319,10 @@ impl Service {
         let mut sum = Done::default();
         for (due, popped) in groups {
             let done = match due.upload {
-                None => self.expire_key(bucket, &due.key, &popped, metrics).await?,
+                None => {
+                    self.expire_key(bucket, &due.key, &popped, hands, metrics)
+                        .await?
+                }
                 Some(upload) => {
                     let key = due.key.as_str();
                     self.expire_upload(bucket, key, upload, &popped, metrics)

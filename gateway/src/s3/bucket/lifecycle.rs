@@ -4,33 +4,26 @@ use s3s::dto::{
     AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput,
     ExpirationStatus, GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
     LifecycleExpiration, LifecycleRule as Document, LifecycleRuleAndOperator, LifecycleRuleFilter,
-    NoncurrentVersionExpiration, PutBucketLifecycleConfigurationInput,
-    PutBucketLifecycleConfigurationOutput, Tag, Timestamp, TransitionDefaultMinimumObjectSize,
+    NoncurrentVersionExpiration, NoncurrentVersionTransition, PutBucketLifecycleConfigurationInput,
+    PutBucketLifecycleConfigurationOutput, Tag, Timestamp, Transition as TransitionDocument,
+    TransitionDefaultMinimumObjectSize, TransitionStorageClass,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
 use crate::error::GatewayError;
 use crate::names::BucketName;
+use crate::object::Classes;
+use crate::object::classes::STANDARD;
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{from_timestamp, timestamp};
 use crate::s3::{Gateway, headers};
 use crate::settings::{
     Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
-    Setting, Settings, midnight, positive_days,
+    NoncurrentTransition, Setting, Settings, Transition, When, midnight, positive_days,
 };
 
 /// The header that says which objects are too small for a transition.
 const MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
-/// S3's storage classes that a transition may name.
-const CLASSES: [&str; 6] = [
-    "GLACIER",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "DEEP_ARCHIVE",
-    "GLACIER_IR",
-];
-
 pub(crate) async fn get_lifecycle(
     gateway: &Gateway,
     request: S3Request<GetBucketLifecycleConfigurationInput>,
@@ -43,7 +36,7 @@ pub(crate) async fn get_lifecycle(
     })?;
     Ok(S3Response::new(GetBucketLifecycleConfigurationOutput {
         rules: Some(lifecycle.rules().iter().map(document).collect()),
-        transition_default_minimum_object_size: Some(minimum()),
+        transition_default_minimum_object_size: Some(minimum(lifecycle.varies())),
     }))
 }
 
@@ -57,27 +50,18 @@ pub(crate) async fn put_lifecycle(
     let Some(configuration) = input.lifecycle_configuration else {
         return Err(malformed("there is no LifecycleConfiguration").into());
     };
-    let rules = configuration.rules.iter().map(rule);
-    let rules = rules.collect::<Result<Vec<_>, _>>()?;
-    // What is wrong with them was said before: nothing takes them and does nothing.
-    let has_transitions = |rule: &Document| {
-        rule.transitions
-            .as_ref()
-            .is_some_and(|list| !list.is_empty())
-            || (rule.noncurrent_version_transitions.as_ref()).is_some_and(|list| !list.is_empty())
-    };
-    if configuration.rules.iter().any(has_transitions) {
-        return Err(not_done("transitions between storage classes").into());
-    }
-    let lifecycle = Lifecycle::new(rules)?;
-    check_minimum(headers::get(&prepared.headers, MINIMUM).as_deref())?;
+    let classes = gateway.objects.classes();
+    let rules = configuration.rules.iter().map(|each| rule(each, classes));
+    let lifecycle = Lifecycle::new(rules.collect::<Result<_, _>>()?)?;
+    let varies = varies(headers::get(&prepared.headers, MINIMUM).as_deref())?;
+    let lifecycle = lifecycle.varying(varies);
     let edit = move |settings: &mut Settings| {
         settings.lifecycle = Some(lifecycle);
         Ok(())
     };
     gateway.objects.configure(&name, Box::new(edit)).await?;
     Ok(S3Response::new(PutBucketLifecycleConfigurationOutput {
-        transition_default_minimum_object_size: Some(minimum()),
+        transition_default_minimum_object_size: Some(minimum(varies)),
     }))
 }
 
@@ -94,18 +78,19 @@ pub(crate) async fn delete_lifecycle(
     Ok(S3Response::new(DeleteBucketLifecycleOutput {}))
 }
 
-/// Which objects are too small for a transition, of which there are none.
-fn minimum() -> TransitionDefaultMinimumObjectSize {
-    let name = TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K;
+/// Which objects are too small for a transition.
+fn minimum(varies: bool) -> TransitionDefaultMinimumObjectSize {
+    let name = match varies {
+        true => TransitionDefaultMinimumObjectSize::VARIES_BY_STORAGE_CLASS,
+        false => TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K,
+    };
     TransitionDefaultMinimumObjectSize::from_static(name)
 }
 
-fn check_minimum(given: Option<&str>) -> Result<(), GatewayError> {
+fn varies(given: Option<&str>) -> Result<bool, GatewayError> {
     match given {
-        None | Some(TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K) => Ok(()),
-        Some(TransitionDefaultMinimumObjectSize::VARIES_BY_STORAGE_CLASS) => {
-            Err(not_done("varies_by_storage_class"))
-        }
+        None | Some(TransitionDefaultMinimumObjectSize::ALL_STORAGE_CLASSES_128K) => Ok(false),
+        Some(TransitionDefaultMinimumObjectSize::VARIES_BY_STORAGE_CLASS) => Ok(true),
         Some(_) => Err(GatewayError::InvalidRequest {
             why: format!("{MINIMUM} is not one of S3's"),
         }),
@@ -116,35 +101,20 @@ fn malformed(why: &'static str) -> GatewayError {
     GatewayError::MalformedDocument { why }
 }
 
-fn not_done(what: &str) -> GatewayError {
-    GatewayError::NotImplemented {
-        what: what.to_owned(),
-    }
-}
-
-fn rule(document: &Document) -> Result<LifecycleRule, GatewayError> {
+fn rule(document: &Document, classes: &Classes) -> Result<LifecycleRule, GatewayError> {
     let enabled = match document.status.as_str() {
         ExpirationStatus::ENABLED => true,
         ExpirationStatus::DISABLED => false,
         _ => return Err(malformed("the Status of a rule is Enabled or Disabled")),
     };
-    for transition in document.transitions.iter().flatten() {
-        if let Some(date) = &transition.date {
-            midnight(exact(date))?;
-        }
-        let of = (transition.days.is_some(), transition.date.is_some());
-        let class = transition.storage_class.as_ref();
-        check_transition(
-            of.0 != of.1,
-            transition.days,
-            class.map(|class| class.as_str()),
-        )?;
-    }
-    for transition in document.noncurrent_version_transitions.iter().flatten() {
-        let days = transition.noncurrent_days;
-        let class = transition.storage_class.as_ref();
-        check_transition(days.is_some(), days, class.map(|class| class.as_str()))?;
-    }
+    let transitions = document.transitions.iter().flatten();
+    let transitions = transitions.map(|each| transition(each, classes));
+    let moves = document.noncurrent_version_transitions.iter().flatten();
+    let moves = moves.map(|each| noncurrent_transition(each, classes));
+    let (transitions, noncurrent_transitions) = (
+        transitions.collect::<Result<_, _>>()?,
+        moves.collect::<Result<_, _>>()?,
+    );
     let expiration = document.expiration.as_ref().map(expiration).transpose()?;
     let noncurrent = document.noncurrent_version_expiration.as_ref();
     let noncurrent = noncurrent.map(noncurrent_expiration).transpose()?;
@@ -157,29 +127,60 @@ fn rule(document: &Document) -> Result<LifecycleRule, GatewayError> {
         expiration,
         noncurrent,
         abort_days,
+        transitions,
+        noncurrent_transitions,
     })
 }
 
-fn check_transition(
-    is_timed: bool,
-    days: Option<i32>,
-    class: Option<&str>,
-) -> Result<(), GatewayError> {
-    if !is_timed {
-        return Err(malformed("a transition has Days or a Date"));
-    }
-    if days.is_some_and(|days| days < 0) {
-        return Err(GatewayError::InvalidArgument {
-            name: "Days",
-            why: "'Days' in Transition action must be nonnegative".to_owned(),
-        });
-    }
-    match class {
-        Some(class) if CLASSES.contains(&class) => Ok(()),
-        _ => Err(malformed(
-            "the StorageClass of a transition is not one of S3's",
-        )),
-    }
+fn transition(
+    document: &TransitionDocument,
+    classes: &Classes,
+) -> Result<Transition, GatewayError> {
+    let at = match (document.days, &document.date) {
+        (Some(days), None) => When::Days(moving_days("Days", days)?),
+        (None, Some(date)) => When::DateMs(midnight(exact(date))?),
+        _ => return Err(malformed("a transition has Days or a Date")),
+    };
+    let class = document.storage_class.as_ref().map(|class| class.as_str());
+    Ok(Transition {
+        at,
+        class: class_of(class, classes)?,
+    })
+}
+
+fn noncurrent_transition(
+    document: &NoncurrentVersionTransition,
+    classes: &Classes,
+) -> Result<NoncurrentTransition, GatewayError> {
+    let Some(days) = document.noncurrent_days else {
+        return Err(malformed(
+            "a NoncurrentVersionTransition has NoncurrentDays",
+        ));
+    };
+    let action = "NoncurrentVersionTransition";
+    let keep = document.newer_noncurrent_versions;
+    let keep = keep.map(|keep| positive_days("NewerNoncurrentVersions", action, keep));
+    let class = document.storage_class.as_ref().map(|class| class.as_str());
+    Ok(NoncurrentTransition {
+        days: moving_days("NoncurrentDays", days)?,
+        keep: keep.transpose()?,
+        class: class_of(class, classes)?,
+    })
+}
+
+/// Other than what ends, what moves may do so on the day it was made.
+fn moving_days(name: &'static str, days: i32) -> Result<u32, GatewayError> {
+    u32::try_from(days).map_err(|_| GatewayError::InvalidArgument {
+        name,
+        why: format!("'{name}' in a Transition action must be nonnegative"),
+    })
+}
+
+/// A class that objects can move to: as in S3 that is never `STANDARD`.
+fn class_of(class: Option<&str>, classes: &Classes) -> Result<String, GatewayError> {
+    let known = class.filter(|class| *class != STANDARD && classes.geometry(class).is_ok());
+    let unknown = "the StorageClass of a transition is none that is configured here";
+    known.map(str::to_owned).ok_or(malformed(unknown))
 }
 
 /// Milliseconds since 1970 of a date with whole seconds.
@@ -316,11 +317,33 @@ fn document(rule: &LifecycleRule) -> Document {
                 noncurrent_days: days(noncurrent.days),
             }
         }),
-        noncurrent_version_transitions: None,
+        noncurrent_version_transitions: listed(rule.noncurrent_transitions.iter().map(|moves| {
+            NoncurrentVersionTransition {
+                newer_noncurrent_versions: moves.keep.and_then(days),
+                noncurrent_days: days(moves.days),
+                storage_class: Some(TransitionStorageClass::from(moves.class.clone())),
+            }
+        })),
         prefix: rule.filter.prefix.clone().filter(|_| old),
         status: ExpirationStatus::from_static(status),
-        transitions: None,
+        transitions: listed(rule.transitions.iter().map(|moves| TransitionDocument {
+            date: match moves.at {
+                When::DateMs(ms) => Some(timestamp(ms)),
+                When::Days(_) => None,
+            },
+            days: match moves.at {
+                When::Days(count) => days(count),
+                When::DateMs(_) => None,
+            },
+            storage_class: Some(TransitionStorageClass::from(moves.class.clone())),
+        })),
     }
+}
+
+/// `None` if there is nothing.
+fn listed<T>(all: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    let all: Vec<T> = all.collect();
+    (!all.is_empty()).then_some(all)
 }
 
 fn filter_document(filter: &LifecycleFilter) -> LifecycleRuleFilter {

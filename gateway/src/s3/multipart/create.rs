@@ -21,7 +21,7 @@ pub(crate) async fn create(
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let checksum = checksum(&prepared.headers)?;
     let (rights, asking, map) = (&gateway.rights, &prepared.asking, &prepared.headers);
-    let mut metadata = headers::metadata(map)?;
+    let mut metadata = headers::metadata(map, gateway.objects.classes())?;
     acl::give(rights, asking, &bucket, map, &mut metadata).await?;
     let row = gateway.objects.bucket(&bucket).await?;
     acl::sign(rights, asking, &row, &mut metadata);

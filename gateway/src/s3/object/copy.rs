@@ -30,7 +30,7 @@ pub(crate) async fn copy(
     let map = &prepared.headers;
     let replace = directive(headers::get(map, "x-amz-metadata-directive"))?;
     let replace_tags = directive(headers::get(map, "x-amz-tagging-directive"))?;
-    let given = headers::metadata(map)?;
+    let given = headers::metadata(map, gateway.objects.classes())?;
     let (own, rest) = given.0.into_iter().partition(|(name, _)| is_own(name));
     let (mut own, mut given) = (Metadata(own), Metadata(rest));
     acl::give(rights, asking, &bucket, map, &mut own).await?;

@@ -17,7 +17,7 @@ pub(crate) async fn put(
     let input = request.input;
     let (bucket, key) = names(&input.bucket, &input.key)?;
     let map = &prepared.headers;
-    let mut metadata = headers::metadata(map)?;
+    let mut metadata = headers::metadata(map, gateway.objects.classes())?;
     acl::give(
         &gateway.rights,
         &prepared.asking,

@@ -1,16 +1,19 @@
 //! What the objects in memory are, and how they are read and written.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
-use holdfast_protocol::{BucketRow, ByteRange, ChecksumType, ETag, Metadata, ObjectChecksum};
+use holdfast_protocol::{
+    BucketRow, ByteRange, ChecksumType, ETag, Geometry, Metadata, ObjectChecksum,
+};
 use md5::{Digest, Md5};
 
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
+use crate::object::Classes;
 use crate::object::types::*;
 use crate::s3::claims::compute;
 
@@ -41,6 +44,7 @@ pub(super) struct Memory {
     pub objects: Mutex<Keys>,
     pub uploads: Mutex<BTreeMap<String, Upload>>,
     pub counter: AtomicU64,
+    pub classes: OnceLock<Classes>,
     /// Makes reads fail after their first half.
     pub break_reads: AtomicBool,
     /// The next call of `head` panics.
@@ -54,6 +58,14 @@ pub(super) fn now_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_millis() as u64
+}
+
+/// The storage classes: `GLACIER` and `COLD`, beside those that are always there.
+pub(super) fn classes() -> Classes {
+    let geometry = |text| Geometry::parse(text).unwrap();
+    let given = [("GLACIER", "4+1"), ("COLD", "2+1")];
+    let given = given.map(|(name, text)| (name.to_owned(), geometry(text)));
+    Classes::new(geometry("4+2"), given).unwrap()
 }
 
 impl Memory {

@@ -62,6 +62,7 @@ fn transition(inside: &str) -> String {
 
 const XML: &str = "MalformedXML";
 const ARGUMENT: &str = "InvalidArgument";
+const MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
 const GLACIER: &str = "<StorageClass>GLACIER</StorageClass>";
 
 /// Rules that are refused, and how.
@@ -145,6 +146,10 @@ fn of_transitions() -> Refused {
             XML,
         ),
         (transition("<Days>1</Days>"), XML),
+        (
+            transition("<Days>1</Days><StorageClass>STANDARD</StorageClass>"),
+            XML,
+        ),
         (transition(&format!("<Days>-1</Days>{GLACIER}")), ARGUMENT),
         (
             transition(&format!("<Date>2030-01-01T10:00:00Z</Date>{GLACIER}")),
@@ -166,25 +171,56 @@ async fn what_s3_refuses_is_refused_and_changes_nothing() {
         assert_eq!(reply.status, 400, "{rules}: {}", reply.text());
         assert_eq!(reply.element("Code").unwrap(), code, "{rules}");
     }
-    let days = format!("<Days>1</Days>{GLACIER}");
-    let noncurrent = rule(&format!(
-        "<NoncurrentVersionTransition><NoncurrentDays>1</NoncurrentDays>{GLACIER}\
-         </NoncurrentVersionTransition>"
-    ));
-    for rules in [
-        transition(&days),
-        noncurrent,
-        rule(DAYS) + &transition(&days),
-    ] {
-        let put = Req::new("PUT", "/bkt?lifecycle").body(document(&rules).as_bytes());
-        server.send(put).await.refused(501, "NotImplemented");
-    }
-    for (minimum, status) in [("varies_by_storage_class", 501), ("none", 400)] {
-        let put = Req::new("PUT", "/bkt?lifecycle")
-            .header("x-amz-transition-default-minimum-object-size", minimum)
-            .body(document(&rule(DAYS)).as_bytes());
-        assert_eq!(server.send(put).await.status, status, "{minimum}");
-    }
+    let put = Req::new("PUT", "/bkt?lifecycle")
+        .header(MINIMUM, "none")
+        .body(document(&rule(DAYS)).as_bytes());
+    server.send(put).await.refused(400, "InvalidRequest");
     let got = server.send(Req::new("GET", "/bkt?lifecycle")).await;
     assert!(got.expect(200).text().contains("<ID>kept</ID>"));
+}
+
+#[tokio::test]
+async fn transitions_are_kept_as_they_were_given() {
+    let server = Server::with_bucket().await;
+    let moves = format!("<Transition><Days>0</Days>{GLACIER}</Transition>");
+    let more = "<Transition><Days>9</Days><StorageClass>COLD</StorageClass></Transition>";
+    let dated = format!("<Transition><Date>2030-01-01T00:00:00.000Z</Date>{GLACIER}</Transition>");
+    let noncurrent = format!(
+        "<NoncurrentVersionTransition><NewerNoncurrentVersions>3</NewerNoncurrentVersions>\
+         <NoncurrentDays>1</NoncurrentDays>{GLACIER}</NoncurrentVersionTransition>"
+    );
+    for minimum in ["varies_by_storage_class", "all_storage_classes_128K"] {
+        for rules in [
+            rule(&moves),
+            rule(&(moves.clone() + more)),
+            rule(&dated),
+            rule(&noncurrent),
+            rule(&(moves.clone() + &noncurrent)),
+        ] {
+            let put = Req::new("PUT", "/bkt?lifecycle")
+                .header(MINIMUM, minimum)
+                .body(document(&rules).as_bytes());
+            let reply = server.send(put).await;
+            assert_eq!(reply.expect(200).get(MINIMUM), Some(minimum));
+            let got = server
+                .send(Req::new("GET", "/bkt?lifecycle"))
+                .await
+                .expect(200);
+            assert_eq!(got.get(MINIMUM), Some(minimum));
+            let text = got.text();
+            let known = [&moves[..], more, &dated];
+            for each in known.iter().filter(|each| rules.contains(**each)) {
+                let days = each
+                    .replace("<Transition>", "")
+                    .replace("</Transition>", "");
+                assert!(text.contains(&days), "{text}");
+            }
+            let is_noncurrent = rules.contains("<NoncurrentVersionTransition>");
+            assert_eq!(
+                text.contains("<NewerNoncurrentVersions>3<"),
+                is_noncurrent,
+                "{text}"
+            );
+        }
+    }
 }

@@ -12,11 +12,11 @@ use holdfast_protocol::{BucketId, BucketRow, ByteRange, ETag, Metadata, ObjectCh
 use md5::{Digest, Md5};
 
 pub(super) use super::kept::Memory;
-use super::kept::{Stored, Upload, check_read, info, now_ms, part_info, resolve};
+use super::kept::{Stored, Upload, check_read, classes, info, now_ms, part_info, resolve};
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::*;
-use crate::object::{Bucket, Edit, INITIATOR, Objects};
+use crate::object::{Bucket, Classes, Edit, INITIATOR, Objects};
 use crate::s3::claims::compute;
 use crate::settings::Settings;
 
@@ -30,6 +30,9 @@ fn deleted(existed: bool) -> Deleted {
 
 #[async_trait]
 impl Objects for Memory {
+    fn classes(&self) -> &Classes {
+        self.classes.get_or_init(classes)
+    }
     async fn create_bucket(
         &self,
         name: &BucketName,

@@ -7,7 +7,10 @@ use holdfast_protocol::{
 
 use super::*;
 use crate::object::Retention;
-use crate::settings::{FilterForm, LifecycleFilter, NoncurrentExpiration, RetentionMode};
+use crate::settings::{
+    FilterForm, LifecycleFilter, NoncurrentExpiration, NoncurrentTransition, RetentionMode,
+    Transition,
+};
 
 const DAY: u64 = MS_PER_DAY;
 /// Ten in the morning of day 100.
@@ -306,4 +309,79 @@ fn uploads_go_by_the_first_rule_for_their_key() {
     assert_eq!(upload_due(&lifecycle, &object("c"), day), Some(108 * DAY));
     let lifecycle = of(vec![rule(Expiration::Days(1))]);
     assert_eq!(upload_due(&lifecycle, &object("a/k"), day), None);
+}
+
+fn moving(days: &[(u32, &str)], filter: LifecycleFilter) -> LifecycleRule {
+    let moves = days.iter().map(|(days, class)| Transition {
+        at: When::Days(*days),
+        class: (*class).to_owned(),
+    });
+    LifecycleRule {
+        id: format!("{days:?}"),
+        enabled: true,
+        filter,
+        transitions: moves.collect(),
+        ..LifecycleRule::default()
+    }
+}
+
+#[test]
+fn of_several_moves_the_last_that_is_due_counts() {
+    let sized = LifecycleFilter {
+        larger: Some(0),
+        ..LifecycleFilter::default()
+    };
+    let rules = of(vec![moving(&[(1, "A"), (7, "B"), (30, "GONE")], sized)]);
+    let by = |manifest: &Manifest, now_ms: u64| {
+        let moves = moves(&rules, manifest, Day::default());
+        place_by(moves, manifest, now_ms, |class| class != "GONE")
+    };
+    let (mut manifest, own) = (object("k"), |class: &str| Some(class.to_owned()));
+    assert_eq!(by(&manifest, MADE), (None, Some(102 * DAY)));
+    assert_eq!(by(&manifest, 102 * DAY), (own("A"), Some(108 * DAY)));
+    assert_eq!(by(&manifest, 108 * DAY), (own("B"), None));
+    manifest.metadata.set(STORAGE_CLASS, "A");
+    assert_eq!(by(&manifest, 102 * DAY), (None, Some(108 * DAY)));
+    assert_eq!(by(&manifest, 200 * DAY), (own("B"), None));
+    manifest.metadata.set(STORAGE_CLASS, "B");
+    assert_eq!(by(&manifest, 200 * DAY), (None, None));
+    assert_eq!(by(&marker("k"), 200 * DAY), (None, None));
+}
+
+#[test]
+fn small_objects_move_only_where_a_rule_says_so() {
+    let plain = || moving(&[(0, "A"), (1, "GLACIER")], LifecycleFilter::default());
+    let count = |rules: &Lifecycle, len: u64| {
+        let manifest = manifest("k", len, "", Body::Inline);
+        moves(rules, &manifest, Day::default()).count()
+    };
+    let rules = of(vec![plain()]);
+    assert_eq!((count(&rules, 131_071), count(&rules, 131_072)), (0, 2));
+    let varying = of(vec![plain()]).varying(true);
+    assert_eq!((count(&varying, 5), count(&varying, 131_072)), (1, 2));
+    let mut sized = plain();
+    sized.filter.larger = Some(4);
+    let rules = of(vec![sized]);
+    assert_eq!((count(&rules, 4), count(&rules, 5)), (0, 2));
+}
+
+#[test]
+fn noncurrent_versions_move_by_days_and_count() {
+    let rule = LifecycleRule {
+        noncurrent_transitions: vec![NoncurrentTransition {
+            days: 3,
+            keep: Some(2),
+            class: "A".to_owned(),
+        }],
+        ..rule(Expiration::Marker(true))
+    };
+    let rules = of(vec![rule]);
+    let large = manifest("k", 1 << 20, "", Body::Inline);
+    let at = |newer| {
+        let moves = noncurrent_moves(&rules, &large, MADE + DAY, newer, Day::default());
+        moves.collect::<Vec<_>>()
+    };
+    assert_eq!(at(1), []);
+    assert_eq!(at(2), [(105 * DAY, "A")]);
+    assert!(has_noncurrent(&rules, "k") && counts(&rules, "k"));
 }
