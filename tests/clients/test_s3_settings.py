@@ -194,10 +194,9 @@ def test_settings_outlast_a_restart_a_kill_and_the_index(own_server):
 
 
 @pytest.mark.parametrize("call", [
-    lambda s3, b: s3.get_bucket_website(Bucket=b),
     lambda s3, b: s3.delete_bucket_encryption(Bucket=b),
     lambda s3, b: s3.restore_object(Bucket=b, Key="k", RestoreRequest={"Days": 1}),
-], ids=["website", "encryption", "restore"])
+], ids=["encryption", "restore"])
 def test_what_is_not_served_says_so(s3, bucket, call):
     s3.put_object(Bucket=bucket, Key="k", Body=b"data")
     with h.error("NotImplemented", 501):

@@ -48,8 +48,9 @@ settings! {
         /// owner owns all objects in it, and public access is blocked; both can be changed for
         /// each bucket.
         bucket_acls: Switch = "off",
-        /// Domains under which buckets are to be served as websites. Without effect yet: websites
-        /// are not served, and a start that is given one warns.
+        /// Domains under which buckets are websites: `http://bucket.<domain>` shows the pages of a
+        /// bucket that has a website configuration, to everyone whom its policy lets see them. Not
+        /// a domain of S3.
         website_domain: Vec<String> = "",
         /// The first administrator's access key: 3 to 128 characters. Without it a key is made at
         /// the first start, kept in `credentials` (mode 0600) and shown once.

@@ -91,9 +91,7 @@ impl Front {
             state,
             limits,
         } = self;
-        if !config.website_domain.is_empty() {
-            tracing::warn!("website_domain has no effect yet: websites are not served");
-        }
+        check_domains(config)?;
         let directory = Arc::new(Directory::new(&keys.administrator()?));
         let health: Arc<dyn Health> = Arc::new(state.clone());
         let operations = Operations::new(registry);
@@ -125,6 +123,7 @@ impl Front {
             s3_config: S3Config {
                 region: config.region.clone(),
                 domains: config.domain.clone(),
+                websites: config.website_domain.clone(),
                 sigv2: config.sigv2,
                 bucket_acls: match config.bucket_acls {
                     Switch::Off => BucketAcls::Off,
@@ -133,6 +132,22 @@ impl Front {
                 body: limits.body,
             },
         })
+    }
+}
+
+/// A host is either S3's or that of a website.
+fn check_domains(config: &GatewayConfig) -> Result<(), CliError> {
+    let name = |domain: &String| domain.trim_matches('.').to_ascii_lowercase();
+    let s3: Vec<String> = config.domain.iter().map(name).collect();
+    match config
+        .website_domain
+        .iter()
+        .find(|site| s3.contains(&name(site)))
+    {
+        None => Ok(()),
+        Some(both) => Err(CliError::Usage(format!(
+            "--website-domain {both} is --domain too: websites need a domain of their own"
+        ))),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The outer layer: what happens to a request before it is S3, on plain HTTP types.
 //!
 //! Owns: connections ([`listener`]), limits, the raw body ([`body`], [`chunks`]), query, target and
-//! the closed list of operations ([`route`]), what pages of other origins may ([`cors`]), refusals,
-//! health.
+//! the closed list of operations ([`route`]), what pages of other origins may ([`cors`]), where
+//! visitors of websites are sent ([`website`]), refusals, health.
 //! Leaves to others: signatures, XML and codes (`s3`).
 //! Always: every wait and every buffer has a bound; a request is never read more liberally here
 //! than by the library behind.
@@ -16,6 +16,7 @@ pub mod query;
 pub mod refusal;
 pub mod route;
 pub mod target;
+pub mod website;
 
 #[cfg(test)]
 mod tests;

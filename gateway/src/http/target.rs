@@ -27,24 +27,35 @@ impl Domains {
 
     /// The bucket that a host names, in lower case; `None` for path style.
     pub fn bucket(&self, host: &str) -> Option<String> {
+        self.find(host)?.bucket
+    }
+
+    /// Where a host is; `None` if it is under none of the domains.
+    pub fn find(&self, host: &str) -> Option<Place> {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|c| c.is_ascii_digit()) => name,
             _ => host,
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        for domain in &self.0 {
-            if name == *domain {
-                return None;
-            }
-            let bucket = name
-                .strip_suffix(domain.as_str())
-                .and_then(|rest| rest.strip_suffix('.'));
-            if let Some(bucket) = bucket {
-                return Some(bucket.to_owned());
-            }
-        }
-        None
+        self.0.iter().find_map(|domain| {
+            let rest = name.strip_suffix(domain.as_str())?;
+            let bucket = match rest {
+                "" => None,
+                rest => Some(rest.strip_suffix('.')?.to_owned()),
+            };
+            let domain_len = domain.len();
+            Some(Place { domain_len, bucket })
+        })
     }
+}
+
+/// Where a host is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes of the domain's name: of two that a host is under the longer decides.
+    pub domain_len: usize,
+    /// The bucket, unless the host is the domain itself.
+    pub bucket: Option<String>,
 }
 
 /// What a request is about.

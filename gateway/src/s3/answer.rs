@@ -69,10 +69,24 @@ const ID_2: HeaderName = HeaderName::from_static("x-amz-id-2");
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BareETag;
 
+/// An error of a website, to be shown as a page.
+#[derive(Clone, Debug)]
+pub(super) struct HtmlError {
+    /// S3's code.
+    pub code: String,
+    /// What is the matter.
+    pub message: String,
+    /// The page that was to be shown instead, and code and message of why it is not.
+    pub second: Option<(String, String, String)>,
+}
+
 /// Completes an answer.
 pub(super) fn finish(answer: &mut Response<Body>, method: &Method, path: &str, ids: &Ids) {
     let status = answer.status();
-    if status.is_client_error() || status.is_server_error() {
+    if let Some(page) = answer.extensions_mut().remove::<HtmlError>() {
+        answer.headers_mut().remove(CONTENT_LENGTH);
+        *answer.body_mut() = Body::from(html(&page, status, ids));
+    } else if status.is_client_error() || status.is_server_error() {
         complete_error(answer, path, ids);
     }
     if answer.extensions_mut().remove::<BareETag>().is_some() {
@@ -113,6 +127,31 @@ fn bare_etag(answer: &mut Response<Body>) {
         .replacen("\"</ETag>", "</ETag>", 1);
     answer.headers_mut().remove(CONTENT_LENGTH);
     *answer.body_mut() = Body::from(bare);
+}
+
+fn html(page: &HtmlError, status: StatusCode, ids: &Ids) -> String {
+    let item = |name: &str, text: &str| format!("<li>{name}: {}</li>\n", escape(text));
+    let title = escape(&status.to_string());
+    let mut text = format!(
+        "<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n<ul>\n{}{}{}{}",
+        item("Code", &page.code),
+        item("Message", &page.message),
+        item("RequestId", &ids.request),
+        item("HostId", &ids.host),
+    );
+    text.push_str("</ul>\n");
+    if let Some((key, code, message)) = &page.second {
+        text.push_str(
+            "<h3>An Error Occurred While Attempting to Retrieve a Custom Error Document</h3>\n\
+             <ul>\n",
+        );
+        text.push_str(&item("Code", code));
+        text.push_str(&item("Message", message));
+        text.push_str(&item("Key", key));
+        text.push_str("</ul>\n");
+    }
+    text.push_str("<hr/>\n</body>\n</html>\n");
+    text
 }
 
 /// Adds what the library leaves out of an error document.

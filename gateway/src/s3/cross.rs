@@ -76,6 +76,9 @@ impl Layers {
     }
 
     fn bucket_of<B>(&self, request: &Request<B>) -> Option<BucketName> {
+        if let Some(bucket) = self.site_of(request.headers()) {
+            return BucketName::parse(&bucket).ok();
+        }
         let target = Target::parse(&self.domains, request.headers(), request.uri().path()).ok()?;
         BucketName::parse(target.bucket()?).ok()
     }

@@ -33,6 +33,7 @@ pub(super) const fn has_document(operation: Operation) -> bool {
             | Operation::PutBucketRequestPayment
             | Operation::PutBucketTagging
             | Operation::PutBucketVersioning
+            | Operation::PutBucketWebsite
             | Operation::PutObjectLockConfiguration
             | Operation::PutObjectAcl
             | Operation::PutObjectTagging

@@ -311,6 +311,7 @@ fn absent(setting: Setting) -> Code {
         Setting::Ownership => Code::OwnershipControlsNotFoundError,
         Setting::PublicAccessBlock => Code::Custom("NoSuchPublicAccessBlockConfiguration".into()),
         Setting::ObjectLock => Code::ObjectLockConfigurationNotFoundError,
+        Setting::Website => Code::NoSuchWebsiteConfiguration,
     }
 }
 
@@ -343,6 +344,14 @@ pub(super) fn unknown_access_key() -> S3Error {
     S3Error::with_message(
         Code::InvalidAccessKeyId,
         "The AWS Access Key Id you provided does not exist in our records.",
+    )
+}
+
+/// Another method than what is asked for has.
+pub(super) fn method_not_allowed() -> S3Error {
+    S3Error::with_message(
+        Code::MethodNotAllowed,
+        "The specified method is not allowed against this resource.",
     )
 }
 

@@ -28,6 +28,7 @@ mod prepare;
 mod service;
 mod table;
 mod values;
+mod website;
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,8 @@ pub struct S3Config {
     pub region: String,
     /// Domains under which a host names a bucket.
     pub domains: Vec<String>,
+    /// Domains under which a host names a bucket that is shown as a website.
+    pub websites: Vec<String>,
     /// Whether requests and forms may be signed by signature version 2.
     pub sigv2: bool,
     /// Whether new buckets have ACLs.
@@ -114,6 +117,7 @@ pub fn service(
         rights,
         region: config.region,
         domains,
+        websites: Domains::new(config.websites),
         sigv2: config.sigv2,
         pace: config.body,
         metrics,

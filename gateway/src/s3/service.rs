@@ -30,6 +30,7 @@ use super::error;
 use super::gate::Rights;
 use super::headers::now_ms;
 use super::prepare::Asked;
+use super::website::WEBSITE;
 use crate::auth::scheme::Claim;
 use crate::auth::{Caller, Operation, guard, scheme, sigv2};
 use crate::http::{
@@ -55,6 +56,8 @@ pub(super) struct Layers {
     pub rights: Rights,
     pub region: String,
     pub domains: Domains,
+    /// Where buckets are websites.
+    pub websites: Domains,
     /// Whether requests may be signed by signature version 2.
     pub sigv2: bool,
     pub pace: Pace,
@@ -165,6 +168,14 @@ impl Layers {
                 }
                 Err(refusal) => self.refused(request, &refusal).await,
             };
+        }
+        if let Some(bucket) = self.site_of(request.headers()) {
+            measured.op = WEBSITE;
+            if let Err(refusal) = self.serving() {
+                return self.refused(request, &refusal).await;
+            }
+            let (answer, handle) = self.visit(request, &bucket, peer).await;
+            return (answer, handle, false);
         }
         match query.and_then(|query| self.admit(&request, query, peer)) {
             Ok(admitted) => {
@@ -369,7 +380,7 @@ impl Layers {
 }
 
 /// The answer, also where making it panics; and the client is ready to see it.
-async fn settled(
+pub(super) async fn settled(
     answer: impl Future<Output = Response<Body>>,
     handle: &BodyHandle,
     expects: bool,

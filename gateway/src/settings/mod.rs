@@ -13,6 +13,7 @@ mod lock;
 mod payment;
 mod tags;
 mod versioning;
+mod website;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use lock::{DefaultRetention, ObjectLock, Period, RetentionMode};
 pub use payment::Payer;
 pub use tags::Tags;
 pub use versioning::Versioning;
+pub use website::{Elsewhere, NewKey, Pages, Protocol, Redirect, RoutingRule, Website};
 
 /// Most bytes of a setting, and of all of a bucket: its row is the value of a record, too.
 const SETTING_LEN_MAX: usize = 1 << 20;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub acl: Option<Acl>,
     /// `?lifecycle`.
     pub lifecycle: Option<Lifecycle>,
+    /// `?website`.
+    pub website: Option<Website>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -77,6 +81,7 @@ pub enum Setting {
     Ownership,
     PublicAccessBlock,
     ObjectLock,
+    Website,
 }
 
 impl Setting {
@@ -90,6 +95,7 @@ impl Setting {
             Self::Ownership => "The bucket ownership controls were not found",
             Self::PublicAccessBlock => "The public access block configuration was not found",
             Self::ObjectLock => "Object Lock configuration does not exist for this bucket",
+            Self::Website => "The specified bucket does not have a website configuration",
         }
     }
 }
@@ -105,6 +111,7 @@ const OWNERSHIP: &str = "ownershipControls";
 const BLOCK: &str = "publicAccessBlock";
 const ACL: &str = "acl";
 const LIFECYCLE: &str = "lifecycle";
+const WEBSITE: &str = "website";
 
 impl Settings {
     /// Who owns what others write, and whether ACLs count. As in S3, a bucket of which that was
@@ -137,6 +144,7 @@ impl Settings {
                 BLOCK => settings.block = Some(read(name, value)?),
                 ACL => settings.acl = Some(read(name, value)?),
                 LIFECYCLE => settings.lifecycle = Some(read(name, value)?),
+                WEBSITE => settings.website = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -160,6 +168,7 @@ impl Settings {
         write(&mut config, BLOCK, self.block.as_ref())?;
         write(&mut config, ACL, self.acl.as_ref())?;
         write(&mut config, LIFECYCLE, self.lifecycle.as_ref())?;
+        write(&mut config, WEBSITE, self.website.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

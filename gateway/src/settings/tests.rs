@@ -6,7 +6,7 @@ use holdfast_policy::{Grant, Grantee, Group, Permission};
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 10] = [
+const GOLDEN: [(&str, &str); 11] = [
     (
         "cors",
         concat!(
@@ -58,6 +58,14 @@ const GOLDEN: [(&str, &str); 10] = [
             r#""transitions":[{"at":{"days":1},"class":"COLD"}]},"#,
             r#"{"enabled":true,"expiration":{"date_ms":86400000},"filter":{"form":"filter","#,
             r#""prefix":"x"},"id":"three"}],"v":1,"varies":true}"#,
+        ),
+    ),
+    (
+        "website",
+        concat!(
+            r#"{"pages":{"error":"error.html","index":"index.html","rules":[{"error":404,"#,
+            r#""prefix":"old/","to":{"host":"a.test","key":{"prefix":"new/"},"#,
+            r#""protocol":"https","status":302}}]},"v":1}"#,
         ),
     ),
 ];
@@ -120,6 +128,22 @@ fn lifecycle() -> Vec<LifecycleRule> {
     vec![one, two, three]
 }
 
+pub(super) fn website(change: fn(&mut RoutingRule)) -> Result<Website, GatewayError> {
+    let mut rule = RoutingRule {
+        prefix: Some("old/".to_owned()),
+        error: Some(404),
+        to: Redirect {
+            host: Some("a.test".to_owned()),
+            protocol: Some(Protocol::Https),
+            status: Some(302),
+            key: Some(NewKey::Prefix("new/".to_owned())),
+        },
+    };
+    change(&mut rule);
+    let error = Some("error.html".to_owned());
+    Website::pages("index.html".to_owned(), error, vec![rule])
+}
+
 #[test]
 fn settings_v1_golden_texts_round_trip() {
     let pairs = [
@@ -148,6 +172,7 @@ fn settings_v1_golden_texts_round_trip() {
         block: Some(PublicAccessBlock::ALL),
         acl: Some(Acl::new("me", grants).unwrap()),
         lifecycle: Some(Lifecycle::new(lifecycle()).unwrap().varying(true)),
+        website: Some(website(|_| {}).unwrap()),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -174,6 +199,7 @@ fn what_cannot_be_read_is_never_taken_for_not_configured() {
             "lifecycle",
             r#"{"rules":[{"id":"a","enabled":true,"filter":{"form":"filter"},"move":1}],"v":1}"#,
         ),
+        ("website", r#"{"v":1}"#),
         ("unheard-of", r#"{"v":1}"#),
     ] {
         let read = Settings::decode(&config(&[(name, text)]));

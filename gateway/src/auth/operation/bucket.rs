@@ -94,11 +94,11 @@ macro_rules! bucket_operations {
             /// PUT of `?notification`.
             PutBucketNotificationConfiguration: PutBucketNotification on Bucket, Later;
             /// GET of `?website`.
-            GetBucketWebsite: GetBucketWebsite on Bucket, Later;
+            GetBucketWebsite: GetBucketWebsite on Bucket, Served;
             /// PUT of `?website`.
-            PutBucketWebsite: PutBucketWebsite on Bucket, Later;
+            PutBucketWebsite: PutBucketWebsite on Bucket, Served;
             /// DELETE of `?website`.
-            DeleteBucketWebsite: DeleteBucketWebsite on Bucket, Later;
+            DeleteBucketWebsite: DeleteBucketWebsite on Bucket, Served;
             /// GET of `?replication`.
             GetBucketReplication: GetReplicationConfiguration on Bucket, Later;
             /// PUT of `?replication`.

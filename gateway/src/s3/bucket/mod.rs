@@ -19,6 +19,7 @@ mod policy;
 mod public_access;
 mod tagging;
 mod versioning;
+mod website;
 
 pub(super) use acl::{get_acl, put_acl};
 pub(super) use cors::{delete_cors, get_cors, put_cors};
@@ -35,3 +36,4 @@ pub(super) use policy::{delete_policy, get_policy, policy_status, put_policy};
 pub(super) use public_access::{delete_block, get_block, put_block};
 pub(super) use tagging::{delete_tagging, get_tagging, put_tagging};
 pub(super) use versioning::{get_versioning, put_versioning};
+pub(super) use website::{delete_website, get_website, put_website};

@@ -76,6 +76,12 @@ macro_rules! bucket_verbs {
             put_object_lock_configuration:
                 PutObjectLockConfigurationInput => PutObjectLockConfigurationOutput
                 = buckets::put_object_lock;
+            get_bucket_website: GetBucketWebsiteInput => GetBucketWebsiteOutput
+                = buckets::get_website;
+            put_bucket_website: PutBucketWebsiteInput => PutBucketWebsiteOutput
+                = buckets::put_website;
+            delete_bucket_website: DeleteBucketWebsiteInput => DeleteBucketWebsiteOutput
+                = buckets::delete_website;
             list_objects: ListObjectsInput => ListObjectsOutput = listing::v1;
             list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = listing::v2;
             list_object_versions:

@@ -24,6 +24,7 @@ mod post;
 mod reply;
 mod settings;
 mod sigv2;
+mod website;
 mod wire;
 
 use std::net::SocketAddr;
@@ -105,6 +106,7 @@ impl Server {
         let config = S3Config {
             region: "eu-test-1".to_owned(),
             domains: vec!["s3.test".to_owned()],
+            websites: vec!["web.test".to_owned()],
             sigv2,
             bucket_acls,
             body: limits.body,
