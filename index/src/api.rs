@@ -48,11 +48,13 @@ pub enum Table {
     /// Keys and uploads that lifecycle rules may act on, soonest first; nothing but keys. Local:
     /// it stands for no record, and is made again from the other tables ([`crate::due`]).
     Due = 14,
+    /// Events that wait to be told, by target and order. A rebuild does not bring them back.
+    Event = 15,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Bucket,
         Self::Current,
@@ -67,6 +69,7 @@ impl Table {
         Self::Metadata,
         Self::Null,
         Self::Due,
+        Self::Event,
     ];
 
     /// The number that names the table in stored keys.

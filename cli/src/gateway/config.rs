@@ -100,6 +100,16 @@ settings! {
         /// How long a day of lifecycle rules is; another length than 24 hours is for tests: rules
         /// then do not wait for midnight.
         lifecycle_day: Duration = "1d",
+        /// Who can be told of what happens in buckets: `NAME=http://host:port/path`; buckets name
+        /// it `arn:holdfast:notify:REGION::NAME`.
+        notify_webhook: Vec<String> = "",
+        /// Files with the bearer tokens of webhooks: `NAME=PATH`. Read at the start.
+        notify_token_file: Vec<String> = "",
+        /// Addresses that webhooks may be at although they are private, loopback or link-local:
+        /// networks such as `10.1.0.0/16`.
+        notify_allow: Vec<String> = "",
+        /// Events that may wait for each webhook. While so many do, new ones are dropped.
+        notify_queue_max: usize = "100000",
         /// How long a client may pause between two pieces of a body.
         body_idle_timeout: Duration = "30s",
         /// How long a client may take to send the head of a request.

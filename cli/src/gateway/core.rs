@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_gateway::accounts::Accounts;
+use holdfast_gateway::notify::Queue;
 use holdfast_gateway::object::{Notices, Service, WriteIds};
 use holdfast_index::{FjallConfig, FjallIndex, Index};
 use holdfast_protocol::{ClusterMap, DriveId, MapDrive, WriteId};
@@ -25,6 +26,7 @@ use super::config::GatewayConfig;
 use super::holders::Holders;
 use super::map;
 use super::metrics::Metrics;
+use super::notify;
 use super::state::State;
 use crate::data_dir::{DataDir, Stamp};
 use crate::error::{Cause, CliError};
@@ -159,10 +161,8 @@ pub struct Core {
     pub service: Service,
     /// Accounts and keys.
     pub accounts: Accounts,
-    /// Ends uploads that nobody continues.
-    uploads: Task,
-    /// Carries out lifecycle rules.
-    lifecycle: Task,
+    /// What goes on without a request and is not the workers'.
+    tasks: Vec<Task>,
     ids: Arc<WriteIds>,
     lease: Option<LeaseKeeper>,
     map_change: Mutex<()>,
@@ -331,29 +331,30 @@ impl Core {
             readers,
             Arc::clone(&ids),
             notices,
-        )
-        .under(guard.clone())
-        .with_lifecycle_day(parts.config.lifecycle_day)
-        .with_classes(parts.config.classes()?);
+        );
+        let events = notify::queue(&parts.config, &parts.metrics)?;
+        let service = service
+            .under(guard.clone())
+            .with_lifecycle_day(parts.config.lifecycle_day)
+            .with_classes(parts.config.classes()?)
+            .telling(events.clone());
         let counted = parts.metrics.accounts.clone();
         let accounts = parts.holders.load(&service, &parts.stamp, counted).await?;
         state.under(guard);
         watch_index(&index, state);
-        let age = parts.config.abandoned_upload_age;
-        let aborted = parts.metrics.abandoned_uploads.clone();
-        let uploads = Box::pin(service.clone().watch_uploads(age, aborted));
-        let uploads = parts.world.spawn.task("uploads", uploads);
-        let counted = parts.metrics.lifecycle.clone();
-        let rules = Box::pin(service.clone().watch_lifecycle(counted));
-        let lifecycle = parts.world.spawn.task("lifecycle", rules);
+        let tasks = tasks(
+            &parts.world,
+            &parts.config,
+            &parts.metrics,
+            (&service, &events),
+        );
         Ok(Self {
             store,
             index,
             workers,
             service,
             accounts,
-            uploads,
-            lifecycle,
+            tasks,
             ids,
             lease,
             map_change: Mutex::new(()),
@@ -404,14 +405,30 @@ impl Core {
     /// # Errors
     /// `Failed` if the index could not write its last rows.
     pub async fn stop(&self) -> Result<(), CliError> {
-        self.uploads.abort();
-        self.lifecycle.abort();
+        self.tasks.iter().for_each(Task::abort);
         self.workers.stop().await;
         if let Some(lease) = &self.lease {
             lease.stop().await;
         }
         self.index.close().await.map_err(failed("close the index"))
     }
+}
+
+/// Ends uploads that nobody continues, carries out lifecycle rules, and tells targets of events.
+fn tasks(
+    world: &World,
+    config: &GatewayConfig,
+    metrics: &Metrics,
+    (service, events): (&Service, &Queue),
+) -> Vec<Task> {
+    let (age, aborted) = (config.abandoned_upload_age, &metrics.abandoned_uploads);
+    let uploads = Box::pin(service.clone().watch_uploads(age, aborted.clone()));
+    let lifecycle = metrics.lifecycle.clone();
+    let lifecycle = Box::pin(service.clone().watch_lifecycle(lifecycle));
+    let mut tasks = notify::tell(service, events, world);
+    tasks.push(world.spawn.task("uploads", uploads));
+    tasks.push(world.spawn.task("lifecycle", lifecycle));
+    tasks
 }
 
 /// Wraps the cause of a step that failed.

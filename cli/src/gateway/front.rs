@@ -12,6 +12,7 @@ use std::time::Duration;
 use holdfast_gateway::accounts::{Directory, MasterKey};
 use holdfast_gateway::auth::Secret as Key;
 use holdfast_gateway::http::{Health, Limits, Pace};
+use holdfast_gateway::notify::Targets;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::s3::{self, BucketAcls, S3Config};
 
@@ -20,6 +21,7 @@ use super::core::Core;
 use super::holders::Holders;
 use super::listen::{Bound, Later, Serving, bind};
 use super::metrics::Metrics;
+use super::notify;
 use super::operations::{Operations, Slots};
 use super::registry::Registry;
 use super::state::State;
@@ -92,6 +94,7 @@ impl Front {
             limits,
         } = self;
         check_domains(config)?;
+        let targets = notify::targets(config)?;
         let directory = Arc::new(Directory::new(&keys.administrator()?));
         let health: Arc<dyn Health> = Arc::new(state.clone());
         let operations = Operations::new(registry);
@@ -131,6 +134,7 @@ impl Front {
                 },
                 body: limits.body,
             },
+            targets,
         })
     }
 }
@@ -186,6 +190,7 @@ pub struct Open {
     admin_url: String,
     metrics: Metrics,
     s3_config: S3Config,
+    targets: Targets,
 }
 
 impl Open {
@@ -218,6 +223,7 @@ impl Open {
             self.s3_config.clone(),
             self.metrics.s3.clone(),
             Arc::clone(&self.health),
+            self.targets.clone(),
         );
         self.operations.set(Arc::clone(core), slots);
         self.later.set(Arc::new(service));

@@ -5,6 +5,7 @@
 //! Always: one registry per process.
 
 use holdfast_gateway::metrics::{AccountMetrics, LifecycleMetrics, S3Metrics, abandoned_uploads};
+use holdfast_gateway::notify::NotifyMetrics;
 use holdfast_index::IndexMetrics;
 use holdfast_seam::RpcMetrics;
 use holdfast_store::StoreMetrics;
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub accounts: AccountMetrics,
     /// Uploads aborted because nobody continued them.
     pub abandoned_uploads: IntCounter,
+    /// Events.
+    pub notify: NotifyMetrics,
     /// The index.
     pub index: IndexMetrics,
     /// The store.
@@ -50,6 +53,7 @@ impl Metrics {
         Ok(Self {
             accounts: AccountMetrics::register(&registry)?,
             abandoned_uploads: abandoned_uploads(&registry)?,
+            notify: NotifyMetrics::register(&registry)?,
             index: IndexMetrics::register(&registry)?,
             lifecycle: LifecycleMetrics::register(&registry)?,
             store: StoreMetrics::register(&registry)?,

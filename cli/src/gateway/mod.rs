@@ -12,6 +12,7 @@ pub mod holders;
 pub mod listen;
 pub mod map;
 pub mod metrics;
+pub mod notify;
 pub mod operations;
 pub mod reception;
 pub mod registry;

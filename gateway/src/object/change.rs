@@ -9,16 +9,23 @@ use std::sync::Arc;
 
 use holdfast_index::rows::{self, VersionPlace, Which};
 use holdfast_index::{Batch, Locks};
-use holdfast_protocol::{Manifest, ManifestKind, MetadataRow, VersionRow, WriteId};
+use holdfast_protocol::{
+    Manifest, ManifestKind, Metadata, MetadataRow, VersionName, VersionRow, WriteId,
+};
 use holdfast_store::StagedBody;
 
 use super::bucket::Bucket;
+use super::copy::TAGGING;
 use super::lifecycle::Changed;
 use super::put::visible;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::ChangeObject;
 use super::version::VersionId;
 use crate::error::GatewayError;
+use crate::notify::{EventKind, Origin};
+
+/// The metadata that keeps a version's ACL.
+const ACL: &str = "@acl";
 
 impl Service {
     /// Returns the id of the version that was changed, where versions are kept.
@@ -28,7 +35,8 @@ impl Service {
     ) -> Result<Option<VersionId>, GatewayError> {
         let bucket = self.live_bucket(&change.bucket).await?;
         let service = self.clone();
-        let work = async move { service.commit_metadata(&bucket, change, None).await };
+        let origin = Origin::current().map(|origin| origin.by(&change.by));
+        let work = async move { service.commit_metadata(&bucket, change, None, origin).await };
         self.to_the_end("change metadata", work).await
     }
 
@@ -38,6 +46,7 @@ impl Service {
         bucket: &Arc<Bucket>,
         change: ChangeObject,
         only: Option<WriteId>,
+        origin: Option<Origin>,
     ) -> Result<Option<VersionId>, GatewayError> {
         let key = change.key.as_str();
         let locks = Locks::none().key(bucket.id, key);
@@ -59,11 +68,7 @@ impl Service {
         if metadata == row.manifest.metadata {
             return Ok(id);
         }
-        let ManifestKind::Version(name) = row.manifest.kind else {
-            return Err(GatewayError::Internal {
-                what: format!("the row of {key:?} is no version"),
-            });
-        };
+        let name = name_of(&row.manifest)?;
         let target = row.manifest.write;
         let order = txn.take_order();
         let kind = ManifestKind::Metadata { name, target };
@@ -87,6 +92,7 @@ impl Service {
                 retired.add(before.manifest.write, &before.placement);
             }
         }
+        let kind = kind_of(&row.manifest.metadata, &metadata);
         row.manifest.metadata = metadata;
         row.changed = Some(order);
         let present = row.manifest.order;
@@ -98,6 +104,10 @@ impl Service {
         batch.put_metadata(&changed);
         queue_purge(&mut batch, order, retired, None);
         note_seen(&mut batch, &sealed.seen);
+        if let Some(kind) = kind {
+            let happened = (kind, &row.manifest, order);
+            self.announce(&mut batch, &bucket, happened, origin.as_ref())?;
+        }
         self.commit(txn, batch).await?;
         self.notify(true, false);
         Ok(id)
@@ -108,5 +118,25 @@ fn changed_at(place: VersionPlace, manifest: &Manifest) -> Changed<'_> {
     match place {
         VersionPlace::Current => Changed::Current(manifest),
         VersionPlace::Noncurrent => Changed::Noncurrent(manifest),
+    }
+}
+
+fn name_of(manifest: &Manifest) -> Result<VersionName, GatewayError> {
+    match manifest.kind {
+        ManifestKind::Version(name) => Ok(name),
+        _ => Err(GatewayError::Internal {
+            what: format!("the row of {:?} is no version", manifest.key),
+        }),
+    }
+}
+
+/// What is told of a change; nothing of locks, as in S3.
+fn kind_of(before: &Metadata, after: &Metadata) -> Option<EventKind> {
+    let differs = |name: &str| before.get(name) != after.get(name);
+    match after.get(TAGGING) {
+        Some(_) if differs(TAGGING) => Some(EventKind::TaggingPut),
+        None if differs(TAGGING) => Some(EventKind::TaggingDelete),
+        _ if differs(ACL) => Some(EventKind::AclPut),
+        _ => None,
     }
 }

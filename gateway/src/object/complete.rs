@@ -28,6 +28,7 @@ use super::types::{CompleteUpload, CompletedObject, NamedPart};
 use super::upload::{INITIATOR, no_such_upload, parse_upload};
 use super::version::VersionId;
 use crate::error::GatewayError;
+use crate::notify::{EventKind, Origin};
 
 /// All parts but the last have at least so many bytes.
 pub const PART_LEN_MIN: u64 = 5 << 20;
@@ -43,7 +44,8 @@ impl Service {
     ) -> Result<CompletedObject, GatewayError> {
         let bucket = self.live_bucket(&done.bucket).await?;
         let service = self.clone();
-        let work = async move { service.commit_complete(bucket, done).await };
+        let origin = Origin::current().map(|origin| origin.by(&done.by));
+        let work = async move { service.commit_complete(bucket, done, origin).await };
         self.to_the_end("complete upload", work).await
     }
 
@@ -51,6 +53,7 @@ impl Service {
         &self,
         bucket: Arc<Bucket>,
         done: CompleteUpload,
+        origin: Option<Origin>,
     ) -> Result<CompletedObject, GatewayError> {
         let upload = parse_upload(&done.upload)?;
         let key = done.key.as_str();
@@ -94,6 +97,8 @@ impl Service {
         }
         queue_purge(&mut batch, order, retired, None);
         note_seen(&mut batch, &sealed.seen);
+        let happened = (EventKind::CreatedComplete, &new.manifest, order);
+        self.announce(&mut batch, &bucket, happened, origin.as_ref())?;
         self.commit(txn, batch).await?;
         self.notify(true, false);
         Ok(CompletedObject {

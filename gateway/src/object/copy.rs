@@ -23,6 +23,7 @@ use super::types::{CopiedObject, CopyObject, RangeSpec, ReadConditions};
 use super::version::VersionId;
 use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
+use crate::notify::{EventKind, Origin};
 
 /// The header that a version's tags are kept under.
 pub(crate) const TAGGING: &str = "x-amz-tagging";
@@ -131,6 +132,7 @@ impl Service {
             ..plan(&bucket, &copy.key, write)
         };
         let staged = self.receive_copy(plan, source).await?;
+        let origin = Origin::current().map(|origin| origin.by(&copy.by));
         let conditions = copy.conditions;
         let version = NewVersion {
             bucket,
@@ -139,6 +141,7 @@ impl Service {
             metadata,
             conditions,
             staged,
+            happened: (EventKind::CreatedCopy, origin),
         };
         let service = self.clone();
         let work = async move { service.commit_version(version).await };

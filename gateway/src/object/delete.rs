@@ -22,6 +22,7 @@ use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::{DeleteObject, Deleted};
 use super::version::VersionId;
 use crate::error::GatewayError;
+use crate::notify::{EventKind, Origin};
 
 impl Service {
     pub(super) async fn delete_object(
@@ -30,7 +31,12 @@ impl Service {
     ) -> Result<Deleted, GatewayError> {
         let bucket = self.live_bucket(&delete.bucket).await?;
         let service = self.clone();
-        let work = async move { service.commit_delete(&bucket, &delete).await };
+        let origin = Origin::current().map(|origin| origin.by(&delete.by));
+        let work = async move {
+            service
+                .commit_delete(&bucket, &delete, origin.as_ref())
+                .await
+        };
         self.to_the_end("delete", work).await
     }
 
@@ -38,13 +44,17 @@ impl Service {
         &self,
         bucket: &Arc<Bucket>,
         delete: &DeleteObject,
+        origin: Option<&Origin>,
     ) -> Result<Deleted, GatewayError> {
         let locks = Locks::none().key(bucket.id, delete.key.as_str());
         let (txn, bucket) = self.begin_in(bucket, locks).await?;
         match delete.version {
-            None if bucket.has_versions() => self.mark(txn, &bucket, delete).await,
-            None => self.remove(txn, &bucket, delete, VersionId::Null).await,
-            Some(id) => self.remove(txn, &bucket, delete, id).await,
+            None if bucket.has_versions() => self.mark(txn, &bucket, delete, origin).await,
+            None => {
+                self.remove(txn, &bucket, delete, VersionId::Null, origin)
+                    .await
+            }
+            Some(id) => self.remove(txn, &bucket, delete, id, origin).await,
         }
     }
 
@@ -54,6 +64,7 @@ impl Service {
         mut txn: Box<dyn Transaction>,
         bucket: &Bucket,
         delete: &DeleteObject,
+        origin: Option<&Origin>,
     ) -> Result<Deleted, GatewayError> {
         let key = delete.key.as_str();
         let present = self.present(&mut *txn, bucket, key).await?;
@@ -76,6 +87,12 @@ impl Service {
         let mut batch = Batch::new();
         let has_retired = self.place(&mut batch, bucket, &present, &marker).await?;
         note_seen(&mut batch, &sealed.seen);
+        let kind = match origin {
+            Some(_) => EventKind::Marked,
+            None => EventKind::ExpiredMarked,
+        };
+        let happened = (kind, &marker.manifest, order);
+        self.announce(&mut batch, bucket, happened, origin)?;
         self.commit(txn, batch).await?;
         self.notify(has_retired, false);
         Ok(Deleted {
@@ -92,6 +109,7 @@ impl Service {
         bucket: &Bucket,
         delete: &DeleteObject,
         id: VersionId,
+        origin: Option<&Origin>,
     ) -> Result<Deleted, GatewayError> {
         let key = delete.key.as_str();
         let found = rows::get_version(&mut *txn, bucket.id, key, id.which()).await?;
@@ -122,6 +140,12 @@ impl Service {
             self.take_out(&mut *txn, &mut batch, bucket, found).await?;
             self.retire_version(&found.1, &mut retired, &mut batch)
                 .await?;
+            let kind = match origin {
+                Some(_) => EventKind::Removed,
+                None => EventKind::Expired,
+            };
+            let happened = (kind, &found.1.manifest, order);
+            self.announce(&mut batch, bucket, happened, origin)?;
         }
         let group = self.store.group(group_of(bucket.id, key));
         let guard = (tombstone.write(), &sealed.placement, group);

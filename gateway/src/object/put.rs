@@ -27,6 +27,7 @@ use super::service::{Service, note_seen, queue_heal};
 use super::types::{BodyClaims, Incoming, PutObject, WriteConditions, WrittenObject};
 use crate::error::{BodyError, GatewayError};
 use crate::names::ObjectKey;
+use crate::notify::{EventKind, Origin};
 
 /// Largest object or part of one request: 5 GiB.
 pub const PUT_LEN_MAX: u64 = 5 << 30;
@@ -39,6 +40,8 @@ pub(super) struct NewVersion {
     pub metadata: Metadata,
     pub conditions: WriteConditions,
     pub staged: Staged,
+    /// What is told of it, and who asked for it.
+    pub happened: (EventKind, Option<Origin>),
 }
 
 impl Service {
@@ -47,6 +50,11 @@ impl Service {
         self.check_early(&bucket, &put.key, &put.conditions).await?;
         lock::check_new(bucket.settings(), &put.metadata)?;
         let write = self.ids.next();
+        let origin = Origin::current().map(|origin| origin.by(&put.by));
+        let kind = match &origin {
+            Some(origin) if origin.is_form => EventKind::CreatedPost,
+            _ => EventKind::CreatedPut,
+        };
         let plan = BodyPlan {
             geometry: self.classes.of(&put.metadata)?,
             ..plan(&bucket, &put.key, write)
@@ -59,6 +67,7 @@ impl Service {
             metadata: put.metadata,
             conditions: put.conditions,
             staged,
+            happened: (kind, origin),
         };
         let service = self.clone();
         self.to_the_end("put", async move { service.commit_version(version).await })
@@ -131,6 +140,7 @@ impl Service {
             mut metadata,
             conditions,
             staged,
+            happened: (happened, origin),
         } = version;
         let locks = match planted("key-not-held") {
             true => Locks::none(),
@@ -170,6 +180,8 @@ impl Service {
         let has_retired = self.place(&mut batch, &bucket, &present, &row).await?;
         note_seen(&mut batch, &sealed.seen);
         let heal = queue_heal(&mut batch, &row.manifest, &row.placement);
+        let happened = (happened, &row.manifest, order);
+        self.announce(&mut batch, &bucket, happened, origin.as_ref())?;
         self.commit(txn, batch).await?;
         self.notify(has_retired, heal);
         Ok(WrittenObject {

@@ -85,7 +85,7 @@ impl Service {
             }),
             by: Caller::Anonymous,
         };
-        let changed = self.commit_metadata(moved.bucket, change, Some(moved.write));
+        let changed = self.commit_metadata(moved.bucket, change, Some(moved.write), None);
         match changed.await {
             Ok(_) => Ok(true),
             Err(

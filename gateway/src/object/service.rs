@@ -29,6 +29,7 @@ use super::classes::Classes;
 use super::lifecycle::{Changes, Day};
 use crate::error::GatewayError;
 use crate::names::ObjectKey;
+use crate::notify::Queue;
 
 /// What the service tells the workers of this process.
 pub trait Notices: Send + Sync + 'static {
@@ -90,6 +91,8 @@ pub struct Service {
     pub(super) day: Day,
     pub(super) rules: Arc<Changes>,
     pub(super) classes: Arc<Classes>,
+    /// Where events wait; none are made without it.
+    pub(super) events: Option<Queue>,
 }
 
 impl std::fmt::Debug for Service {
@@ -136,6 +139,7 @@ impl Service {
             day: Day::default(),
             rules: Arc::default(),
             classes: Arc::default(),
+            events: None,
         }
     }
 
@@ -150,6 +154,13 @@ impl Service {
     #[must_use]
     pub fn under(mut self, lease: LeaseGuard) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// The same, telling what buckets have told.
+    #[must_use]
+    pub fn telling(mut self, events: Queue) -> Self {
+        self.events = Some(events);
         self
     }
 
@@ -351,6 +362,9 @@ impl Service {
 
     /// Tells the workers what a batch left them to do.
     pub(super) fn notify(&self, purge: bool, heal: bool) {
+        if let Some(events) = &self.events {
+            events.ring();
+        }
         if purge {
             self.notices.purge();
         }

@@ -28,6 +28,7 @@ pub(super) const fn has_document(operation: Operation) -> bool {
             | Operation::PutBucketAcl
             | Operation::PutBucketCors
             | Operation::PutBucketLifecycleConfiguration
+            | Operation::PutBucketNotificationConfiguration
             | Operation::PutBucketOwnershipControls
             | Operation::PutBucketPolicy
             | Operation::PutBucketRequestPayment

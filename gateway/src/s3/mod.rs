@@ -44,6 +44,7 @@ use tokio::sync::Semaphore;
 use crate::auth::Credentials;
 use crate::http::{Domains, Health, Pace};
 use crate::metrics::S3Metrics;
+use crate::notify::Targets;
 use crate::object::Objects;
 
 pub use service::Service;
@@ -86,6 +87,7 @@ pub fn service(
     config: S3Config,
     metrics: S3Metrics,
     health: Arc<dyn Health>,
+    targets: Targets,
 ) -> Service {
     let domains = Domains::new(config.domains);
     let rights = gate::Rights {
@@ -97,6 +99,7 @@ pub fn service(
         rights: rights.clone(),
         region: config.region.clone(),
         bucket_acls: config.bucket_acls,
+        targets,
     };
     let mut second = S3ServiceBuilder::new(gateway);
     second.set_auth(prepare::NoLookup);
@@ -142,6 +145,7 @@ pub(crate) struct Gateway {
     pub(crate) rights: gate::Rights,
     pub(crate) region: String,
     pub(crate) bucket_acls: BucketAcls,
+    pub(crate) targets: Targets,
 }
 
 /// The first pass has no operations: its route takes everything.

@@ -27,6 +27,7 @@ use crate::auth::Caller;
 use crate::error::{BodyError, GatewayError};
 use crate::http::{Query, Refusal, RequestBody};
 use crate::names::{BucketName, ObjectKey};
+use crate::notify::Origin;
 use crate::object::PUT_LEN_MAX;
 use crate::object::types::{BodyStream, Incoming, PutObject, WrittenObject};
 use crate::post::answer::{ENCODED, Posted, answer};
@@ -145,7 +146,11 @@ impl Layers {
             conditions: headers::write_conditions(&asked),
             by,
         };
-        let written = self.objects.put(put).await?;
+        let putting = self.objects.put(put);
+        let written = match Origin::current() {
+            Some(origin) => origin.form().within(putting).await?,
+            None => putting.await?,
+        };
         let location = self.location(head, bucket.as_str(), key.as_str());
         let posted = Posted {
             bucket: bucket.as_str(),

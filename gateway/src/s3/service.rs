@@ -38,6 +38,7 @@ use crate::http::{
     RequestBody, ResponseBody, Target, health, route,
 };
 use crate::metrics::S3Metrics;
+use crate::notify::Origin;
 use crate::object::Objects;
 
 /// What is read and dropped of a refused body, so that the client sees the answer.
@@ -128,7 +129,8 @@ impl Layers {
         let work = async {
             let page = self.page_of(&request);
             let outcome = self.outcome(request, query, peer, &mut measured);
-            let (mut answer, handle, ends) = outcome.await;
+            let origin = Origin::new(peer, &ids.request, &ids.host);
+            let (mut answer, handle, ends) = origin.within(outcome).await;
             answer::finish(&mut answer, &method, &path, &ids);
             if let Some(page) = page
                 && let Some(headers) = self.for_page(&page).await

@@ -10,6 +10,7 @@
 mod cors;
 mod lifecycle;
 mod lock;
+mod notification;
 mod payment;
 mod tags;
 mod versioning;
@@ -32,6 +33,7 @@ pub use lifecycle::{
     NoncurrentTransition, Transition, When, midnight, positive_days,
 };
 pub use lock::{DefaultRetention, ObjectLock, Period, RetentionMode};
+pub use notification::{Notification, TargetKind, Tell};
 pub use payment::Payer;
 pub use tags::Tags;
 pub use versioning::Versioning;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub lifecycle: Option<Lifecycle>,
     /// `?website`.
     pub website: Option<Website>,
+    /// `?notification`.
+    pub notification: Option<Notification>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -112,6 +116,7 @@ const BLOCK: &str = "publicAccessBlock";
 const ACL: &str = "acl";
 const LIFECYCLE: &str = "lifecycle";
 const WEBSITE: &str = "website";
+const NOTIFICATION: &str = "notification";
 
 impl Settings {
     /// Who owns what others write, and whether ACLs count. As in S3, a bucket of which that was
@@ -145,6 +150,7 @@ impl Settings {
                 ACL => settings.acl = Some(read(name, value)?),
                 LIFECYCLE => settings.lifecycle = Some(read(name, value)?),
                 WEBSITE => settings.website = Some(read(name, value)?),
+                NOTIFICATION => settings.notification = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -169,6 +175,7 @@ impl Settings {
         write(&mut config, ACL, self.acl.as_ref())?;
         write(&mut config, LIFECYCLE, self.lifecycle.as_ref())?;
         write(&mut config, WEBSITE, self.website.as_ref())?;
+        write(&mut config, NOTIFICATION, self.notification.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

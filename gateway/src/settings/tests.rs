@@ -6,7 +6,7 @@ use holdfast_policy::{Grant, Grantee, Group, Permission};
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 11] = [
+const GOLDEN: [(&str, &str); 12] = [
     (
         "cors",
         concat!(
@@ -66,6 +66,14 @@ const GOLDEN: [(&str, &str); 11] = [
             r#"{"pages":{"error":"error.html","index":"index.html","rules":[{"error":404,"#,
             r#""prefix":"old/","to":{"host":"a.test","key":{"prefix":"new/"},"#,
             r#""protocol":"https","status":302}}]},"v":1}"#,
+        ),
+    ),
+    (
+        "notification",
+        concat!(
+            r#"{"tell":[{"arn":"arn:holdfast:notify:eu-test-1::hook","#,
+            r#""events":["s3:ObjectCreated:*"],"id":"one","kind":"queue","prefix":"a/","#,
+            r#""suffix":".jpg","target":"hook"}],"v":1}"#,
         ),
     ),
 ];
@@ -128,6 +136,18 @@ fn lifecycle() -> Vec<LifecycleRule> {
     vec![one, two, three]
 }
 
+pub(super) fn tell() -> Tell {
+    Tell {
+        id: "one".to_owned(),
+        kind: TargetKind::Queue,
+        arn: "arn:holdfast:notify:eu-test-1::hook".to_owned(),
+        target: "hook".to_owned(),
+        events: vec!["s3:ObjectCreated:*".to_owned()],
+        prefix: "a/".to_owned(),
+        suffix: ".jpg".to_owned(),
+    }
+}
+
 pub(super) fn website(change: fn(&mut RoutingRule)) -> Result<Website, GatewayError> {
     let mut rule = RoutingRule {
         prefix: Some("old/".to_owned()),
@@ -173,6 +193,7 @@ fn settings_v1_golden_texts_round_trip() {
         acl: Some(Acl::new("me", grants).unwrap()),
         lifecycle: Some(Lifecycle::new(lifecycle()).unwrap().varying(true)),
         website: Some(website(|_| {}).unwrap()),
+        notification: Some(Notification::new(vec![tell()]).unwrap()),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -200,6 +221,7 @@ fn what_cannot_be_read_is_never_taken_for_not_configured() {
             r#"{"rules":[{"id":"a","enabled":true,"filter":{"form":"filter"},"move":1}],"v":1}"#,
         ),
         ("website", r#"{"v":1}"#),
+        ("notification", r#"{"v":1}"#),
         ("unheard-of", r#"{"v":1}"#),
     ] {
         let read = Settings::decode(&config(&[(name, text)]));

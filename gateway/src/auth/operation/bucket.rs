@@ -90,9 +90,9 @@ macro_rules! bucket_operations {
             /// PUT of `?logging`.
             PutBucketLogging: PutBucketLogging on Bucket, Later;
             /// GET of `?notification`.
-            GetBucketNotificationConfiguration: GetBucketNotification on Bucket, Later;
+            GetBucketNotificationConfiguration: GetBucketNotification on Bucket, Served;
             /// PUT of `?notification`.
-            PutBucketNotificationConfiguration: PutBucketNotification on Bucket, Later;
+            PutBucketNotificationConfiguration: PutBucketNotification on Bucket, Served;
             /// GET of `?website`.
             GetBucketWebsite: GetBucketWebsite on Bucket, Served;
             /// PUT of `?website`.

@@ -23,6 +23,7 @@ use crate::auth::Caller;
 use crate::error::GatewayError;
 use crate::metrics::LifecycleMetrics;
 use crate::names::{BucketName, ObjectKey};
+use crate::notify::EventKind;
 use crate::object::bucket::Bucket;
 use crate::object::put::usage_of;
 use crate::object::rewrite::Moved;
@@ -145,19 +146,20 @@ impl Service {
             let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
             match self.step(txn.as_mut(), &bucket, key).await? {
                 Step::Current if bucket.has_versions() => {
-                    self.mark(txn, &bucket, &delete).await?;
+                    self.mark(txn, &bucket, &delete, None).await?;
                     done.current += 1;
                     metrics.expired(CURRENT, 1);
                 }
                 Step::Current => {
                     delete.version = None;
-                    self.remove(txn, &bucket, &delete, VersionId::Null).await?;
+                    self.remove(txn, &bucket, &delete, VersionId::Null, None)
+                        .await?;
                     done.current += 1;
                     metrics.expired(CURRENT, 1);
                 }
                 Step::Marker(id) => {
                     delete.version = Some(id);
-                    self.remove(txn, &bucket, &delete, id).await?;
+                    self.remove(txn, &bucket, &delete, id, None).await?;
                     done.markers += 1;
                     metrics.expired(MARKER, 1);
                 }
@@ -404,6 +406,8 @@ impl Service {
             let guard = (tombstone.write(), &sealed.placement, group.clone());
             queue_purge(&mut removals, *order, retired, Some(guard));
             note_seen(&mut removals, &sealed.seen);
+            let happened = (EventKind::Expired, &row.manifest, *order);
+            self.announce(&mut removals, bucket, happened, None)?;
         }
         batch.append(removals);
         Ok(())

@@ -82,6 +82,14 @@ macro_rules! bucket_verbs {
                 = buckets::put_website;
             delete_bucket_website: DeleteBucketWebsiteInput => DeleteBucketWebsiteOutput
                 = buckets::delete_website;
+            get_bucket_notification_configuration:
+                GetBucketNotificationConfigurationInput
+                => GetBucketNotificationConfigurationOutput
+                = buckets::get_notification;
+            put_bucket_notification_configuration:
+                PutBucketNotificationConfigurationInput
+                => PutBucketNotificationConfigurationOutput
+                = buckets::put_notification;
             list_objects: ListObjectsInput => ListObjectsOutput = listing::v1;
             list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = listing::v2;
             list_object_versions:

@@ -8,6 +8,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use super::memory::Memory;
 use crate::auth::{AccountId, Administrator, Caller, Identity, Operation, Secret};
 use crate::http::{BodyHandle, Query};
+use crate::notify::Targets;
 use crate::object::Objects;
 use crate::s3::asking::{Asking, Came, Signed};
 use crate::s3::documents::check;
@@ -27,6 +28,7 @@ fn second_pass(memory: Arc<Memory>) -> S3Service {
         rights: rights.clone(),
         region: "eu-test-1".to_owned(),
         bucket_acls: BucketAcls::Off,
+        targets: Targets::default(),
     });
     builder.set_auth(NoLookup);
     builder.set_access(Gate(rights));

@@ -17,6 +17,7 @@ mod listing;
 mod matrix;
 mod memory;
 mod multipart;
+mod notifications;
 mod objects;
 mod operations;
 mod policies;
@@ -111,7 +112,16 @@ impl Server {
             bucket_acls,
             body: limits.body,
         };
-        let service = service(memory.clone(), credentials, config, metrics, state.clone());
+        let health = state.clone();
+        let targets = notifications::targets();
+        let service = service(
+            memory.clone(),
+            credentials,
+            config,
+            metrics,
+            health,
+            targets,
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

@@ -1,0 +1,109 @@
+//! Who can be told of events, from the settings.
+//!
+//! Owns: reading the settings `notify_*`; a task for each target.
+//! Leaves to others: targets themselves (`gateway` crate).
+//! Always: what is wrong stops the start, naming the setting; a token is in no message.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use holdfast_gateway::auth::Secret;
+use holdfast_gateway::notify::{Allowed, Queue, Target, Targets, Webhook};
+use holdfast_gateway::object::Service;
+use holdfast_seam::{Task, World};
+use ipnet::IpNet;
+
+use super::config::GatewayConfig;
+use super::metrics::Metrics;
+use crate::error::CliError;
+
+const NAME_LEN_MAX: usize = 64;
+const TOKEN_LEN_MAX: usize = 8 << 10;
+
+/// The targets that are configured.
+///
+/// # Errors
+/// `Usage`.
+pub fn targets(config: &GatewayConfig) -> Result<Targets, CliError> {
+    let allowed = allowed(&config.notify_allow)?;
+    let mut tokens = tokens(&config.notify_token_file)?;
+    let mut targets: BTreeMap<String, Arc<dyn Target>> = BTreeMap::new();
+    for text in &config.notify_webhook {
+        let (name, url) = pair("--notify-webhook", text, "NAME=URL")?;
+        let token = tokens.remove(name);
+        let webhook = Webhook::new(url, token, allowed.clone())
+            .map_err(|why| usage(&format!("--notify-webhook {name}: {why}")))?;
+        if targets.insert(name.to_owned(), Arc::new(webhook)).is_some() {
+            return Err(usage(&format!("--notify-webhook {name} is given twice")));
+        }
+    }
+    match tokens.keys().next() {
+        None => Ok(Targets::new(&config.region, targets)),
+        Some(name) => Err(usage(&format!(
+            "--notify-token-file {name}: there is no --notify-webhook of this name"
+        ))),
+    }
+}
+
+/// Where events wait for the targets that are configured.
+///
+/// # Errors
+/// `Usage`.
+pub fn queue(config: &GatewayConfig, metrics: &Metrics) -> Result<Queue, CliError> {
+    let targets = targets(config)?;
+    let max = config.notify_queue_max;
+    Ok(Queue::new(targets, max, metrics.notify.clone()))
+}
+
+/// Starts a task for each target.
+pub fn tell(service: &Service, events: &Queue, world: &World) -> Vec<Task> {
+    let start = |(name, _): (&str, _)| {
+        let work = service.clone().watch_events(name.to_owned());
+        world.spawn.task("events", Box::pin(work))
+    };
+    events.targets().all().map(start).collect()
+}
+
+fn allowed(networks: &[String]) -> Result<Allowed, CliError> {
+    let read = |text: &String| {
+        text.parse::<IpNet>().map_err(|_| {
+            usage(&format!(
+                "--notify-allow {text}: it is not a network such as 10.1.0.0/16"
+            ))
+        })
+    };
+    let networks: Result<Vec<IpNet>, CliError> = networks.iter().map(read).collect();
+    Ok(Allowed::new(networks?))
+}
+
+fn tokens(files: &[String]) -> Result<BTreeMap<String, Secret>, CliError> {
+    let mut tokens = BTreeMap::new();
+    for text in files {
+        let (name, path) = pair("--notify-token-file", text, "NAME=PATH")?;
+        let bad = |why: &str| usage(&format!("--notify-token-file {name}: {path}: {why}"));
+        let token = std::fs::read_to_string(path).map_err(|error| bad(&error.to_string()))?;
+        let token = token.trim();
+        let is_plain = token.bytes().all(|c| c.is_ascii_graphic());
+        if token.is_empty() || token.len() > TOKEN_LEN_MAX || !is_plain {
+            return Err(bad("it holds no token"));
+        }
+        tokens.insert(name.to_owned(), Secret::new(token));
+    }
+    Ok(tokens)
+}
+
+fn pair<'a>(setting: &str, text: &'a str, form: &str) -> Result<(&'a str, &'a str), CliError> {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
+    let is_name = |name: &str| (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(plain);
+    match text.split_once('=') {
+        Some((name, value)) if is_name(name) && !value.is_empty() => Ok((name, value)),
+        _ => Err(usage(&format!(
+            "{setting} {text}: it must be {form}, with a name of at most {NAME_LEN_MAX} letters, \
+             digits and -_."
+        ))),
+    }
+}
+
+fn usage(why: &str) -> CliError {
+    CliError::Usage(why.to_owned())
+}

@@ -1,0 +1,143 @@
+//! A target that is told by HTTP.
+//!
+//! Owns: one POST for each batch: finding the address, connecting, sending, reading the status.
+//! Leaves to others: which addresses may be connected to ([`super::address`]), trying again
+//! ([`crate::object`]).
+//! Always: the name is resolved for each batch, and connected to is an address that was looked at,
+//! whatever the name means a moment later; redirects are not followed; nothing of the answer's body
+//! is kept; all of it has a deadline.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::address::Allowed;
+use super::target::{Keyed, Target, TargetError};
+use crate::auth::Secret;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A webhook.
+#[derive(Debug)]
+pub struct Webhook {
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+    path: Uri,
+    token: Option<Secret>,
+    allowed: Allowed,
+}
+
+impl Webhook {
+    /// Reads `http://host[:port]/path`.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, in words.
+    pub fn new(url: &str, token: Option<Secret>, allowed: Allowed) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|_| "it is not a URL".to_owned())?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err(
+                    "webhooks over TLS are not supported yet: put a proxy between".to_owned(),
+                );
+            }
+            _ => return Err("it must begin with http://".to_owned()),
+        }
+        let authority = uri.authority().ok_or("it names no host")?;
+        if authority.as_str().contains('@') {
+            return Err("it must not contain credentials".to_owned());
+        }
+        let host = authority.host();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self {
+            host,
+            port: authority.port_u16().unwrap_or(80),
+            authority: HeaderValue::from_str(authority.as_str())
+                .map_err(|_| "its host cannot be in a header")?,
+            path: path.parse().map_err(|_| "its path is not one")?,
+            token,
+            allowed,
+        })
+    }
+
+    async fn post(&self, document: &Value) -> Result<(), TargetError> {
+        let work = self.exchange(Bytes::from(document.to_string()));
+        match timeout(DEADLINE, work).await {
+            Ok(done) => done,
+            Err(_) => Err(TargetError::Unreachable(format!(
+                "no answer within {DEADLINE:?}"
+            ))),
+        }
+    }
+
+    /// An address that may be connected to. It is connected to as it is, and never resolved again.
+    async fn address(&self) -> Result<SocketAddr, TargetError> {
+        let found = lookup_host((self.host.as_str(), self.port)).await;
+        let mut found = found.map_err(|error| unreachable(&error))?;
+        let allowed = found.find(|address| self.allowed.allows(address.ip()));
+        allowed.ok_or_else(|| TargetError::NotAllowed {
+            host: self.host.clone(),
+        })
+    }
+
+    async fn exchange(&self, body: Bytes) -> Result<(), TargetError> {
+        let stream = TcpStream::connect(self.address().await?).await;
+        let stream = stream.map_err(|error| unreachable(&error))?;
+        let shaken = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.map_err(|error| unreachable(&error))?;
+        let connection = tokio::spawn(connection);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.authority.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static("Holdfast"));
+        if let Some(token) = &self.token {
+            let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+            let mut value = value.map_err(|error| unreachable(&error))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let answer = sender.send_request(request).await;
+        connection.abort();
+        let status = answer.map_err(|error| unreachable(&error))?.status();
+        match status.is_success() {
+            true => Ok(()),
+            false => Err(TargetError::Refused {
+                status: status.as_u16(),
+            }),
+        }
+    }
+}
+
+fn unreachable(error: &dyn std::error::Error) -> TargetError {
+    TargetError::Unreachable(error.to_string())
+}
+
+#[async_trait]
+impl Target for Webhook {
+    async fn send(&self, batch: &[Keyed]) -> Result<(), TargetError> {
+        let records: Vec<&Value> = batch.iter().map(|event| &event.record).collect();
+        self.post(&json!({"Records": records})).await
+    }
+
+    async fn test(&self, message: &Value) -> Result<(), TargetError> {
+        self.post(message).await
+    }
+}
