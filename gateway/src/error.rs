@@ -159,6 +159,12 @@ pub enum GatewayError {
         /// When it was made (milliseconds since 1970).
         modified_ms: u64,
     },
+    /// Logs cannot be delivered there.
+    #[error("{why}")]
+    LogTarget {
+        /// Why.
+        why: &'static str,
+    },
     /// A condition could not be decided because another write came between.
     #[error("a concurrent change prevents deciding the condition")]
     Conflict,

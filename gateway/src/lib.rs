@@ -13,6 +13,7 @@ pub mod error;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod names;
 pub mod notify;

@@ -100,6 +100,10 @@ settings! {
         /// How long a day of lifecycle rules is; another length than 24 hours is for tests: rules
         /// then do not wait for midnight.
         lifecycle_day: Duration = "1d",
+        /// How long records of access logs wait until they are delivered.
+        access_log_interval: Duration = "5m",
+        /// Memory for records of access logs; what does not fit is dropped.
+        access_log_buffer_bytes: Size = "16MiB",
         /// Who can be told of what happens in buckets: `NAME=http://host:port/path`; buckets name
         /// it `arn:holdfast:notify:REGION::NAME`.
         notify_webhook: Vec<String> = "",

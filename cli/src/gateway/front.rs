@@ -20,6 +20,7 @@ use super::config::GatewayConfig;
 use super::core::Core;
 use super::holders::Holders;
 use super::listen::{Bound, Later, Serving, bind};
+use super::logs::Logs;
 use super::metrics::Metrics;
 use super::notify;
 use super::operations::{Operations, Slots};
@@ -135,6 +136,7 @@ impl Front {
                 body: limits.body,
             },
             targets,
+            logs: Logs::new(config, &metrics.access_log),
         })
     }
 }
@@ -191,6 +193,7 @@ pub struct Open {
     metrics: Metrics,
     s3_config: S3Config,
     targets: Targets,
+    logs: Logs,
 }
 
 impl Open {
@@ -217,13 +220,17 @@ impl Open {
         keys: &Keys,
         dir: &DataDir,
     ) -> Result<(), CliError> {
+        let objects = Arc::new(core.service.clone()) as Arc<dyn Objects>;
+        let credentials = Arc::clone(&self.directory) as Arc<_>;
+        let log = self.logs.start(Arc::clone(&objects), credentials);
         let service = s3::service(
-            Arc::new(core.service.clone()) as Arc<dyn Objects>,
+            objects,
             Arc::clone(&self.directory) as Arc<_>,
             self.s3_config.clone(),
             self.metrics.s3.clone(),
             Arc::clone(&self.health),
             self.targets.clone(),
+            Some(log),
         );
         self.operations.set(Arc::clone(core), slots);
         self.later.set(Arc::new(service));
@@ -258,6 +265,7 @@ impl Open {
                 "connections were cut: they did not end in time"
             );
         }
+        self.logs.stop().await;
         let stopped = then.await;
         self.admin.stop().await;
         tracing::info!("stopped");

@@ -4,6 +4,7 @@
 //! Leaves to others: the metrics themselves (`metrics.rs` of each crate).
 //! Always: one registry per process.
 
+use holdfast_gateway::logging::AccessLogMetrics;
 use holdfast_gateway::metrics::{AccountMetrics, LifecycleMetrics, S3Metrics, abandoned_uploads};
 use holdfast_gateway::notify::NotifyMetrics;
 use holdfast_index::IndexMetrics;
@@ -20,6 +21,8 @@ pub struct Metrics {
     pub registry: Registry,
     /// S3.
     pub s3: S3Metrics,
+    /// Access logs.
+    pub access_log: AccessLogMetrics,
     /// Accounts.
     pub accounts: AccountMetrics,
     /// Uploads aborted because nobody continued them.
@@ -51,6 +54,7 @@ impl Metrics {
         rpc.register(&registry)?;
         holdfast_shard_node::metrics::register(&registry)?;
         Ok(Self {
+            access_log: AccessLogMetrics::register(&registry)?,
             accounts: AccountMetrics::register(&registry)?,
             abandoned_uploads: abandoned_uploads(&registry)?,
             notify: NotifyMetrics::register(&registry)?,

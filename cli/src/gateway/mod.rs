@@ -10,6 +10,7 @@ pub mod core;
 pub mod front;
 pub mod holders;
 pub mod listen;
+pub mod logs;
 pub mod map;
 pub mod metrics;
 pub mod notify;

@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 
 use super::origin::Origin;
 use crate::error::GatewayError;
+use crate::logging::key::Time;
 
 /// The version of the lasting form.
 const VERSION: u64 = 1;
+/// The end of the year 9999.
+const MS_MAX: u64 = 253_402_300_799_999;
 /// Who is told to have asked when no request did.
 const SERVICE: &str = "s3.amazonaws.com";
 
@@ -266,24 +269,7 @@ pub fn test_event(bucket: &str, time: &str, origin: Option<&Origin>) -> Value {
 
 /// A time (milliseconds since 1970) as S3 writes it in events; `None` behind the year 9999.
 pub fn date_time(ms: u64) -> Option<String> {
-    // From 0000-03-01, in eras of 400 years (H. Hinnant's days_from_civil, backwards).
-    let days = ms / 86_400_000 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (second, ms) = (ms / 1000 % 86_400, ms % 1000);
-    (year <= 9999).then(|| {
-        format!(
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z",
-            second / 3600,
-            second / 60 % 60,
-            second % 60
-        )
-    })
+    (ms <= MS_MAX).then(|| Time::of(ms).in_event(ms % 1000))
 }
 
 #[cfg(test)]

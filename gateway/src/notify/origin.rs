@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use crate::auth::Caller;
 
@@ -26,6 +27,19 @@ pub struct Origin {
     pub by: Caller,
     /// Whether it is a form of a browser.
     pub is_form: bool,
+    /// The canonical id of who signed, once that is known.
+    signer: Signer,
+}
+
+/// Who signed a request, for who waits for its answer.
+#[derive(Clone, Debug, Default)]
+pub struct Signer(Arc<OnceLock<String>>);
+
+impl Signer {
+    /// The canonical id, if it is known.
+    pub fn get(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
 }
 
 impl Origin {
@@ -37,6 +51,7 @@ impl Origin {
             host: host.to_owned(),
             by: Caller::Anonymous,
             is_form: false,
+            signer: Signer::default(),
         }
     }
 
@@ -49,6 +64,21 @@ impl Origin {
     /// told before.
     pub fn current() -> Option<Self> {
         ORIGIN.try_with(Clone::clone).ok()
+    }
+
+    /// Where it is noted who signed the request.
+    pub fn signer(&self) -> Signer {
+        self.signer.clone()
+    }
+
+    /// Notes who signed the request that is being answered.
+    pub fn note_signer(by: &Caller) {
+        let Some(identity) = by.identity() else {
+            return;
+        };
+        let id = identity.account.to_string();
+        // The first one counts; there is no other.
+        let _ = ORIGIN.try_with(|origin| origin.signer.0.set(id));
     }
 
     /// The same request, by who signed it.

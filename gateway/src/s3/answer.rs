@@ -22,6 +22,7 @@ use s3s::Body;
 use super::error::default_message;
 use super::values::escape;
 use crate::http::{BodyHandle, ResponseBody};
+use crate::logging::{AccessLog, Entry, Record};
 use crate::metrics::S3Metrics;
 
 /// The ids of one request.
@@ -211,6 +212,8 @@ pub(super) struct Measured {
     started: Instant,
     sent: u64,
     handle: Option<BodyHandle>,
+    /// What goes into the bucket's access log, if it has one.
+    record: Option<(Record, AccessLog)>,
 }
 
 impl Measured {
@@ -221,11 +224,24 @@ impl Measured {
             started,
             sent: 0,
             handle: None,
+            record: None,
         }
     }
+    /// The request goes into a log.
+    pub fn record(&mut self, record: Record, log: Option<&AccessLog>) {
+        self.record = log.map(|log| (record, log.clone()));
+    }
+    /// What goes into the log.
+    pub fn recorded(&mut self) -> Option<&mut Record> {
+        self.record.as_mut().map(|(record, _)| record)
+    }
     /// The answer's head is ready.
-    pub fn head(&self, status: StatusCode) {
+    pub fn head(&mut self, status: StatusCode) {
         let seconds = self.started.elapsed().as_secs_f64();
+        if let Some((record, _)) = &mut self.record {
+            record.turnaround_ms = (seconds * 1000.0) as u64;
+            record.status = status.as_u16();
+        }
         self.metrics.answered(self.op, status.as_u16(), seconds);
     }
     /// Goes along with the answer's body.
@@ -245,6 +261,15 @@ impl Drop for Measured {
         let received = self.handle.as_ref().map_or(0, BodyHandle::bytes);
         let seconds = self.started.elapsed().as_secs_f64();
         self.metrics.finished(self.op, seconds, received, self.sent);
+        if let Some((mut record, log)) = self.record.take() {
+            record.sent = self.sent;
+            record.total_ms = (seconds * 1000.0) as u64;
+            log.add(Entry {
+                bucket: record.bucket.clone(),
+                time_ms: record.time_ms,
+                line: record.line(),
+            });
+        }
     }
 }
 

@@ -104,6 +104,8 @@ pub(crate) struct Asking {
     pub by: Caller,
     /// The same, as the decision needs it.
     pub account: Option<Account>,
+    /// The part of S3 that asks by itself, if one does.
+    pub service: Option<&'static str>,
     /// What it says itself.
     pub context: Context,
     /// What it has to be allowed to besides the operation's own action.
@@ -143,13 +145,17 @@ impl Asking {
             pays: get(headers, "x-amz-request-payer").as_deref() == Some("requester"),
             by: by.clone(),
             account,
+            service: None,
             context,
         }
     }
 
     /// Who asks.
     pub fn asker(&self) -> Asker<'_> {
-        asker(self.account.as_ref())
+        match self.service {
+            Some(service) => Asker::Service(service),
+            None => asker(self.account.as_ref()),
+        }
     }
 
     /// Adds what the request's document says. What is wrong with it is said by who does it.

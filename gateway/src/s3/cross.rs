@@ -75,7 +75,8 @@ impl Layers {
         }
     }
 
-    fn bucket_of<B>(&self, request: &Request<B>) -> Option<BucketName> {
+    /// The bucket that a request is about.
+    pub fn bucket_of<B>(&self, request: &Request<B>) -> Option<BucketName> {
         if let Some(bucket) = self.site_of(request.headers()) {
             return BucketName::parse(&bucket).ok();
         }

@@ -28,6 +28,7 @@ pub(super) const fn has_document(operation: Operation) -> bool {
             | Operation::PutBucketAcl
             | Operation::PutBucketCors
             | Operation::PutBucketLifecycleConfiguration
+            | Operation::PutBucketLogging
             | Operation::PutBucketNotificationConfiguration
             | Operation::PutBucketOwnershipControls
             | Operation::PutBucketPolicy

@@ -81,6 +81,7 @@ fn code(error: &GatewayError) -> Code {
         E::Precondition { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
         E::Conflict => Code::ConditionalRequestConflict,
+        E::LogTarget { .. } => Code::InvalidTargetBucketForLogging,
         E::InvalidRange { .. } => Code::InvalidRange,
         E::NoSuchPart { .. } => Code::Custom("InvalidPartNumber".into()),
         E::InvalidPart { .. } => Code::InvalidPart,

@@ -6,6 +6,7 @@
 //! Always: an operation runs only after its request passed `service` (guards, signature,
 //! authorisation).
 
+mod access_log;
 mod acl;
 mod answer;
 mod asking;
@@ -43,10 +44,12 @@ use tokio::sync::Semaphore;
 
 use crate::auth::Credentials;
 use crate::http::{Domains, Health, Pace};
+use crate::logging::AccessLog;
 use crate::metrics::S3Metrics;
 use crate::notify::Targets;
 use crate::object::Objects;
 
+pub use access_log::Deliverer;
 pub use service::Service;
 pub(crate) use values::escape;
 
@@ -88,6 +91,7 @@ pub fn service(
     metrics: S3Metrics,
     health: Arc<dyn Health>,
     targets: Targets,
+    access_log: Option<AccessLog>,
 ) -> Service {
     let domains = Domains::new(config.domains);
     let rights = gate::Rights {
@@ -125,6 +129,7 @@ pub fn service(
         pace: config.body,
         metrics,
         health,
+        access_log,
         ids: answer::IdSource::new(),
         unsized_documents: Semaphore::new(UNSIZED_DOCUMENTS_MAX),
     }))

@@ -121,6 +121,7 @@ impl Layers {
         let named = fields.expand_key(&file);
         let (by, policy, signed) = self.signed(&fields)?;
         came.signed = signed;
+        Origin::note_signer(&by);
         came.key = Some(fields.get("key").unwrap_or_default().to_owned());
         let asked = as_headers(&fields, head);
         let none = HeaderMap::new();

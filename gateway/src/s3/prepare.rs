@@ -25,6 +25,7 @@ use super::{documents, error, headers};
 use crate::auth::{Caller, Credentials, Identity, Operation, Served};
 use crate::error::GatewayError;
 use crate::http::{BodyHandle, Query};
+use crate::notify::Origin;
 
 /// What the outer layer knows of a request; travels with it through both passes.
 #[derive(Clone, Debug)]
@@ -134,6 +135,7 @@ impl S3Route for Verified {
                 Caller::Known(identity)
             }
         };
+        Origin::note_signer(&by);
         hoist(&asked.query, &mut request.headers);
         let asking = Asking::new(&asked.came, &by, &request.headers, &asked.query);
         self.rights.admit(&asking).await?;

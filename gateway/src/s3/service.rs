@@ -22,6 +22,7 @@ use s3s::service::S3Service;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, debug_span, error, field};
 
+use super::access_log;
 use super::answer::{self, Measured};
 use super::asking::{Came, Signed, V2, V4};
 use super::claims::NO_TRAILER;
@@ -37,6 +38,7 @@ use crate::http::{
     BodyHandle, ChunkWatch, Chunks, Domains, Handler, Health, Pace, Query, Readiness, Refusal,
     RequestBody, ResponseBody, Target, health, route,
 };
+use crate::logging::AccessLog;
 use crate::metrics::S3Metrics;
 use crate::notify::Origin;
 use crate::object::Objects;
@@ -64,6 +66,7 @@ pub(super) struct Layers {
     pub pace: Pace,
     pub metrics: S3Metrics,
     pub health: Arc<dyn Health>,
+    pub access_log: Option<AccessLog>,
     pub ids: answer::IdSource,
     /// Documents without a length are held before their signature can be verified: only so many at
     /// a time.
@@ -128,9 +131,16 @@ impl Layers {
         let expects = request.headers().contains_key(EXPECT);
         let work = async {
             let page = self.page_of(&request);
+            if let Some(record) = self.logged(&request, peer, &ids).await {
+                measured.record(record, self.access_log.as_ref());
+            }
             let outcome = self.outcome(request, query, peer, &mut measured);
             let origin = Origin::new(peer, &ids.request, &ids.host);
+            let signer = origin.signer();
             let (mut answer, handle, ends) = origin.within(outcome).await;
+            if let Some(record) = measured.recorded() {
+                access_log::answered(record, &answer, signer.get());
+            }
             answer::finish(&mut answer, &method, &path, &ids);
             if let Some(page) = page
                 && let Some(headers) = self.for_page(&page).await
@@ -162,6 +172,9 @@ impl Layers {
     ) -> (Response<Body>, BodyHandle, bool) {
         if *request.method() == Method::OPTIONS {
             measured.op = PREFLIGHT;
+            if let Some(record) = measured.recorded() {
+                "REST.OPTIONS.PREFLIGHT".clone_into(&mut record.operation);
+            }
             return match self.preflight(&request, query).await {
                 Ok(headers) => {
                     let mut answer = Response::new(Body::empty());
@@ -173,6 +186,10 @@ impl Layers {
         }
         if let Some(bucket) = self.site_of(request.headers()) {
             measured.op = WEBSITE;
+            if let Some(record) = measured.recorded() {
+                record.operation = format!("WEBSITE.{}.OBJECT", request.method());
+                record.key = request.uri().path().trim_start_matches('/').to_owned();
+            }
             if let Err(refusal) = self.serving() {
                 return self.refused(request, &refusal).await;
             }
@@ -184,6 +201,9 @@ impl Layers {
                 let span = tracing::Span::current();
                 measured.op = admitted.came.operation.name();
                 span.record("op", measured.op);
+                if let Some(record) = measured.recorded() {
+                    access_log::note(record, &admitted.came, request.method());
+                }
                 if let Some(bucket) = &admitted.came.bucket {
                     span.record("bucket", bucket);
                 }
@@ -332,6 +352,7 @@ impl Layers {
             parts.headers.remove(AUTHORIZATION);
             parts.uri = sigv2::without_claim(&parts.uri);
         }
+        Origin::note_signer(&admitted.by);
         parts.extensions.insert(Asked {
             came: admitted.came,
             query: Arc::new(admitted.query),

@@ -10,6 +10,7 @@
 mod cors;
 mod lifecycle;
 mod lock;
+mod logging;
 mod notification;
 mod payment;
 mod tags;
@@ -33,6 +34,7 @@ pub use lifecycle::{
     NoncurrentTransition, Transition, When, midnight, positive_days,
 };
 pub use lock::{DefaultRetention, ObjectLock, Period, RetentionMode};
+pub use logging::{KeyFormat, Logging, PartitionDate};
 pub use notification::{Notification, TargetKind, Tell};
 pub use payment::Payer;
 pub use tags::Tags;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub website: Option<Website>,
     /// `?notification`.
     pub notification: Option<Notification>,
+    /// `?logging`.
+    pub logging: Option<Logging>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -117,6 +121,7 @@ const ACL: &str = "acl";
 const LIFECYCLE: &str = "lifecycle";
 const WEBSITE: &str = "website";
 const NOTIFICATION: &str = "notification";
+const LOGGING: &str = "logging";
 
 impl Settings {
     /// Who owns what others write, and whether ACLs count. As in S3, a bucket of which that was
@@ -151,6 +156,7 @@ impl Settings {
                 LIFECYCLE => settings.lifecycle = Some(read(name, value)?),
                 WEBSITE => settings.website = Some(read(name, value)?),
                 NOTIFICATION => settings.notification = Some(read(name, value)?),
+                LOGGING => settings.logging = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -176,6 +182,7 @@ impl Settings {
         write(&mut config, LIFECYCLE, self.lifecycle.as_ref())?;
         write(&mut config, WEBSITE, self.website.as_ref())?;
         write(&mut config, NOTIFICATION, self.notification.as_ref())?;
+        write(&mut config, LOGGING, self.logging.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

@@ -6,7 +6,7 @@ use holdfast_policy::{Grant, Grantee, Group, Permission};
 use super::*;
 
 /// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 12] = [
+const GOLDEN: [(&str, &str); 13] = [
     (
         "cors",
         concat!(
@@ -76,6 +76,10 @@ const GOLDEN: [(&str, &str); 12] = [
             r#""suffix":".jpg","target":"hook"}],"v":1}"#,
         ),
     ),
+    (
+        "logging",
+        r#"{"bucket":"logs","format":{"partitioned":"EventTime"},"prefix":"p/","v":1}"#,
+    ),
 ];
 
 const DOCUMENT: &str = concat!(
@@ -136,6 +140,11 @@ fn lifecycle() -> Vec<LifecycleRule> {
     vec![one, two, three]
 }
 
+fn logging() -> Logging {
+    let format = KeyFormat::Partitioned(PartitionDate::EventTime);
+    Logging::new("logs".to_owned(), "p/".to_owned(), Some(format)).unwrap()
+}
+
 pub(super) fn tell() -> Tell {
     Tell {
         id: "one".to_owned(),
@@ -194,6 +203,7 @@ fn settings_v1_golden_texts_round_trip() {
         lifecycle: Some(Lifecycle::new(lifecycle()).unwrap().varying(true)),
         website: Some(website(|_| {}).unwrap()),
         notification: Some(Notification::new(vec![tell()]).unwrap()),
+        logging: Some(logging()),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -222,6 +232,10 @@ fn what_cannot_be_read_is_never_taken_for_not_configured() {
         ),
         ("website", r#"{"v":1}"#),
         ("notification", r#"{"v":1}"#),
+        (
+            "logging",
+            r#"{"v":1,"bucket":"b","prefix":"","format":"other"}"#,
+        ),
         ("unheard-of", r#"{"v":1}"#),
     ] {
         let read = Settings::decode(&config(&[(name, text)]));

@@ -86,9 +86,9 @@ macro_rules! bucket_operations {
             /// DELETE of `?encryption`.
             DeleteBucketEncryption: PutEncryptionConfiguration on Bucket, Later;
             /// GET of `?logging`.
-            GetBucketLogging: GetBucketLogging on Bucket, Later;
+            GetBucketLogging: GetBucketLogging on Bucket, Served;
             /// PUT of `?logging`.
-            PutBucketLogging: PutBucketLogging on Bucket, Later;
+            PutBucketLogging: PutBucketLogging on Bucket, Served;
             /// GET of `?notification`.
             GetBucketNotificationConfiguration: GetBucketNotification on Bucket, Served;
             /// PUT of `?notification`.

@@ -90,6 +90,10 @@ macro_rules! bucket_verbs {
                 PutBucketNotificationConfigurationInput
                 => PutBucketNotificationConfigurationOutput
                 = buckets::put_notification;
+            get_bucket_logging: GetBucketLoggingInput => GetBucketLoggingOutput
+                = buckets::get_logging;
+            put_bucket_logging: PutBucketLoggingInput => PutBucketLoggingOutput
+                = buckets::put_logging;
             list_objects: ListObjectsInput => ListObjectsOutput = listing::v1;
             list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = listing::v2;
             list_object_versions:

@@ -14,6 +14,7 @@ mod kept;
 mod lifecycle;
 mod limits;
 mod listing;
+mod logging;
 mod matrix;
 mod memory;
 mod multipart;
@@ -29,17 +30,19 @@ mod website;
 mod wire;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Administrator, Credentials, Secret};
 use crate::http::{Drained, Health, Limits, Readiness, serve};
+use crate::logging::{AccessLog, AccessLogMetrics, Entry};
 use crate::metrics::S3Metrics;
 use crate::s3::{BucketAcls, S3Config, service};
 use memory::Memory;
@@ -73,6 +76,8 @@ struct Server {
     state: Arc<State>,
     shutdown: CancellationToken,
     task: JoinHandle<Drained>,
+    /// Until it is delivered.
+    log: Mutex<Option<(AccessLog, mpsc::Receiver<Entry>)>>,
 }
 
 impl Server {
@@ -114,6 +119,7 @@ impl Server {
         };
         let health = state.clone();
         let targets = notifications::targets();
+        let log = AccessLog::new(AccessLogMetrics::new().unwrap());
         let service = service(
             memory.clone(),
             credentials,
@@ -121,6 +127,7 @@ impl Server {
             metrics,
             health,
             targets,
+            Some(log.0.clone()),
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -133,6 +140,7 @@ impl Server {
             state,
             shutdown,
             task,
+            log: Mutex::new(Some(log)),
         }
     }
 
