@@ -5,6 +5,8 @@ Method: a webhook of the test's own on a loopback port, which is allowed; boto3 
 """
 import http.server
 import json
+import ssl
+import subprocess
 import threading
 
 import pytest
@@ -22,7 +24,7 @@ TOKEN = "not-for-everyone"
 class Hook:
     """A webhook that keeps what it is told; `status` is what it answers."""
 
-    def __init__(self, port):
+    def __init__(self, port, tls=None):
         self.port, self.status, self.heard, self.tests, self.tokens = port, 200, [], [], set()
         hook = self
 
@@ -42,6 +44,8 @@ class Hook:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def names(self, bucket):
@@ -183,11 +187,49 @@ def test_an_address_that_is_not_allowed_is_not_connected_to(own_server, hook):
     assert hook.names(bucket) == []
 
 
+@pytest.fixture(scope="module")
+def certificate(session_space):
+    """A certificate for localhost that nobody else trusts, and its key."""
+    made, key = session_space / "hook.pem", session_space / "hook.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=hook",
+                    "-addext", "subjectAltName=DNS:localhost", "-addext",
+                    "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", made],
+                   check=True, capture_output=True)
+    return made, key
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_webhook_is_told_over_tls_if_its_certificate_is_trusted(own_server, certificate,
+                                                                  is_trusted):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    hook = Hook(free_port(), context)
+    args = ["--notify-webhook", f"hook=https://localhost:{hook.port}/s3",
+            "--notify-webhook", f"other=https://127.0.0.1:{hook.port}/s3",
+            "--notify-allow", "127.0.0.0/8", "--notify-allow", "::1/128"]
+    if is_trusted:
+        args += ["--notify-ca-file", certificate[0]]
+    client = own_server(Embedded, args=args).client()
+    bucket = new_bucket(client)
+    # The certificate is for another name.
+    with h.error("InvalidArgument", 400):
+        tell(client, bucket, "s3:ObjectCreated:*", arn=ARN.replace("hook", "other"))
+    if not is_trusted:
+        with h.error("InvalidArgument", 400):
+            tell(client, bucket, "s3:ObjectCreated:*")
+        assert not hook.tests
+        return
+    tell(client, bucket, "s3:ObjectCreated:*")
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    hook.wait(bucket, [("ObjectCreated:Put", "k")])
+
+
 def test_settings_that_are_wrong_stop_the_start(session_space):
     for number, (args, why) in enumerate([
             (["--notify-webhook", "hook"], "NAME=URL"),
             (["--notify-webhook", "hook=ftp://x/"], "http://"),
-            (["--notify-webhook", "hook=https://x/"], "TLS"),
+            (["--notify-webhook", "hook=https://x/", "--notify-ca-file", "/none"], "/none"),
             (["--notify-webhook", "hook=http://user:pass@x/"], "credentials"),
             (["--notify-token-file", "hook=/none"], "/none"),
             (["--notify-allow", "everything"], "network")]):

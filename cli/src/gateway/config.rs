@@ -104,11 +104,14 @@ settings! {
         access_log_interval: Duration = "5m",
         /// Memory for records of access logs; what does not fit is dropped.
         access_log_buffer_bytes: Size = "16MiB",
-        /// Who can be told of what happens in buckets: `NAME=http://host:port/path`; buckets name
-        /// it `arn:holdfast:notify:REGION::NAME`.
+        /// Who can be told of what happens in buckets: `NAME=https://host:port/path`, or `http://`;
+        /// buckets name it `arn:holdfast:notify:REGION::NAME`.
         notify_webhook: Vec<String> = "",
         /// Files with the bearer tokens of webhooks: `NAME=PATH`. Read at the start.
         notify_token_file: Vec<String> = "",
+        /// A PEM file with certificates that webhooks may have besides those that the system
+        /// trusts.
+        notify_ca_file: Option<PathBuf> = "",
         /// Addresses that webhooks may be at although they are private, loopback or link-local:
         /// networks such as `10.1.0.0/16`.
         notify_allow: Vec<String> = "",

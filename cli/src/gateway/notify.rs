@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_gateway::auth::Secret;
-use holdfast_gateway::notify::{Allowed, Queue, Target, Targets, Webhook};
+use holdfast_gateway::notify::{Allowed, Queue, Target, Targets, Tls, Webhook};
 use holdfast_gateway::object::Service;
 use holdfast_seam::{Task, World};
 use ipnet::IpNet;
@@ -27,11 +27,12 @@ const TOKEN_LEN_MAX: usize = 8 << 10;
 pub fn targets(config: &GatewayConfig) -> Result<Targets, CliError> {
     let allowed = allowed(&config.notify_allow)?;
     let mut tokens = tokens(&config.notify_token_file)?;
+    let tls = tls(config)?;
     let mut targets: BTreeMap<String, Arc<dyn Target>> = BTreeMap::new();
     for text in &config.notify_webhook {
         let (name, url) = pair("--notify-webhook", text, "NAME=URL")?;
         let token = tokens.remove(name);
-        let webhook = Webhook::new(url, token, allowed.clone())
+        let webhook = Webhook::new(url, token, allowed.clone(), tls.as_ref())
             .map_err(|why| usage(&format!("--notify-webhook {name}: {why}")))?;
         if targets.insert(name.to_owned(), Arc::new(webhook)).is_some() {
             return Err(usage(&format!("--notify-webhook {name} is given twice")));
@@ -43,6 +44,17 @@ pub fn targets(config: &GatewayConfig) -> Result<Targets, CliError> {
             "--notify-token-file {name}: there is no --notify-webhook of this name"
         ))),
     }
+}
+
+/// TLS, if a webhook has it.
+fn tls(config: &GatewayConfig) -> Result<Option<Tls>, CliError> {
+    let is_tls = |text: &&String| text.contains("=https://");
+    if config.notify_webhook.iter().find(is_tls).is_none() {
+        return Ok(None);
+    }
+    let tls = Tls::new(config.notify_ca_file.as_deref());
+    tls.map(Some)
+        .map_err(|why| usage(&format!("--notify-ca-file: {why}")))
 }
 
 /// Where events wait for the targets that are configured.

@@ -128,7 +128,6 @@ pub fn name(operation: Operation, method: &str) -> String {
         O::CreateMultipartUpload | O::ListMultipartUploads => (method, "UPLOADS"),
         O::CompleteMultipartUpload | O::AbortMultipartUpload | O::ListParts => (method, "UPLOAD"),
         O::DeleteObjects => (method, "MULTI_OBJECT_DELETE"),
-        O::RenameObject => ("RENAME", "OBJECT"),
         O::ListObjectVersions => (method, "BUCKETVERSIONS"),
         O::GetBucketLocation => (method, "LOCATION"),
         O::GetBucketVersioning | O::PutBucketVersioning => (method, "VERSIONING"),

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod origin;
 pub mod queue;
 pub mod target;
+pub mod tls;
 pub mod webhook;
 
 pub use address::Allowed;
@@ -22,4 +23,5 @@ pub use metrics::NotifyMetrics;
 pub use origin::Origin;
 pub use queue::Queue;
 pub use target::{Keyed, Target, TargetError, Targets};
+pub use tls::Tls;
 pub use webhook::Webhook;

@@ -1,13 +1,12 @@
 //! A target that is told by HTTP.
 //!
 //! Owns: one POST for each batch: finding the address, connecting, sending, reading the status.
-//! Leaves to others: which addresses may be connected to ([`super::address`]), trying again
-//! ([`crate::object`]).
+//! Leaves to others: which addresses may be connected to ([`super::address`]), certificates
+//! ([`super::tls`]), trying again ([`crate::object`]).
 //! Always: the name is resolved for each batch, and connected to is an address that was looked at,
 //! whatever the name means a moment later; redirects are not followed; nothing of the answer's body
 //! is kept; all of it has a deadline.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,11 +17,14 @@ use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::address::Allowed;
 use super::target::{Keyed, Target, TargetError};
+use super::tls::{Tls, server_name};
 use crate::auth::Secret;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -36,24 +38,27 @@ pub struct Webhook {
     path: Uri,
     token: Option<Secret>,
     allowed: Allowed,
+    /// With the name that its certificate must be for.
+    tls: Option<(Tls, ServerName<'static>)>,
 }
 
 impl Webhook {
-    /// Reads `http://host[:port]/path`.
+    /// Reads `http://host[:port]/path` or `https://…`, which needs `tls`.
     ///
     /// # Errors
     /// What is wrong with the URL, in words.
-    pub fn new(url: &str, token: Option<Secret>, allowed: Allowed) -> Result<Self, String> {
+    pub fn new(
+        url: &str,
+        token: Option<Secret>,
+        allowed: Allowed,
+        tls: Option<&Tls>,
+    ) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|_| "it is not a URL".to_owned())?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(
-                    "webhooks over TLS are not supported yet: put a proxy between".to_owned(),
-                );
-            }
-            _ => return Err("it must begin with http://".to_owned()),
-        }
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err("it must begin with http:// or https://".to_owned()),
+        };
         let authority = uri.authority().ok_or("it names no host")?;
         if authority.as_str().contains('@') {
             return Err("it must not contain credentials".to_owned());
@@ -63,15 +68,23 @@ impl Webhook {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_owned();
+        let tls = match (is_tls, tls) {
+            (false, _) => None,
+            (true, Some(tls)) => Some((tls.clone(), server_name(&host)?)),
+            (true, None) => return Err("no certificates are trusted".to_owned()),
+        };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
             host,
-            port: authority.port_u16().unwrap_or(80),
+            port: authority
+                .port_u16()
+                .unwrap_or(if is_tls { 443 } else { 80 }),
             authority: HeaderValue::from_str(authority.as_str())
                 .map_err(|_| "its host cannot be in a header")?,
             path: path.parse().map_err(|_| "its path is not one")?,
             token,
             allowed,
+            tls,
         })
     }
 
@@ -85,19 +98,39 @@ impl Webhook {
         }
     }
 
-    /// An address that may be connected to. It is connected to as it is, and never resolved again.
-    async fn address(&self) -> Result<SocketAddr, TargetError> {
+    /// Connects to the first address that may be connected to and takes it: as it was looked at,
+    /// and never resolved again.
+    async fn connect(&self) -> Result<TcpStream, TargetError> {
         let found = lookup_host((self.host.as_str(), self.port)).await;
-        let mut found = found.map_err(|error| unreachable(&error))?;
-        let allowed = found.find(|address| self.allowed.allows(address.ip()));
-        allowed.ok_or_else(|| TargetError::NotAllowed {
+        let found = found.map_err(|error| unreachable(&error))?;
+        let mut failed = TargetError::NotAllowed {
             host: self.host.clone(),
-        })
+        };
+        for address in found.filter(|address| self.allowed.allows(address.ip())) {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = unreachable(&error),
+            }
+        }
+        Err(failed)
     }
 
     async fn exchange(&self, body: Bytes) -> Result<(), TargetError> {
-        let stream = TcpStream::connect(self.address().await?).await;
-        let stream = stream.map_err(|error| unreachable(&error))?;
+        let stream = self.connect().await?;
+        match &self.tls {
+            None => self.talk(stream, body).await,
+            Some((tls, name)) => {
+                let stream = tls.connect(name.clone(), stream).await;
+                let stream = stream.map_err(|error| unreachable(&error))?;
+                self.talk(stream, body).await
+            }
+        }
+    }
+
+    async fn talk<S>(&self, stream: S, body: Bytes) -> Result<(), TargetError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let shaken = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|error| unreachable(&error))?;
         let connection = tokio::spawn(connection);
