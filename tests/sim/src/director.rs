@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_gateway::object::Objects;
-use holdfast_gateway::settings::Settings;
+use holdfast_gateway::settings::{Settings, Versioning};
 use holdfast_index::{Index, MemoryIndex};
 use holdfast_protocol::{DriveId, IndexId};
 
@@ -23,7 +23,7 @@ use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::exec::Exec;
 use crate::gateway::{Gateway, Leasing, Progress, REBUILT, Running, Start};
-use crate::load::{Load, bucket};
+use crate::load::{Load, bucket, kept_bucket};
 use crate::net::Host;
 use crate::plan::{FaultKind, Plan};
 use crate::verdict;
@@ -158,11 +158,15 @@ impl Director {
         }
         self.start_gateway();
         let running = self.serving().await?;
-        let made = running
-            .service
-            .create_bucket(&bucket(), "owner", Settings::default())
-            .await;
-        made.map_err(|error| failure("start", format!("make the bucket: {error}")))?;
+        let keeps = Settings {
+            versioning: Some(Versioning::Enabled),
+            ..Settings::default()
+        };
+        for (name, settings) in [(bucket(), Settings::default()), (kept_bucket(), keeps)] {
+            let made = running.service.create_bucket(&name, "owner", settings);
+            let made = made.await;
+            made.map_err(|error| failure("start", format!("make the bucket {name}: {error}")))?;
+        }
         let mut dice = self.dice.fork();
         self.load.start(&mut dice);
         for fault in self.plan.faults.clone() {

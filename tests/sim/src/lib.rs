@@ -2,11 +2,12 @@
 //!
 //! Owns: the simulated disk ([`disk`]), network ([`net`]), executor ([`exec`]) and index
 //! ([`index`]); a whole cluster over them ([`cluster`]), what clients do to it ([`load`]), what
-//! goes wrong ([`plan`], [`director`]), and what must hold ([`history`], [`verdict`]); the proof
-//! that planted faults are found ([`planted`]).
+//! goes wrong ([`plan`], [`director`]), and what must hold ([`history`], [`book`],
+//! [`verdict`]); the proof that planted faults are found ([`planted`]).
 //! Leaves to others: real processes, disks and clients (`tests/`).
 //! Always: the same seed gives the same run.
 
+pub mod book;
 pub mod cluster;
 pub mod dice;
 pub mod director;

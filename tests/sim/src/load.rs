@@ -8,6 +8,7 @@
 mod brief;
 mod client;
 mod multipart;
+mod versions;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ use holdfast_gateway::object::types::Incoming;
 use holdfast_gateway::{BucketName, GatewayError, ObjectKey};
 use tokio::sync::oneshot;
 
+use crate::book::Book;
 use crate::dice::Dice;
 use crate::exec::{Exec, OUTSIDE};
 use crate::gateway::Running;
@@ -55,6 +57,8 @@ struct Shared {
     /// One that another took over from; some clients have not heard of that.
     old: Mutex<Option<Arc<Running>>>,
     history: Mutex<Vec<Operation>>,
+    /// Of the bucket that keeps versions.
+    book: Mutex<Book>,
     /// Bytes that were served and must not have been.
     wrong: Mutex<Vec<String>>,
     ticks: AtomicU64,
@@ -75,15 +79,27 @@ const BRIEF: &str = "brief";
 /// How keys in it begin.
 const BRIEF_KEYS: &str = "~";
 
+/// The bucket that keeps versions.
+const KEPT: &str = "kept";
+/// How keys in it begin.
+const KEPT_KEYS: &str = "^";
+
 /// What lists everything, bucket by bucket.
 pub const PREFIXES: [&str; 2] = ["", BRIEF_KEYS];
 
 /// The bucket of a key, or of keys that begin so.
 fn bucket_of(key: &str) -> BucketName {
-    match key.starts_with(BRIEF_KEYS) {
-        true => BucketName::parse(BRIEF).expect("it is a name"),
-        false => bucket(),
-    }
+    let name = match key.chars().next() {
+        Some('~') => BRIEF,
+        Some('^') => KEPT,
+        _ => BUCKET,
+    };
+    BucketName::parse(name).expect("it is a name")
+}
+
+/// The name of the bucket that keeps versions.
+pub fn kept_bucket() -> BucketName {
+    bucket_of(KEPT_KEYS)
 }
 
 /// The name of the bucket.
@@ -239,9 +255,7 @@ impl Load {
 
     fn record(&self, client: u32, call: u64, action: Action, outcome: Outcome) {
         let end = self.tick();
-        if !matches!(outcome, Outcome::Failed | Outcome::Unknown) {
-            self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count(!matches!(outcome, Outcome::Failed | Outcome::Unknown));
         let operation = Operation {
             client,
             call,
@@ -251,6 +265,13 @@ impl Load {
         };
         self.exec.note(|| format!("{operation:?}"));
         lock(&self.shared.history).push(operation);
+    }
+
+    fn count(&self, is_answered: bool) {
+        let answered = u64::from(is_answered);
+        self.shared
+            .acknowledged
+            .fetch_add(answered, Ordering::Relaxed);
     }
 
     fn served_wrong(&self, what: String) {
@@ -307,6 +328,9 @@ impl Client {
     async fn one(&mut self) {
         if self.dice.permille(60) {
             return self.brief().await;
+        }
+        if self.dice.permille(120) {
+            return self.kept().await;
         }
         let number = self.dice.below(self.load.plan.keys);
         let key = key_name(number);

@@ -125,7 +125,10 @@ async fn read_everything(director: &mut Director) -> Done<()> {
             }
         }
     }
-    Ok(())
+    auditor
+        .read_kept()
+        .await
+        .map_err(|why| failure("read", why))
 }
 
 /// Reads everything from what is left when as many drives as the geometry allows do not answer;
@@ -167,7 +170,7 @@ fn cut(director: &Director, hosts: &[Host], is_cut: bool) {
 /// `shard`.
 pub async fn nothing_is_wrong(cluster: &Mutex<Cluster>, index: &MemoryIndex) -> Done<()> {
     let mut digests: BTreeMap<WriteId, Vec<u64>> = BTreeMap::new();
-    for table in [Table::Current, Table::Part] {
+    for table in [Table::Current, Table::Noncurrent, Table::Part] {
         for row in rows(index, table).await?.into_iter().map(|(_, row)| row) {
             let manifest = match table {
                 Table::Part => PartRow::decode(&row.value).map_err(damaged)?.manifest,

@@ -88,6 +88,7 @@ async fn placed(index: &MemoryIndex) -> Done<Vec<(Manifest, Placement)>> {
         Table::Current,
         Table::Noncurrent,
         Table::Part,
+        Table::Metadata,
         Table::Upload,
     ];
     let mut placed = Vec::new();
@@ -99,7 +100,7 @@ async fn placed(index: &MemoryIndex) -> Done<Vec<(Manifest, Placement)>> {
                     Ok(row) => (row.manifest, row.placement),
                     Err(_) => continue,
                 },
-                Table::Part => {
+                Table::Part | Table::Metadata => {
                     let row = PartRow::decode(&row.value).map_err(verdict::damaged)?;
                     (row.manifest, row.placement)
                 }

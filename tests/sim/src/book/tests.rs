@@ -1,0 +1,216 @@
+//! Goal: the book takes what may be, and refuses what may not.
+//! Method: a store that loses, keeps, resurrects, changes, and lists in disorder, by hand.
+
+use super::*;
+
+const fn at(call: u64, end: u64) -> Window {
+    Window {
+        call,
+        end: Some(end),
+    }
+}
+
+fn value(number: u64) -> Option<ValueId> {
+    Some(ValueId::new(number))
+}
+
+fn shown(id: &str, value: Option<ValueId>, is_latest: bool) -> Shown {
+    Shown {
+        id: id.to_owned(),
+        value,
+        is_latest,
+    }
+}
+
+/// A key with a version 1, a marker, and a version 2 that got no answer.
+fn book() -> Book {
+    let mut book = Book::default();
+    make(&mut book, value(1), at(1, 2), Ok("one".into()));
+    make(&mut book, None, at(3, 4), Ok("mark".into()));
+    make(&mut book, value(2), at(5, 6), Err(End::Unknown));
+    make(&mut book, value(4), at(7, 8), Err(End::Refused));
+    book
+}
+
+fn make(book: &mut Book, value: Option<ValueId>, at: Window, id: Result<String, End>) {
+    let place = book.making("k", value, at.call);
+    book.made("k", place, at.end.unwrap_or(u64::MAX), id);
+}
+
+fn erase(book: &mut Book, id: &str, call: u64, end: u64, how: End) {
+    let place = book.erasing("k", id, call).expect("it is known");
+    book.erased("k", id, place, end, how);
+}
+
+fn read(number: u64, tags: Option<&str>) -> Read {
+    Read::Value(ValueId::new(number), tags.map(str::to_owned))
+}
+
+#[test]
+fn what_was_acknowledged_stays_until_it_is_deleted_and_then_does_not_come_back() {
+    let mut book = book();
+    assert!(
+        book.judge_read("k", "one", at(10, 11), &read(1, None))
+            .is_ok()
+    );
+    assert!(
+        book.judge_read("k", "one", at(10, 11), &Read::Nothing)
+            .is_err()
+    );
+    assert!(
+        book.judge_read("k", "one", at(10, 11), &read(2, None))
+            .is_err()
+    );
+    assert!(
+        book.judge_read("k", "mark", at(10, 11), &Read::Marker)
+            .is_ok()
+    );
+    erase(&mut book, "one", 20, 30, End::Done);
+    assert!(
+        book.judge_read("k", "one", at(25, 26), &read(1, None))
+            .is_ok()
+    );
+    assert!(
+        book.judge_read("k", "one", at(25, 26), &Read::Nothing)
+            .is_ok()
+    );
+    assert!(
+        book.judge_read("k", "one", at(31, 32), &read(1, None))
+            .is_err()
+    );
+    assert!(
+        book.judge_read("k", "one", at(31, 32), &Read::Nothing)
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_deletion_without_an_answer_may_have_happened_and_a_refused_one_has_not() {
+    let mut book = book();
+    erase(&mut book, "one", 20, 30, End::Refused);
+    assert!(
+        book.judge_read("k", "one", at(40, 41), &Read::Nothing)
+            .is_err()
+    );
+    erase(&mut book, "one", 50, 60, End::Unknown);
+    assert!(
+        book.judge_read("k", "one", at(70, 71), &Read::Nothing)
+            .is_ok()
+    );
+    assert!(
+        book.judge_read("k", "one", at(72, 73), &read(1, None))
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_write_without_an_answer_may_be_there_and_stays_once_it_was_seen() {
+    let mut book = book();
+    let both = [shown("mark", None, true), shown("one", value(1), false)];
+    assert!(book.judge_list("k", at(10, 11), &both).is_ok());
+    let two = shown("two", value(2), true);
+    let three = [
+        two,
+        shown("mark", None, false),
+        shown("one", value(1), false),
+    ];
+    assert!(book.judge_list("k", at(12, 13), &three).is_ok());
+    assert!(book.judge_list("k", at(14, 15), &both).is_err(), "gone");
+    assert!(
+        book.judge_read("k", "two", at(14, 15), &Read::Nothing)
+            .is_err()
+    );
+    let twice = [shown("again", value(2), true)];
+    assert!(
+        book.judge_list("k", at(16, 17), &twice).is_err(),
+        "written once"
+    );
+}
+
+#[test]
+fn a_listing_is_complete_in_order_and_says_what_is_current() {
+    let mut book = book();
+    let (one, mark) = (shown("one", value(1), false), shown("mark", None, true));
+    assert!(book.judge_list("k", at(10, 11), &[mark.clone()]).is_err());
+    let reversed = [shown("one", value(1), true), shown("mark", None, false)];
+    assert!(book.judge_list("k", at(10, 11), &reversed).is_err());
+    let unsaid = [shown("mark", None, false), one.clone()];
+    assert!(book.judge_list("k", at(10, 11), &unsaid).is_err());
+    let changed = [mark.clone(), shown("one", value(3), false)];
+    assert!(book.judge_list("k", at(10, 11), &changed).is_err());
+    erase(&mut book, "mark", 20, 21, End::Done);
+    assert!(
+        book.judge_list("k", at(30, 31), &[mark, one]).is_err(),
+        "deleted"
+    );
+    assert!(
+        book.judge_list("k", at(30, 31), &[shown("one", value(1), true)])
+            .is_ok()
+    );
+}
+
+#[test]
+fn the_current_version_is_the_newest_that_is_left() {
+    let mut book = book();
+    assert!(book.judge_current("k", at(10, 11), None).is_ok());
+    assert!(book.judge_current("k", at(10, 11), value(2)).is_ok());
+    assert!(
+        book.judge_current("k", at(10, 11), value(1)).is_err(),
+        "the marker is newer"
+    );
+    assert!(
+        book.judge_current("k", at(10, 11), value(9)).is_err(),
+        "nobody wrote it"
+    );
+    erase(&mut book, "mark", 20, 21, End::Done);
+    assert!(book.judge_current("k", at(30, 31), value(1)).is_ok());
+    assert!(book.judge_current("k", at(30, 31), None).is_err(), "lost");
+}
+
+#[test]
+fn tags_are_those_of_the_last_change_or_of_one_that_may_have_come_after_it() {
+    let mut book = book();
+    let mut tag = |text: &str, window, how| book.tagged("k", "one", text.to_owned(), window, how);
+    tag("a", at(10, 11), End::Done);
+    tag(
+        "b",
+        Window {
+            call: 12,
+            end: None,
+        },
+        End::Unknown,
+    );
+    tag("c", at(14, 15), End::Done);
+    tag("d", at(16, 17), End::Refused);
+    let mut reads = |text| {
+        book.judge_read("k", "one", at(20, 21), &read(1, text))
+            .is_ok()
+    };
+    assert!(reads(Some("c")) && reads(Some("b")));
+    assert!(!reads(Some("a")) && !reads(Some("d")) && !reads(None));
+}
+
+#[test]
+fn a_write_may_be_seen_before_it_is_answered_and_a_refused_one_never() {
+    let mut book = book();
+    let (first, second) = (book.making("k", None, 10), book.making("k", None, 11));
+    let three = [
+        shown("late", None, true),
+        shown("mark", None, false),
+        shown("one", value(1), false),
+    ];
+    assert!(book.judge_list("k", at(12, 13), &three).is_ok());
+    book.made("k", second, 15, Ok("late".into()));
+    assert!(book.judge_list("k", at(16, 17), &three).is_ok());
+    book.made("k", first, 18, Ok("later".into()));
+    assert!(
+        book.judge_list("k", at(19, 20), &three).is_err(),
+        "one lacks"
+    );
+    let refused = [shown("no", value(4), true)];
+    assert!(book.judge_list("k", at(9, 9), &refused).is_err());
+    assert!(
+        book.judge_read("k", "no", at(9, 10), &read(4, None))
+            .is_err()
+    );
+}

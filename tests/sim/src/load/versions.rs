@@ -1,0 +1,371 @@
+//! A bucket that keeps versions.
+//!
+//! Owns: what clients do in it, and reading all of it.
+//! Leaves to others: what they may be told ([`crate::book`]), asking ([`super`]).
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use holdfast_gateway::GatewayError;
+use holdfast_gateway::auth::Caller;
+use holdfast_gateway::object::types::{
+    ChangeObject, DeleteConditions, DeleteObject, GetObject, ListObjects, ListVersions, PutObject,
+    ReadConditions, VersionId, VersionPage, WriteConditions,
+};
+use holdfast_gateway::object::{Objects, types};
+use holdfast_protocol::Metadata;
+
+use super::{Client, Got, KEPT_KEYS, bucket_of, incoming, lock, object_key};
+use crate::book::{Book, End, Read, Shown, Window};
+use crate::history::Outcome;
+use crate::values::body;
+
+/// Keys in it.
+const KEYS: u64 = 4;
+/// Where tags are kept.
+const TAGS: &str = "x-amz-tagging";
+
+fn kept_name(number: u64) -> String {
+    format!("{KEPT_KEYS}{number}")
+}
+
+/// How a change ended that was not acknowledged.
+fn end_of(outcome: &Outcome) -> End {
+    match outcome {
+        Outcome::Failed | Outcome::Unknown => End::Unknown,
+        _ => End::Refused,
+    }
+}
+
+impl Client {
+    pub(super) async fn kept(&mut self) {
+        let key = kept_name(self.dice.below(KEYS));
+        match self.dice.below(16) {
+            0..5 => self.put_version(&key).await,
+            5..7 => self.mark(&key).await,
+            7..10 => self.erase(&key).await,
+            10..12 => self.tag(&key).await,
+            12 => self.read_current(&key).await,
+            13..15 => {
+                let Some(id) = self.some_version(&key) else {
+                    return;
+                };
+                self.read_version(&key, &id).await;
+            }
+            _ => _ = self.list_versions(3).await,
+        }
+    }
+
+    fn book<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut lock(&self.load.shared.book))
+    }
+
+    /// Says what is wrong, if anything is.
+    fn judged(&self, judged: Result<(), String>) {
+        if let Err(why) = judged {
+            self.load.served_wrong(why);
+        }
+    }
+
+    fn some_version(&mut self, key: &str) -> Option<String> {
+        let ids = self.book(|book| book.ids(key));
+        self.dice.pick(&ids).cloned()
+    }
+
+    async fn put_version(&mut self, key: &str) {
+        let len = self.len().max(8);
+        let bytes = body(self.load.values.next(), len);
+        let value = self.load.values.add(bytes.clone());
+        let cut = self.dice.permille(5).then(|| bytes.len() / 2);
+        let put = PutObject {
+            bucket: bucket_of(key),
+            key: object_key(key),
+            metadata: Metadata::default(),
+            body: incoming(&bytes, &mut self.dice, cut),
+            conditions: WriteConditions::default(),
+            by: Caller::Anonymous,
+        };
+        let call = self.load.tick();
+        let place = self.book(|book| book.making(key, Some(value), call));
+        let got = self
+            .ask(|gateway| async move { gateway.service.put(put).await })
+            .await;
+        let got = got.map(|got| got.map(|written| written.version));
+        self.made(key, place, got);
+    }
+
+    async fn mark(&mut self, key: &str) {
+        let call = self.load.tick();
+        let place = self.book(|book| book.making(key, None, call));
+        let got = self.remove(key, None).await;
+        let got = got.map(|got| got.map(|deleted| deleted.version));
+        self.made(key, place, got);
+    }
+
+    fn made(&mut self, key: &str, place: usize, got: Got<Option<VersionId>>) {
+        let end = self.load.tick();
+        let id = match got {
+            Some(Ok(Some(id))) => Ok(id.to_string()),
+            Some(Ok(None)) => {
+                self.load
+                    .served_wrong(format!("{key} was written without a version"));
+                Err(End::Unknown)
+            }
+            other => Err(end_of(&self.failed(other.map(|got| got.map(drop))))),
+        };
+        self.load
+            .exec
+            .note(|| format!("{key} version {place}: {id:?}"));
+        self.load.count(id.is_ok());
+        self.book(|book| book.made(key, place, end, id));
+    }
+
+    async fn erase(&mut self, key: &str) {
+        let Some(id) = self.some_version(key) else {
+            return;
+        };
+        let call = self.load.tick();
+        let Some(place) = self.book(|book| book.erasing(key, &id, call)) else {
+            return;
+        };
+        let got = self.remove(key, VersionId::parse(&id)).await;
+        let end = self.load.tick();
+        let how = match self.failed(got.map(|got| got.map(drop))) {
+            Outcome::Ok => End::Done,
+            outcome => end_of(&outcome),
+        };
+        self.load
+            .exec
+            .note(|| format!("{key} {id} deleted: {how:?}"));
+        self.load.count(how == End::Done);
+        self.book(|book| book.erased(key, &id, place, end, how));
+    }
+
+    async fn remove(&mut self, key: &str, version: Option<VersionId>) -> Got<types::Deleted> {
+        let delete = DeleteObject {
+            bucket: bucket_of(key),
+            key: object_key(key),
+            version,
+            conditions: DeleteConditions::default(),
+            bypass: false,
+            by: Caller::Anonymous,
+        };
+        self.ask(|gateway| async move { gateway.service.delete(delete).await })
+            .await
+    }
+
+    async fn tag(&mut self, key: &str) {
+        let Some(id) = self.some_version(key) else {
+            return;
+        };
+        let call = self.load.tick();
+        let text = format!("n={call}");
+        let kept = text.clone();
+        let change = ChangeObject {
+            bucket: bucket_of(key),
+            key: object_key(key),
+            version: VersionId::parse(&id),
+            edit: Box::new(move |metadata, _, _| {
+                metadata.set(TAGS, kept);
+                Ok(())
+            }),
+            by: Caller::Anonymous,
+        };
+        let got = self
+            .ask(|gateway| async move { gateway.service.change(change).await })
+            .await;
+        let end = self.load.tick();
+        let how = match self.failed(got.map(|got| got.map(drop))) {
+            Outcome::Ok => End::Done,
+            outcome => end_of(&outcome),
+        };
+        self.load.count(how == End::Done);
+        self.load
+            .exec
+            .note(|| format!("{key} {id} tagged {text}: {how:?}"));
+        let at = Window {
+            call,
+            end: (how == End::Done).then_some(end),
+        };
+        self.book(|book| book.tagged(key, &id, text, at, how));
+    }
+
+    /// Reads the current version of a key.
+    async fn read_current(&mut self, key: &str) {
+        let call = self.load.tick();
+        let got = self.read(key, None).await;
+        let at = self.window(call);
+        let read = match got {
+            Some(Read::Value(value, _)) => Some(value),
+            Some(_) => None,
+            None => return,
+        };
+        self.judged(self.book(|book| book.judge_current(key, at, read)));
+    }
+
+    /// Reads a version. Returns whether that was answered.
+    async fn read_version(&mut self, key: &str, id: &str) -> bool {
+        let call = self.load.tick();
+        let got = self.read(key, VersionId::parse(id)).await;
+        let at = self.window(call);
+        let Some(read) = got else {
+            return false;
+        };
+        self.judged(self.book(|book| book.judge_read(key, id, at, &read)));
+        true
+    }
+
+    fn window(&self, call: u64) -> Window {
+        Window {
+            call,
+            end: Some(self.load.tick()),
+        }
+    }
+
+    /// What is read; `None` if that is not known.
+    async fn read(&mut self, key: &str, version: Option<VersionId>) -> Option<Read> {
+        let get = GetObject {
+            bucket: bucket_of(key),
+            key: object_key(key),
+            version,
+            range: None,
+            part: None,
+            conditions: ReadConditions::default(),
+        };
+        let got = self
+            .ask(|gateway| async move {
+                let mut read = gateway.service.get(get).await?;
+                let mut bytes = Vec::new();
+                while let Some(piece) = read.stream.next().await {
+                    bytes.extend_from_slice(&piece?);
+                }
+                Ok((read.info, bytes))
+            })
+            .await;
+        match got? {
+            Ok((info, bytes)) => {
+                let value = self.load.values.of(&info.etag.to_string());
+                if self.load.values.bytes(value).as_deref() != Some(&bytes) {
+                    let what = format!("{key}: {} bytes are not those of {value:?}", bytes.len());
+                    self.load.served_wrong(what);
+                }
+                let tags = info.metadata.get(TAGS).map(str::to_owned);
+                self.load.count(true);
+                Some(Read::Value(value, tags))
+            }
+            Err(GatewayError::DeleteMarker { .. }) if version.is_some() => Some(Read::Marker),
+            Err(
+                GatewayError::NoSuchVersion { .. }
+                | GatewayError::NoSuchKey { .. }
+                | GatewayError::DeleteMarker { .. },
+            ) => Some(Read::Nothing),
+            Err(error) => {
+                self.failed(Some(Err(error)));
+                None
+            }
+        }
+    }
+
+    /// Lists all versions of all keys, in pages, and judges the list. Returns whether all pages
+    /// were answered.
+    async fn list_versions(&mut self, max: usize) -> bool {
+        let call = self.load.tick();
+        let mut listed: BTreeMap<String, Vec<Shown>> = BTreeMap::new();
+        let mut next: Option<(String, Option<VersionId>)> = None;
+        let mut is_paged = max < 1000;
+        loop {
+            let Some(page) = self.version_page(next.take(), max).await else {
+                return false;
+            };
+            for version in page.versions {
+                let value = (!version.is_marker)
+                    .then(|| self.load.values.of(&version.object.etag.to_string()));
+                let of_key = listed.entry(version.object.key).or_default();
+                // Between two pages another may have become current.
+                let is_first = of_key.is_empty();
+                of_key.push(Shown {
+                    id: version.version.to_string(),
+                    value,
+                    is_latest: if is_paged {
+                        is_first
+                    } else {
+                        version.is_latest
+                    },
+                });
+            }
+            match page.next {
+                Some(more) => (next, is_paged) = (Some(more), true),
+                None => break,
+            }
+        }
+        let at = self.window(call);
+        for number in 0..KEYS {
+            let key = kept_name(number);
+            let shown = listed.remove(&key).unwrap_or_default();
+            self.judged(self.book(|book| book.judge_list(&key, at, &shown)));
+        }
+        if let Some((key, _)) = listed.first_key_value() {
+            self.load
+                .served_wrong(format!("{key} is listed, and nobody wrote it"));
+        }
+        true
+    }
+
+    async fn version_page(
+        &mut self,
+        after: Option<(String, Option<VersionId>)>,
+        max: usize,
+    ) -> Option<VersionPage> {
+        let (after, after_version) = after.unzip();
+        let list = ListVersions {
+            keys: ListObjects {
+                bucket: bucket_of(KEPT_KEYS),
+                prefix: String::new(),
+                delimiter: None,
+                after,
+                max,
+            },
+            after_version: after_version.flatten(),
+        };
+        let got = self
+            .ask(|gateway| async move { gateway.service.list_versions(list).await })
+            .await;
+        match got? {
+            Ok(page) => {
+                self.load.count(true);
+                Some(page)
+            }
+            Err(error) => {
+                self.failed(Some(Err(error)));
+                None
+            }
+        }
+    }
+
+    /// Reads all that the bucket has, now that nothing changes.
+    ///
+    /// # Errors
+    /// What was not answered.
+    pub async fn read_kept(&mut self) -> Result<(), String> {
+        let mut is_listed = false;
+        for _ in 0..3 {
+            is_listed = is_listed || self.list_versions(1000).await;
+        }
+        if !is_listed {
+            return Err("the versions were not listed".to_owned());
+        }
+        for (key, id) in self.book(|book| book.all()) {
+            let mut is_read = false;
+            for _ in 0..3 {
+                is_read = is_read || self.read_version(&key, &id).await;
+            }
+            if !is_read {
+                return Err(format!("{key} {id} cannot be read"));
+            }
+        }
+        for number in 0..KEYS {
+            self.read_current(&kept_name(number)).await;
+        }
+        Ok(())
+    }
+}
