@@ -191,11 +191,11 @@ fn filter(tell: &Tell) -> Option<NotificationConfigurationFilter> {
         .into_iter()
         .flatten()
         .collect();
-    (!rules.is_empty()).then(|| NotificationConfigurationFilter {
-        key: Some(S3KeyFilter {
-            filter_rules: Some(rules),
-        }),
-    })
+    let has_rules = !rules.is_empty();
+    let key = Some(S3KeyFilter {
+        filter_rules: Some(rules),
+    });
+    has_rules.then_some(NotificationConfigurationFilter { key })
 }
 
 fn no_destination() -> GatewayError {
