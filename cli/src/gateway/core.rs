@@ -331,13 +331,12 @@ impl Core {
             readers,
             Arc::clone(&ids),
             notices,
-        );
+        )
+        .under(guard.clone())
+        .with_lifecycle_day(parts.config.lifecycle_day)
+        .with_classes(parts.config.classes()?);
         let events = notify::queue(&parts.config, &parts.metrics)?;
-        let service = service
-            .under(guard.clone())
-            .with_lifecycle_day(parts.config.lifecycle_day)
-            .with_classes(parts.config.classes()?)
-            .telling(events.clone());
+        let service = service.telling(events.clone());
         let counted = parts.metrics.accounts.clone();
         let accounts = parts.holders.load(&service, &parts.stamp, counted).await?;
         state.under(guard);

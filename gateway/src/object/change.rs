@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use holdfast_index::rows::{self, VersionPlace, Which};
 use holdfast_index::{Batch, Locks};
-use holdfast_protocol::{
-    Manifest, ManifestKind, Metadata, MetadataRow, VersionName, VersionRow, WriteId,
-};
+use holdfast_protocol::{Manifest, ManifestKind, Metadata, MetadataRow, VersionName, WriteId};
 use holdfast_store::StagedBody;
 
 use super::bucket::Bucket;
@@ -53,8 +51,7 @@ impl Service {
         let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
         let which = change.version.map_or(Which::Current, VersionId::which);
         let found = rows::get_version(&mut *txn, bucket.id, key, which).await?;
-        let is_it = |row: &VersionRow| only.is_none_or(|write| row.manifest.write == write);
-        let found = found.filter(|(_, row)| is_it(row));
+        let found = found.filter(|(_, row)| only.is_none_or(|write| row.manifest.write == write));
         let Some((place, mut row)) = found else {
             return Err(self.missing(bucket.id, &change.key, change.version).await?);
         };

@@ -132,3 +132,32 @@ fn check(rule: &CorsRule) -> Result<(), GatewayError> {
 fn refuse<T>(why: impl Into<String>) -> Result<T, GatewayError> {
     Err(GatewayError::InvalidRequest { why: why.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    //! Facts about the rules.
+    use super::*;
+    use crate::settings::tests::rule;
+
+    #[test]
+    fn rules_of_cors_are_checked() {
+        let with = |change: fn(&mut CorsRule)| {
+            let mut rule = rule();
+            change(&mut rule);
+            Cors::new(vec![rule])
+        };
+        assert!(with(|_| {}).is_ok());
+        assert!(with(|rule| rule.origins = vec!["*".to_owned()]).is_ok());
+        assert!(with(|rule| rule.origins = vec!["*a*".to_owned()]).is_err());
+        assert!(with(|rule| rule.headers = vec!["x-*-*".to_owned()]).is_err());
+        assert!(with(|rule| rule.expose = vec!["x-*".to_owned()]).is_err());
+        assert!(with(|rule| rule.expose = vec!["x\r\ny".to_owned()]).is_err());
+        assert!(with(|rule| rule.origins.clear()).is_err());
+        assert!(with(|rule| rule.methods.clear()).is_err());
+        assert!(with(|rule| rule.id = Some("i".repeat(255))).is_ok());
+        assert!(with(|rule| rule.id = Some("i".repeat(256))).is_err());
+        assert!(Cors::new(Vec::new()).is_err());
+        assert!(Cors::new(vec![rule(); 100]).is_ok());
+        assert!(Cors::new(vec![rule(); 101]).is_err());
+    }
+}

@@ -70,3 +70,31 @@ fn is_allowed(c: char) -> bool {
 fn refuse<T>(why: &'static str) -> Result<T, GatewayError> {
     Err(GatewayError::InvalidTag { why })
 }
+
+#[cfg(test)]
+mod tests {
+    //! Facts about the rules.
+    use super::*;
+
+    #[test]
+    fn tags_are_checked() {
+        let one = |key: &str, value: &str| Tags::new(vec![(key.to_owned(), value.to_owned())]);
+        assert!(one("Äpfel +-=._:/@ 7", "").is_ok());
+        assert!(one(&"k".repeat(128), &"v".repeat(256)).is_ok());
+        for (key, value) in [
+            ("", "v"),
+            ("k\n", "v"),
+            ("k", "a&b"),
+            ("aws:k", "v"),
+            (&"k".repeat(129), "v"),
+            ("k", &"v".repeat(257)),
+        ] {
+            assert!(one(key, value).is_err(), "{key:?} {value:?}");
+        }
+        let many = |count: usize| (0..count).map(|i| (i.to_string(), String::new())).collect();
+        assert!(Tags::new(many(50)).is_ok());
+        assert!(Tags::new(many(51)).is_err());
+        let pair = ("k".to_owned(), "v".to_owned());
+        assert!(Tags::new(vec![pair.clone(), pair]).is_err());
+    }
+}
