@@ -131,7 +131,10 @@ fn a_write_without_an_answer_may_be_there_and_stays_once_it_was_seen() {
 fn a_listing_is_complete_in_order_and_says_what_is_current() {
     let mut book = book();
     let (one, mark) = (shown("one", value(1), false), shown("mark", None, true));
-    assert!(book.judge_list("k", at(10, 11), &[mark.clone()]).is_err());
+    assert!(
+        book.judge_list("k", at(10, 11), std::slice::from_ref(&mark))
+            .is_err()
+    );
     let reversed = [shown("one", value(1), true), shown("mark", None, false)];
     assert!(book.judge_list("k", at(10, 11), &reversed).is_err());
     let unsaid = [shown("mark", None, false), one.clone()];
