@@ -1,7 +1,7 @@
 """Goal: a storage class is a geometry: objects are written in the one that is asked for, show it, and
 move to another by rules; a class that is not configured is refused.
 
-Method: boto3 and the aws cli with default settings; a server of its own with days of a few seconds,
+Method: boto3, the aws cli and rclone with default settings; a server of its own with days of a few seconds,
 `holdfast inspect` for what is on the drives, kills while objects move, a lost index.
 """
 import json
@@ -10,7 +10,7 @@ import pytest
 
 from conftest import new_bucket
 from harness import s3 as h
-from harness.commands import run
+from harness.commands import rclone_environ, run
 from harness.s3 import PART_MIN
 from harness.server import Embedded, binary
 from harness.wait import until
@@ -81,6 +81,24 @@ def test_objects_are_written_in_the_class_that_is_asked_for(server):
     assert (got["StorageClass"], got["Body"].read()) == ("REDUCED_REDUNDANCY", body)
     assert geometry(server, bucket, "COLD") == "4+1"
     server.admin.assert_index_clean()
+
+
+def test_tools_write_in_a_class_and_are_told_of_one_that_is_not_there(server, space):
+    client = server.client()
+    bucket = new_bucket(client)
+    (space / "file").write_bytes(h.body(LARGE))
+    aws = run(["aws", "s3", "cp", space / "file", f"s3://{bucket}/aws", "--storage-class",
+               "GLACIER"], server.environ())
+    assert aws.code == 0
+    rclone = ["rclone", "--retries", "1", "copyto", space / "file", f"hf:{bucket}/rclone"]
+    run([*rclone, "--s3-storage-class", "COLD"], rclone_environ(server))
+    run([*rclone[:-1], f"hf:{bucket}/plain"], rclone_environ(server))
+    shown = {each["Key"]: each["StorageClass"]
+             for each in client.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert shown == {"aws": "GLACIER", "rclone": "COLD", "plain": "STANDARD"}
+    refused = run(["aws", "s3", "cp", space / "file", f"s3://{bucket}/no", "--storage-class",
+                   "STANDARD_IA"], server.environ(), check=False)
+    assert refused.code != 0 and "InvalidStorageClass" in refused.err
 
 
 def test_a_class_that_is_not_configured_is_refused(server):
@@ -184,6 +202,35 @@ def test_versions_move_and_stay_what_they_are(server):
     server.admin.assert_index_clean()
     server.rebuild_index()
     assert all_versions(server.client(), bucket) == (after, classes)
+    server.admin.assert_index_clean()
+
+
+def test_clients_that_write_while_objects_move_have_the_last_word(server):
+    client = server.client()
+    bucket = new_bucket(client)
+    move(client, bucket, Transitions=[{"Days": 0, "StorageClass": "COLD"}])
+    last = {}
+    for turn in range(12):
+        for at in range(4):
+            key, body = f"k{at}", bytes([turn + 1]) * (LARGE + at)
+            client.put_object(Bucket=bucket, Key=key, Body=body)
+            if turn % 3 == at % 3:
+                client.put_object_tagging(Bucket=bucket, Key=key, Tagging={
+                    "TagSet": [{"Key": "turn", "Value": str(turn)}]})
+                last[key] = (body, str(turn))
+            else:
+                last[key] = (body, None)
+    until_all(client, bucket, "COLD")
+    for key, (body, turn) in last.items():
+        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+        tags = client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+        assert [tag["Value"] for tag in tags] == ([turn] if turn else [])
+    client.delete_object(Bucket=bucket, Key="k0")
+    server.rebuild_index()
+    client = server.client()
+    listed = client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert [(each["Key"], each["StorageClass"]) for each in listed] == [
+        (f"k{at}", "COLD") for at in range(1, 4)]
     server.admin.assert_index_clean()
 
 
