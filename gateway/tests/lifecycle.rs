@@ -22,7 +22,7 @@ use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{ReadConditions, VersionId};
 use holdfast_gateway::settings::{
     Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
-    Versioning,
+    NoncurrentTransition, Transition, Versioning, When,
 };
 use model::{Model, Version};
 use operations::{bucket, object_key};
@@ -52,13 +52,30 @@ fn noncurrent(prefix: &str, days: u32, keep: Option<u32>) -> LifecycleRule {
     }
 }
 
+const CLASSES: [&str; 2] = ["NARROW", "SAME"];
+
+/// To one class, or to both.
+fn some_moves(dice: &mut impl FnMut(usize) -> usize, now_ms: u64) -> Vec<Transition> {
+    let first = dice(2);
+    let midnight = (now_ms / DAY + dice(3) as u64) * DAY;
+    let to = |at, class: usize| Transition {
+        at,
+        class: CLASSES[class].to_owned(),
+    };
+    match dice(3) {
+        0 => vec![to(When::DateMs(midnight), first)],
+        1 => vec![to(When::Days(dice(3) as u32), first)],
+        _ => vec![to(When::Days(0), first), to(When::Days(2), 1 - first)],
+    }
+}
+
 /// Some rules, most of which say something of the keys of a run.
 fn some_rules(dice: &mut impl FnMut(usize) -> usize, now_ms: u64) -> Option<Lifecycle> {
     let mut rules = Vec::new();
     for _ in 0..dice(4) {
         let prefix = ["", "a", "a/", "c"][dice(4)];
         let days = 1 + dice(3) as u32;
-        let mut next = match dice(7) {
+        let mut next = match dice(9) {
             0 => after_days(prefix, days),
             1 => noncurrent(prefix, days, None),
             2 => noncurrent(prefix, days, Some(1 + dice(2) as u32)),
@@ -68,6 +85,18 @@ fn some_rules(dice: &mut impl FnMut(usize) -> usize, now_ms: u64) -> Option<Life
             },
             4 => LifecycleRule {
                 expiration: Some(Expiration::DateMs((now_ms / DAY + dice(3) as u64) * DAY)),
+                ..rule(prefix)
+            },
+            6 => LifecycleRule {
+                transitions: some_moves(dice, now_ms),
+                ..rule(prefix)
+            },
+            7 => LifecycleRule {
+                noncurrent_transitions: vec![NoncurrentTransition {
+                    days: days - 1,
+                    keep: [None, Some(1)][dice(2)],
+                    class: CLASSES[dice(2)].to_owned(),
+                }],
                 ..rule(prefix)
             },
             5 => LifecycleRule {
@@ -88,6 +117,10 @@ fn some_rules(dice: &mut impl FnMut(usize) -> usize, now_ms: u64) -> Option<Life
                 0 => next.filter.tags = vec![("t".to_owned(), "1".to_owned())],
                 _ => next.filter.larger = Some(100),
             }
+        }
+        if !next.transitions.is_empty() || !next.noncurrent_transitions.is_empty() {
+            next.filter.form = FilterForm::And;
+            next.filter.larger = Some(100);
         }
         next.enabled = dice(8) > 0;
         next.id = format!("rule {}", rules.len());
@@ -195,6 +228,7 @@ async fn step(gateway: &Gateway, model: &mut Model, dice: &mut impl FnMut(usize)
 /// Rules are carried out on both; what is left must be the same.
 async fn compare(gateway: &Gateway, model: &mut Model, why: &str) {
     gateway.round().await;
+    gateway.service.move_due(&gateway.metrics).await.unwrap();
     model.expire(gateway.now_ms());
     let listed = gateway.versions().await;
     let shape = listed.iter().map(|entry| {
@@ -208,12 +242,19 @@ async fn compare(gateway: &Gateway, model: &mut Model, why: &str) {
         let entry = listed.next().unwrap();
         assert_eq!(version.id.unwrap_or(entry.version), entry.version, "{why}");
         version.id = Some(entry.version);
+        if !version.is_marker {
+            assert_eq!(
+                entry.object.storage_class, version.class,
+                "{why}: {:?}",
+                model.rules
+            );
+        }
     }
     let uploads: Vec<_> = model.uploads.keys().cloned().collect();
     assert_eq!(gateway.uploads().await, uploads, "{why}: {:?}", model.rules);
 }
 
-async fn random_run(seed: u64) -> usize {
+async fn random_run(seed: u64) -> (usize, usize) {
     let day_ms = [DAY, 10_000][seed as usize % 2];
     let mut gateway = Gateway::start(day_ms).await;
     let mut dice = dice_of(seed);
@@ -237,16 +278,19 @@ async fn random_run(seed: u64) -> usize {
         compare(&gateway, &mut model, &format!("seed {seed}, at the end")).await;
     }
     gateway.running.unwrap().workers.stop().await;
-    model.gone
+    (model.gone, model.moved)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_is_what_the_model_says_also_on_a_rebuilt_index() {
-    let mut gone = 0;
-    for seed in 0..16 {
-        gone += random_run(seed).await;
+    let (mut gone, mut moved) = (0, 0);
+    for seed in 0..24 {
+        let (more, others) = random_run(seed).await;
+        gone += more;
+        moved += others;
     }
     assert!(gone > 200, "{gone}: the rules of the runs do nothing");
+    assert!(moved > 20, "{moved}: the rules of the runs move nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

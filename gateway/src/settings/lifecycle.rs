@@ -9,7 +9,7 @@ use crate::error::GatewayError;
 const RULES_MAX: usize = 1000;
 const ID_CHARS_MAX: usize = 255;
 /// As S3: so many noncurrent versions can be kept by count.
-const KEEP_MAX: u32 = 100;
+pub const KEEP_MAX: u32 = 100;
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// The rules, in the order in which they were given.

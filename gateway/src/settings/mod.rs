@@ -30,8 +30,8 @@ use crate::error::GatewayError;
 
 pub use cors::{Cors, CorsMethod, CorsRule};
 pub use lifecycle::{
-    Expiration, FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
-    NoncurrentTransition, Transition, When, midnight, positive_days,
+    Expiration, FilterForm, KEEP_MAX, Lifecycle, LifecycleFilter, LifecycleRule,
+    NoncurrentExpiration, NoncurrentTransition, Transition, When, midnight, positive_days,
 };
 pub use lock::{DefaultRetention, ObjectLock, Period, RetentionMode};
 pub use logging::{KeyFormat, Logging, PartitionDate};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_gateway::object::VersionId;
-use holdfast_gateway::settings::{Expiration, Lifecycle, LifecycleRule, Versioning};
+use holdfast_gateway::settings::{Expiration, Lifecycle, LifecycleRule, Versioning, When};
 
 const REAL_DAY: u64 = 86_400_000;
 
@@ -18,6 +18,7 @@ pub struct Version {
     pub tagged: bool,
     pub held: bool,
     pub until_ms: u64,
+    pub class: String,
 }
 
 impl Version {
@@ -30,6 +31,7 @@ impl Version {
             tagged: false,
             held: false,
             until_ms: 0,
+            class: "STANDARD".to_owned(),
         }
     }
     pub fn marker(id: Option<VersionId>, made_ms: u64) -> Self {
@@ -53,6 +55,8 @@ pub struct Model {
     pub uploads: BTreeMap<(String, String), u64>,
     /// How many versions and uploads went by rules.
     pub gone: usize,
+    /// How many versions moved to another class.
+    pub moved: usize,
 }
 
 impl Model {
@@ -114,13 +118,28 @@ impl Model {
         self.matching(key, version).into_iter().any(is_over)
     }
 
+    /// So many days after a version ceased to be current, and not before the midnight after it was
+    /// one too many.
+    fn noncurrent_time(
+        &self,
+        versions: &[Version],
+        at: usize,
+        days: u32,
+        keep: Option<u32>,
+    ) -> Option<u64> {
+        let pushed = versions[at - 1].made_ms;
+        let beyond = at.checked_sub(1 + keep.unwrap_or(0) as usize)?;
+        let beyond = versions[beyond].made_ms;
+        Some(self.after(pushed, days).max(self.after(beyond, 0)))
+    }
+
     fn is_noncurrent_over(&self, key: &str, at: usize, now_ms: u64) -> bool {
         let versions = &self.keys[key];
-        let (version, since_ms) = (&versions[at], versions[at - 1].made_ms);
+        let version = &versions[at];
         let is_over = |rule: &LifecycleRule| {
             rule.noncurrent.is_some_and(|rule| {
-                let keep = rule.keep.unwrap_or(0) as usize;
-                at > keep && self.after(since_ms, rule.days) <= now_ms
+                let time = self.noncurrent_time(versions, at, rule.days, rule.keep);
+                time.is_some_and(|time| time <= now_ms)
             })
         };
         let rules = self.matching(key, version);
@@ -132,6 +151,16 @@ impl Model {
         let keys: Vec<String> = self.keys.keys().cloned().collect();
         for key in keys {
             while self.expire_key(&key, now_ms) {}
+            let count = self.keys.get(&key).map_or(0, Vec::len);
+            let places = (0..count).map(|at| self.place(&key, at, now_ms));
+            let places: Vec<_> = places.collect();
+            for (at, class) in places.into_iter().enumerate() {
+                let version = &mut self.keys.get_mut(&key).unwrap()[at];
+                if let Some(class) = class.filter(|class| *class != version.class) {
+                    version.class = class;
+                    self.moved += 1;
+                }
+            }
         }
         let over = |(key, _): &(String, String), made_ms: &u64| {
             let version = Version::new(None, *made_ms, 0);
@@ -148,6 +177,34 @@ impl Model {
         for at in gone {
             self.uploads.remove(&at);
         }
+    }
+
+    /// Where a version is to be by now: what the last rule says that is over.
+    fn place(&self, key: &str, at: usize, now_ms: u64) -> Option<String> {
+        let versions = &self.keys[key];
+        let version = &versions[at];
+        let mut last: Option<(u64, String)> = None;
+        for rule in self.matching(key, version) {
+            // All rules that move here say lengths, so that small objects move.
+            let current = rule.transitions.iter().filter(|_| at == 0).map(|moves| {
+                let time = match moves.at {
+                    When::Days(days) => self.after(version.made_ms, days),
+                    When::DateMs(date) => date.max(self.after(version.made_ms, 0)),
+                };
+                (time, &moves.class)
+            });
+            let noncurrent = rule.noncurrent_transitions.iter().filter(|_| at > 0);
+            let noncurrent = noncurrent.filter_map(|moves| {
+                let time = self.noncurrent_time(versions, at, moves.days, moves.keep)?;
+                Some((time, &moves.class))
+            });
+            for (time, class) in current.chain(noncurrent) {
+                if time <= now_ms && last.as_ref().is_none_or(|(known, _)| time >= *known) {
+                    last = Some((time, class.clone()));
+                }
+            }
+        }
+        last.map(|(_, class)| class).filter(|_| !version.is_marker)
     }
 
     fn expire_key(&mut self, key: &str, now_ms: u64) -> bool {

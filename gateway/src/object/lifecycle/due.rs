@@ -63,7 +63,9 @@ impl Service {
             Changed::Noncurrent(manifest) => {
                 let key = manifest.key.as_str();
                 if rules::has_noncurrent(lifecycle, key) || rules::has_markers(lifecycle, key) {
-                    batch.put_due(self.soon(), &versions(manifest));
+                    // It may have kept what is due for long: a hold, a tag, a version behind.
+                    let now_ms = self.store.world().clock.unix_ms();
+                    batch.put_due(now_ms, &versions(manifest));
                 }
             }
             Changed::Opened(manifest) => {
@@ -87,8 +89,9 @@ impl Service {
         since_ms: u64,
     ) {
         let day = self.day;
-        let goes = rules::noncurrent_due(lifecycle, manifest, since_ms, usize::MAX, day);
-        let moves = rules::noncurrent_moves(lifecycle, manifest, since_ms, usize::MAX, day);
+        let newer = rules::Newer::enough(since_ms);
+        let goes = rules::noncurrent_due(lifecycle, manifest, &newer, day);
+        let moves = rules::noncurrent_moves(lifecycle, manifest, &newer, day);
         let moves = moves.map(|(at_ms, _)| at_ms);
         if let Some(due_ms) = goes.into_iter().chain(moves).min() {
             batch.put_due(due_ms, &versions(manifest));

@@ -311,15 +311,14 @@ impl Service {
             true => PAGE,
             false => 1,
         };
-        let mut since_ms = current.manifest.created_ms;
+        let mut newer = rules::Newer::current(current.manifest.created_ms);
         let mut before = None;
         loop {
             let page = rows::list_noncurrent(&mut *txn, bucket, key, before, limit).await?;
             before = page.items.last().map(|row| row.manifest.version);
             for row in page.items {
-                let (manifest, newer, day) = (&row.manifest, found.count, self.day);
-                let due = rules::noncurrent_due(lifecycle, manifest, since_ms, newer, day);
-                let moves = rules::noncurrent_moves(lifecycle, manifest, since_ms, newer, day);
+                let (manifest, day) = (&row.manifest, self.day);
+                let due = rules::noncurrent_due(lifecycle, manifest, &newer, day);
                 if due.is_some_and(|due_ms| due_ms <= now_ms) {
                     found.going.push_back(VersionId::of(manifest));
                     if found.going.len() > BATCH {
@@ -327,9 +326,11 @@ impl Service {
                     }
                 } else {
                     found.wait(due);
+                    let moves = rules::noncurrent_moves(lifecycle, manifest, &newer, day);
                     self.moved_by(&mut found, moves, manifest, now_ms);
                 }
-                (found.count, since_ms) = (newer + 1, manifest.created_ms);
+                newer.push(manifest.created_ms);
+                found.count += 1;
             }
             if !page.more || limit < PAGE {
                 return Ok(found);

@@ -4,6 +4,7 @@
 //! Leaves to others: the configuration and its checks ([`crate::settings`]), looking at the time.
 //! Always: pure; what is locked is not due before its lock ends, and never while it is held.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use holdfast_protocol::manifest::STORAGE_CLASS;
@@ -13,8 +14,10 @@ use crate::object::classes::STANDARD;
 use crate::object::copy::TAGGING;
 use crate::object::lock::Protection;
 use crate::object::reparts::is_hidden_by;
-use crate::settings::{Expiration, Lifecycle, LifecycleRule, When};
+use crate::settings::{Expiration, KEEP_MAX, Lifecycle, LifecycleRule, When};
 
+/// The current version, and as many as rules keep.
+const COUNTED: usize = KEEP_MAX as usize + 1;
 /// As S3: smaller objects move only where a rule says lengths.
 const MOVE_LEN_MIN: u64 = 128 << 10;
 /// But for these classes, where the configuration varies by class.
@@ -147,19 +150,43 @@ pub(super) fn marker_due(lifecycle: &Lifecycle, manifest: &Manifest, day: Day) -
     times.min()
 }
 
-/// When a noncurrent version is due that ceased to be current at `since_ms`, and of whose key
-/// there are `newer` noncurrent versions that are newer.
+/// When those versions of a key were made that are newer than a noncurrent one, the next newer one
+/// first; as many as rules can count.
+#[derive(Clone, Debug)]
+pub(super) struct Newer(VecDeque<u64>);
+
+impl Newer {
+    /// The current one.
+    pub(super) fn current(made_ms: u64) -> Self {
+        Self([made_ms].into())
+    }
+    /// As many as any rule keeps, of that time.
+    pub(super) fn enough(made_ms: u64) -> Self {
+        Self(std::iter::repeat_n(made_ms, COUNTED).collect())
+    }
+    /// For the version that is older than this one.
+    pub(super) fn push(&mut self, made_ms: u64) {
+        self.0.push_front(made_ms);
+        self.0.truncate(COUNTED);
+    }
+    /// So many days after it ceased to be current, and not before it was one too many.
+    fn after(&self, day: Day, days: u32, keep: Option<u32>) -> Option<u64> {
+        let since_ms = *self.0.front()?;
+        let beyond_ms = *self.0.get(keep.unwrap_or(0) as usize)?;
+        Some(day.after(since_ms, days).max(day.settled(beyond_ms)))
+    }
+}
+
+/// When a noncurrent version is due.
 pub(super) fn noncurrent_due(
     lifecycle: &Lifecycle,
     manifest: &Manifest,
-    since_ms: u64,
-    newer: usize,
+    newer: &Newer,
     day: Day,
 ) -> Option<u64> {
     let times = for_version(lifecycle, manifest).filter_map(|rule| {
         let rule = rule.noncurrent?;
-        let keep = rule.keep.unwrap_or(0) as usize;
-        (newer >= keep).then(|| day.after(since_ms, rule.days))
+        newer.after(day, rule.days, rule.keep)
     });
     unlocked(manifest, times.min()?)
 }
@@ -216,18 +243,17 @@ pub(super) fn moves<'a>(
 pub(super) fn noncurrent_moves<'a>(
     lifecycle: &'a Lifecycle,
     manifest: &'a Manifest,
-    since_ms: u64,
-    newer: usize,
+    newer: &'a Newer,
     day: Day,
 ) -> impl Iterator<Item = (u64, &'a str)> {
     let rules = for_version(lifecycle, manifest).filter(|_| !is_marker(manifest));
     rules.flat_map(move |rule| {
         let moves = rule.noncurrent_transitions.iter();
-        let moves = moves.filter(move |moves| {
-            newer >= moves.keep.unwrap_or(0) as usize
-                && is_large(lifecycle, rule, manifest, &moves.class)
-        });
-        moves.map(move |moves| (day.after(since_ms, moves.days), moves.class.as_str()))
+        let moves = moves.filter(move |moves| is_large(lifecycle, rule, manifest, &moves.class));
+        moves.filter_map(move |moves| {
+            let at_ms = newer.after(day, moves.days, moves.keep)?;
+            Some((at_ms, moves.class.as_str()))
+        })
     })
 }
 

@@ -216,6 +216,33 @@ fn markers_go_when_a_rule_says_so_or_when_they_are_old_enough() {
     assert_eq!(told(Some(&lifecycle), &object("k")), None);
 }
 
+/// A current version and so many noncurrent ones, all made then.
+fn newer_than(made_ms: u64, count: usize) -> Newer {
+    let mut newer = Newer::current(made_ms);
+    (0..count).for_each(|_| newer.push(made_ms));
+    newer
+}
+
+#[test]
+fn a_version_goes_at_the_midnight_after_it_became_one_too_many() {
+    let rules = |keep| {
+        of(vec![LifecycleRule {
+            expiration: None,
+            noncurrent: Some(NoncurrentExpiration { days: 2, keep }),
+            ..rule(Expiration::Days(1))
+        }])
+    };
+    // Made current, and then pushed by two others, a week apart.
+    let mut newer = Newer::current(MADE + 14 * DAY);
+    newer.push(MADE + 7 * DAY);
+    newer.push(MADE);
+    let due = |keep| noncurrent_due(&rules(keep), &object("k"), &newer, Day::default());
+    assert_eq!(due(None), Some(103 * DAY));
+    assert_eq!(due(Some(1)), Some(108 * DAY));
+    assert_eq!(due(Some(2)), Some(115 * DAY));
+    assert_eq!(due(Some(3)), None);
+}
+
 #[test]
 fn noncurrent_versions_go_by_days_and_beyond_a_count() {
     let day = Day::new(Duration::from_millis(10));
@@ -231,7 +258,7 @@ fn noncurrent_versions_go_by_days_and_beyond_a_count() {
         (vec![noncurrent(2, Some(1))], 1, Some(1020)),
         (vec![noncurrent(2, Some(3))], 2, None),
         (vec![noncurrent(2, Some(3))], 3, Some(1020)),
-        (vec![noncurrent(2, Some(3))], usize::MAX, Some(1020)),
+        (vec![noncurrent(2, Some(100))], 100, Some(1020)),
         (
             vec![noncurrent(9, None), noncurrent(2, Some(3))],
             2,
@@ -246,7 +273,7 @@ fn noncurrent_versions_go_by_days_and_beyond_a_count() {
     ] {
         let lifecycle = of(rules);
         for version in [object("k"), marker("k")] {
-            let got = noncurrent_due(&lifecycle, &version, 1000, newer, day);
+            let got = noncurrent_due(&lifecycle, &version, &newer_than(1000, newer), day);
             assert_eq!(got, due, "{lifecycle:?}, {newer} newer");
         }
     }
@@ -280,7 +307,7 @@ fn what_is_locked_waits_and_what_is_held_stays() {
     ] {
         let mut locked = object("k");
         Protection { retention, hold }.keep_in(&mut locked.metadata);
-        let got = noncurrent_due(&lifecycle, &locked, MADE, 0, day);
+        let got = noncurrent_due(&lifecycle, &locked, &Newer::current(MADE), day);
         assert_eq!(got, expected);
         assert_eq!(object_due(&lifecycle, &locked, false, day), expected);
         // A marker in front of it removes nothing.
@@ -288,7 +315,8 @@ fn what_is_locked_waits_and_what_is_held_stays() {
     }
     let mut unreadable = object("k");
     unreadable.metadata.set("@retain", "for long");
-    assert_eq!(noncurrent_due(&lifecycle, &unreadable, MADE, 0, day), None);
+    let newer = Newer::current(MADE);
+    assert_eq!(noncurrent_due(&lifecycle, &unreadable, &newer, day), None);
 }
 
 #[test]
@@ -378,10 +406,13 @@ fn noncurrent_versions_move_by_days_and_count() {
     let rules = of(vec![rule]);
     let large = manifest("k", 1 << 20, "", Body::Inline);
     let at = |newer| {
-        let moves = noncurrent_moves(&rules, &large, MADE + DAY, newer, Day::default());
-        moves.collect::<Vec<_>>()
+        let newer = newer_than(MADE + DAY, newer);
+        let moves = noncurrent_moves(&rules, &large, &newer, Day::default());
+        moves
+            .map(|(at_ms, class)| (at_ms, class.to_owned()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(at(1), []);
-    assert_eq!(at(2), [(105 * DAY, "A")]);
+    assert_eq!(at(2), [(105 * DAY, "A".to_owned())]);
     assert!(has_noncurrent(&rules, "k") && counts(&rules, "k"));
 }
