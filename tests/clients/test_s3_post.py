@@ -58,7 +58,7 @@ def refused(s3, bucket, answer, status, code):
 def test_a_form_stores_its_file_and_what_its_fields_say(server, s3, bucket):
     fields = {"Content-Type": "image/png", "Cache-Control": "no-store", "acl": "bucket-owner-full-control",
               "Content-Disposition": 'attachment; filename="ü"', "Expires": "whenever",
-              "x-amz-meta-who": "ü", "x-amz-storage-class": "STANDARD_IA"}
+              "x-amz-meta-who": "ü", "x-amz-storage-class": "REDUCED_REDUNDANCY"}
     answer = send(server, bucket, presign(s3, bucket, fields=fields))
     assert answer.status_code == 204 and answer.content == b"", answer.text
     got = s3.get_object(Bucket=bucket, Key="k")
@@ -67,7 +67,7 @@ def test_a_form_stores_its_file_and_what_its_fields_say(server, s3, bucket):
     assert answer.headers["location"] == f"{server.s3_url}/{bucket}/k"
     assert (got["ContentType"], got["CacheControl"]) == ("image/png", "no-store")
     assert got["Metadata"]["who"] == "=?UTF-8?B?w7w=?="  # as for a PUT (RFC 2047)
-    assert got["StorageClass"] == "STANDARD_IA"
+    assert got["StorageClass"] == "REDUCED_REDUNDANCY"
 
 
 def test_a_form_without_a_content_type_is_of_the_default_one(server, s3, bucket):

@@ -30,7 +30,9 @@ impl Window {
 pub enum End {
     /// It was acknowledged.
     Done,
-    /// It may have happened.
+    /// It failed: it may have happened, or happen.
+    Failed,
+    /// No answer came: the same, at any time.
     Unknown,
     /// It was refused.
     Refused,
@@ -39,20 +41,35 @@ pub enum End {
 /// A version of a key.
 #[derive(Clone, Debug)]
 struct Version {
-    /// `None` while nobody was told.
-    id: Option<String>,
     /// `None`: a delete marker.
     value: Option<ValueId>,
-    made: Window,
-    /// Acknowledged, or seen.
-    is_sure: bool,
-    /// Deletions by id that were begun, and when they were acknowledged.
-    erased: Vec<Window>,
+    call: u64,
+    /// When it was acknowledged.
+    answered: Option<u64>,
+    /// What is known of it once it was acknowledged or seen.
+    known: Option<Known>,
+}
+
+/// A version that is there, or was.
+#[derive(Clone, Debug)]
+struct Known {
+    id: String,
+    /// When it was first seen.
+    seen: u64,
+    erased: Vec<Erased>,
     tags: Vec<Tagged>,
+}
+
+/// A deletion by id, by its number.
+#[derive(Clone, Copy, Debug)]
+struct Erased {
+    number: u64,
+    at: Window,
 }
 
 #[derive(Clone, Debug)]
 struct Tagged {
+    number: u64,
     text: String,
     at: Window,
     is_done: bool,
@@ -84,21 +101,52 @@ pub enum Read {
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     keys: BTreeMap<String, Vec<Version>>,
+    changes: u64,
 }
 
 type Judged = Result<(), String>;
 
 impl Version {
+    fn id(&self) -> Option<&str> {
+        self.known.as_ref().map(|known| known.id.as_str())
+    }
+
+    /// When it was made, or seen first.
+    fn made(&self) -> Window {
+        let seen = self.known.as_ref().map(|known| known.seen);
+        let end = self.answered.into_iter().chain(seen).min();
+        Window {
+            call: self.call,
+            end,
+        }
+    }
+
+    fn erased(&self) -> &[Erased] {
+        self.known.as_ref().map_or(&[], |known| &known.erased)
+    }
+
     /// Whether it must be there for all of `at`.
     fn is_lasting(&self, at: Window) -> bool {
         let until = at.end.unwrap_or(u64::MAX);
-        self.is_sure
-            && self.made.end.is_some_and(|end| end < at.call)
-            && self.erased.iter().all(|erased| erased.call > until)
+        self.known.is_some()
+            && self.made().is_before(at)
+            && self.erased().iter().all(|erased| erased.at.call > until)
     }
 
     fn is_gone(&self, at: Window) -> bool {
-        self.erased.iter().any(|erased| erased.is_before(at))
+        self.erased().iter().any(|erased| erased.at.is_before(at))
+    }
+
+    /// It was looked for and is not there: a deletion without an answer has happened.
+    fn saw_nothing(&mut self, at: Window) {
+        if !self.made().is_before(at) {
+            return;
+        }
+        let (until, known) = (at.end.unwrap_or(u64::MAX), self.known.as_mut());
+        let erased = known.into_iter().flat_map(|known| &mut known.erased);
+        for erased in erased.filter(|erased| erased.at.call < until) {
+            erased.at.end = erased.at.end.or(at.end);
+        }
     }
 }
 
@@ -107,78 +155,133 @@ impl Book {
     pub fn making(&mut self, key: &str, value: Option<ValueId>, call: u64) -> usize {
         let versions = self.keys.entry(key.to_owned()).or_default();
         versions.push(Version {
-            id: None,
             value,
-            made: Window { call, end: None },
-            is_sure: false,
-            erased: Vec::new(),
-            tags: Vec::new(),
+            call,
+            answered: None,
+            known: None,
         });
         versions.len() - 1
     }
 
     /// How that ended: with `Ok` of its id, or with no answer, or refused.
-    pub fn made(&mut self, key: &str, at: usize, end: u64, id: Result<String, End>) {
+    ///
+    /// # Errors
+    /// What is wrong with that.
+    pub fn made(&mut self, key: &str, at: usize, end: u64, id: Result<String, End>) -> Judged {
         let versions = self.keys.entry(key.to_owned()).or_default();
-        match id {
-            Ok(id) => {
-                let by_id = versions.iter().position(|it| it.id.as_ref() == Some(&id));
-                match by_id {
-                    // A listing showed it first, and it was taken for another that is like it.
-                    Some(seen) if seen != at => {
-                        versions.swap(seen, at);
-                        let (one, other) = (versions[seen].made.call, versions[at].made.call);
-                        (versions[seen].made.call, versions[at].made.call) = (other, one);
-                    }
-                    _ => {}
-                }
-                let version = &mut versions[at];
-                version.made.end = Some(version.made.end.map_or(end, |seen| seen.min(end)));
-                (version.id, version.is_sure) = (Some(id), true);
+        let id = match id {
+            Ok(id) => id,
+            Err(End::Refused) => {
+                // Nobody may ever see it.
+                versions[at].call = u64::MAX;
+                return match &versions[at].known {
+                    Some(known) => Err(format!("{key} {} was refused, and seen", known.id)),
+                    None => Ok(()),
+                };
             }
-            // Nobody may ever see it.
-            Err(End::Refused) => versions[at].made.call = u64::MAX,
-            Err(_) => {}
+            Err(_) => return Ok(()),
+        };
+        versions[at].answered = Some(end);
+        if versions[at].id() == Some(&id) {
+            return Ok(());
         }
+        // A listing showed one of several that are alike, and it was taken for another.
+        let taken = versions[at].known.take();
+        let seen = versions.iter().position(|it| it.id() == Some(&id));
+        let fresh = Known {
+            id,
+            seen: end,
+            erased: Vec::new(),
+            tags: Vec::new(),
+        };
+        versions[at].known = match seen {
+            Some(seen) => versions[seen].known.take(),
+            None => Some(fresh),
+        };
+        let Some(taken) = taken else {
+            return Ok(());
+        };
+        let value = versions[at].value;
+        let is_free = |it: &Version| it.known.is_none() && it.value == value;
+        let free = versions
+            .iter_mut()
+            .find(|it| is_free(it) && it.call < taken.seen);
+        let free = free.ok_or_else(|| format!("{key} {}: nobody wrote that", taken.id))?;
+        free.known = Some(taken);
+        Ok(())
     }
 
     /// A version is going to be deleted. Returns what [`Self::erased`] needs.
-    pub fn erasing(&mut self, key: &str, id: &str, call: u64) -> Option<usize> {
-        let version = self.version(key, id)?;
-        version.erased.push(Window { call, end: None });
-        Some(version.erased.len() - 1)
+    pub fn erasing(&mut self, key: &str, id: &str, call: u64) -> Option<u64> {
+        self.changes += 1;
+        let number = self.changes;
+        let at = Window { call, end: None };
+        self.known_mut(key, id)?.erased.push(Erased { number, at });
+        Some(number)
     }
 
     /// How that ended.
-    pub fn erased(&mut self, key: &str, id: &str, at: usize, end: u64, how: End) {
-        let Some(version) = self.version(key, id) else {
-            return;
-        };
-        match how {
-            End::Done => version.erased[at].end = Some(end),
-            End::Unknown => {}
-            // It did nothing: as if it had been asked when nobody looks any more.
-            End::Refused => version.erased[at].call = u64::MAX,
+    pub fn erased(&mut self, key: &str, number: u64, end: u64, how: End) {
+        for known in self.all_known(key) {
+            if how == End::Refused {
+                known.erased.retain(|erased| erased.number != number);
+            }
+            let mut erased = known.erased.iter_mut();
+            if let Some(erased) = erased.find(|erased| erased.number == number)
+                && how == End::Done
+            {
+                erased.at.end = Some(erased.at.end.map_or(end, |seen| seen.min(end)));
+            }
         }
     }
 
-    /// A version was tagged, or may have been.
-    pub fn tagged(&mut self, key: &str, id: &str, text: String, at: Window, how: End) {
-        if let Some(version) = self.version(key, id).filter(|_| how != End::Refused) {
-            let is_done = how == End::Done;
-            version.tags.push(Tagged { text, at, is_done });
+    /// A version is going to be tagged. Returns what [`Self::tagged`] needs.
+    pub fn tagging(&mut self, key: &str, id: &str, text: String, call: u64) -> Option<u64> {
+        self.changes += 1;
+        let number = self.changes;
+        let tagged = Tagged {
+            number,
+            text,
+            at: Window { call, end: None },
+            is_done: false,
+        };
+        self.known_mut(key, id)?.tags.push(tagged);
+        Some(number)
+    }
+
+    /// How that ended.
+    pub fn tagged(&mut self, key: &str, number: u64, end: u64, how: End) {
+        for known in self.all_known(key) {
+            if how == End::Refused {
+                known.tags.retain(|tagged| tagged.number != number);
+            }
+            let tagged = known.tags.iter_mut().find(|it| it.number == number);
+            if let Some(tagged) = tagged.filter(|_| how != End::Unknown) {
+                (tagged.at.end, tagged.is_done) = (Some(end), how == End::Done);
+            }
         }
+    }
+
+    fn all_known(&mut self, key: &str) -> impl Iterator<Item = &mut Known> {
+        let versions = self.keys.get_mut(key).into_iter().flatten();
+        versions.filter_map(|it| it.known.as_mut())
+    }
+
+    fn known_mut(&mut self, key: &str, id: &str) -> Option<&mut Known> {
+        self.all_known(key).find(|known| known.id == id)
     }
 
     fn version(&mut self, key: &str, id: &str) -> Option<&mut Version> {
         let versions = self.keys.get_mut(key)?;
-        versions.iter_mut().find(|it| it.id.as_deref() == Some(id))
+        versions.iter_mut().find(|it| it.id() == Some(id))
     }
 
     /// The versions of a key that have an id.
     pub fn ids(&self, key: &str) -> Vec<String> {
         let versions = self.keys.get(key).into_iter().flatten();
-        versions.filter_map(|it| it.id.clone()).collect()
+        versions
+            .filter_map(|it| it.id().map(str::to_owned))
+            .collect()
     }
 
     /// All versions that have an id.
@@ -191,7 +294,7 @@ impl Book {
     /// Finds the version of that id, or a write without an answer that it may be.
     fn known(&mut self, key: &str, id: &str, value: Option<ValueId>, seen: u64) -> Judged {
         let versions = self.keys.entry(key.to_owned()).or_default();
-        if let Some(known) = versions.iter().find(|it| it.id.as_deref() == Some(id)) {
+        if let Some(known) = versions.iter().find(|it| it.id() == Some(id)) {
             return match known.value == value {
                 true => Ok(()),
                 false => Err(format!(
@@ -202,13 +305,16 @@ impl Book {
         }
         let unseen = versions
             .iter_mut()
-            .find(|it| it.id.is_none() && it.value == value && it.made.call < seen);
+            .find(|it| it.known.is_none() && it.value == value && it.call < seen);
         let Some(unseen) = unseen else {
             return Err(format!("{key} {id}, {value:?}: nobody wrote that"));
         };
-        unseen.id = Some(id.to_owned());
-        unseen.is_sure = true;
-        unseen.made.end = Some(seen);
+        unseen.known = Some(Known {
+            id: id.to_owned(),
+            seen,
+            erased: Vec::new(),
+            tags: Vec::new(),
+        });
         Ok(())
     }
 
@@ -222,8 +328,11 @@ impl Book {
             Read::Value(value, _) => Some(*value),
             Read::Marker => None,
             Read::Nothing => {
-                let known = self.version(key, id);
-                return match known.is_some_and(|it| it.is_lasting(at)) {
+                let Some(known) = self.version(key, id) else {
+                    return Ok(());
+                };
+                known.saw_nothing(at);
+                return match known.is_lasting(at) {
                     true => Err(format!("{key} {id} is gone")),
                     false => Ok(()),
                 };
@@ -236,8 +345,8 @@ impl Book {
         if version.is_gone(at) {
             return Err(format!("{key} {id} was deleted, and is read"));
         }
-        match read {
-            Read::Value(_, tags) => judge_tags(&version.tags, at, tags.as_deref())
+        match (read, &version.known) {
+            (Read::Value(_, tags), Some(known)) => judge_tags(&known.tags, at, tags.as_deref())
                 .map_err(|why| format!("{key} {id}: {why}")),
             _ => Ok(()),
         }
@@ -249,7 +358,7 @@ impl Book {
     /// What is wrong with it.
     pub fn judge_current(&self, key: &str, at: Window, read: Option<ValueId>) -> Judged {
         let versions: Vec<&Version> = self.keys.get(key).into_iter().flatten().collect();
-        let may_be = |it: &&&Version| it.made.call < at.end.unwrap_or(u64::MAX) && !it.is_gone(at);
+        let may_be = |it: &&&Version| it.call < at.end.unwrap_or(u64::MAX) && !it.is_gone(at);
         let shown: Vec<&&Version> = match read {
             Some(value) => {
                 let of_value = |it: &&&Version| it.value == Some(value);
@@ -263,7 +372,7 @@ impl Book {
         // Something that must be there, and was begun after each of these ended.
         let newer = versions.iter().find(|it| {
             let hides = read.is_some() || it.value.is_some();
-            let is_newer = |of: &&Version| of.is_sure && of.made.is_before(it.made);
+            let is_newer = |of: &&Version| of.made().is_before(it.made());
             it.is_lasting(at) && hides && shown.iter().all(|of| is_newer(of))
         });
         if read.is_some() && shown.is_empty() {
@@ -289,12 +398,15 @@ impl Book {
                 return Err(format!("{key}: {shown:?} at {place}"));
             }
         }
-        let versions = self.keys.get(key).into_iter().flatten();
+        let versions = self.keys.get_mut(key).into_iter().flatten();
         let mut places: Vec<(usize, &Version)> = Vec::new();
         for version in versions {
-            let place = list
-                .iter()
-                .position(|it| Some(&it.id) == version.id.as_ref());
+            let is_it = |it: &Shown| version.id() == Some(&it.id);
+            let place = list.iter().position(is_it);
+            if place.is_none() {
+                version.saw_nothing(at);
+            }
+            let version = &*version;
             match place {
                 Some(_) if version.is_gone(at) => {
                     return Err(format!("{key}: {version:?} was deleted, and is listed"));
@@ -307,7 +419,7 @@ impl Book {
             }
         }
         for (place, version) in &places {
-            let older = |(_, other): &&(usize, &Version)| other.made.is_before(version.made);
+            let older = |(_, other): &&(usize, &Version)| other.made().is_before(version.made());
             if let Some((other, older)) = places.iter().filter(older).find(|it| it.0 < *place) {
                 return Err(format!(
                     "{key}: {older:?} at {other}, {version:?} at {place}"

@@ -34,12 +34,13 @@ fn book() -> Book {
 
 fn make(book: &mut Book, value: Option<ValueId>, at: Window, id: Result<String, End>) {
     let place = book.making("k", value, at.call);
-    book.made("k", place, at.end.unwrap_or(u64::MAX), id);
+    let made = book.made("k", place, at.end.unwrap_or(u64::MAX), id);
+    assert!(made.is_ok(), "{made:?}");
 }
 
 fn erase(book: &mut Book, id: &str, call: u64, end: u64, how: End) {
-    let place = book.erasing("k", id, call).expect("it is known");
-    book.erased("k", id, place, end, how);
+    let number = book.erasing("k", id, call).expect("it is known");
+    book.erased("k", number, end, how);
 }
 
 fn read(number: u64, tags: Option<&str>) -> Read {
@@ -93,14 +94,10 @@ fn a_deletion_without_an_answer_may_have_happened_and_a_refused_one_has_not() {
             .is_err()
     );
     erase(&mut book, "one", 50, 60, End::Unknown);
-    assert!(
-        book.judge_read("k", "one", at(70, 71), &Read::Nothing)
-            .is_ok()
-    );
-    assert!(
-        book.judge_read("k", "one", at(72, 73), &read(1, None))
-            .is_ok()
-    );
+    let mut reads = |from, what: &Read| book.judge_read("k", "one", at(from, from + 1), what);
+    assert!(reads(65, &read(1, None)).is_ok());
+    assert!(reads(70, &Read::Nothing).is_ok());
+    assert!(reads(72, &read(1, None)).is_err(), "it was seen to be gone");
 }
 
 #[test]
@@ -173,24 +170,42 @@ fn the_current_version_is_the_newest_that_is_left() {
 #[test]
 fn tags_are_those_of_the_last_change_or_of_one_that_may_have_come_after_it() {
     let mut book = book();
-    let mut tag = |text: &str, window, how| book.tagged("k", "one", text.to_owned(), window, how);
+    let mut tag = |text: &str, at: Window, how| {
+        let number = book.tagging("k", "one", text.to_owned(), at.call);
+        let number = number.expect("it is known");
+        book.tagged("k", number, at.end.unwrap_or(u64::MAX), how);
+    };
     tag("a", at(10, 11), End::Done);
-    tag(
-        "b",
-        Window {
-            call: 12,
-            end: None,
-        },
-        End::Unknown,
-    );
+    tag("b", at(12, 13), End::Unknown);
+    tag("f", at(12, 13), End::Failed);
     tag("c", at(14, 15), End::Done);
     tag("d", at(16, 17), End::Refused);
+    tag("e", at(18, 19), End::Failed);
     let mut reads = |text| {
-        book.judge_read("k", "one", at(20, 21), &read(1, text))
-            .is_ok()
+        let read = book.judge_read("k", "one", at(20, 21), &read(1, text));
+        read.is_ok()
     };
-    assert!(reads(Some("c")) && reads(Some("b")));
-    assert!(!reads(Some("a")) && !reads(Some("d")) && !reads(None));
+    assert!(reads(Some("c")) && reads(Some("b")) && reads(Some("e")));
+    assert!(!reads(Some("a")) && !reads(Some("d")) && !reads(Some("f")) && !reads(None));
+}
+
+#[test]
+fn a_change_may_be_seen_before_it_is_answered() {
+    let mut book = book();
+    let tagged = book.tagging("k", "one", "early".into(), 10);
+    let early = read(1, Some("early"));
+    assert!(book.judge_read("k", "one", at(11, 12), &early).is_ok());
+    book.tagged("k", tagged.expect("it is known"), 13, End::Done);
+    let number = book.erasing("k", "one", 20).expect("it is known");
+    assert!(
+        book.judge_read("k", "one", at(21, 22), &Read::Nothing)
+            .is_ok()
+    );
+    book.erased("k", number, 30, End::Done);
+    assert!(
+        book.judge_read("k", "one", at(25, 26), &early).is_err(),
+        "gone"
+    );
 }
 
 #[test]
@@ -203,9 +218,9 @@ fn a_write_may_be_seen_before_it_is_answered_and_a_refused_one_never() {
         shown("one", value(1), false),
     ];
     assert!(book.judge_list("k", at(12, 13), &three).is_ok());
-    book.made("k", second, 15, Ok("late".into()));
+    assert!(book.made("k", second, 15, Ok("late".into())).is_ok());
     assert!(book.judge_list("k", at(16, 17), &three).is_ok());
-    book.made("k", first, 18, Ok("later".into()));
+    assert!(book.made("k", first, 18, Ok("later".into())).is_ok());
     assert!(
         book.judge_list("k", at(19, 20), &three).is_err(),
         "one lacks"
@@ -214,6 +229,36 @@ fn a_write_may_be_seen_before_it_is_answered_and_a_refused_one_never() {
     assert!(book.judge_list("k", at(9, 9), &refused).is_err());
     assert!(
         book.judge_read("k", "no", at(9, 10), &read(4, None))
+            .is_err()
+    );
+    let refused = book.making("k", value(5), 30);
+    let five = [shown("five", value(5), true)];
+    assert!(
+        book.judge_list("k", at(31, 32), &five).is_err(),
+        "others lack"
+    );
+    assert!(
+        book.made("k", refused, 33, Err(End::Refused)).is_err(),
+        "it was seen"
+    );
+}
+
+#[test]
+fn of_two_that_are_alike_each_has_its_own_deletions() {
+    let mut book = book();
+    let (first, second) = (book.making("k", None, 10), book.making("k", None, 11));
+    // Seen, and taken for the first one; deleted; and then it was the second one.
+    assert!(book.judge_read("k", "x", at(12, 13), &Read::Marker).is_ok());
+    erase(&mut book, "x", 14, 15, End::Done);
+    assert!(book.made("k", first, 16, Ok("y".into())).is_ok());
+    assert!(book.judge_read("k", "y", at(20, 21), &Read::Marker).is_ok());
+    assert!(
+        book.judge_read("k", "x", at(20, 21), &Read::Marker)
+            .is_err()
+    );
+    assert!(book.made("k", second, 22, Ok("x".into())).is_ok());
+    assert!(
+        book.judge_read("k", "x", at(23, 24), &Read::Marker)
             .is_err()
     );
 }

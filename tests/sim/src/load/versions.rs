@@ -32,7 +32,8 @@ fn kept_name(number: u64) -> String {
 /// How a change ended that was not acknowledged.
 fn end_of(outcome: &Outcome) -> End {
     match outcome {
-        Outcome::Failed | Outcome::Unknown => End::Unknown,
+        Outcome::Failed => End::Failed,
+        Outcome::Unknown => End::Unknown,
         _ => End::Refused,
     }
 }
@@ -117,7 +118,7 @@ impl Client {
             .exec
             .note(|| format!("{key} version {place}: {id:?}"));
         self.load.count(id.is_ok());
-        self.book(|book| book.made(key, place, end, id));
+        self.judged(self.book(|book| book.made(key, place, end, id)));
     }
 
     async fn erase(&mut self, key: &str) {
@@ -125,7 +126,7 @@ impl Client {
             return;
         };
         let call = self.load.tick();
-        let Some(place) = self.book(|book| book.erasing(key, &id, call)) else {
+        let Some(number) = self.book(|book| book.erasing(key, &id, call)) else {
             return;
         };
         let got = self.remove(key, VersionId::parse(&id)).await;
@@ -138,7 +139,7 @@ impl Client {
             .exec
             .note(|| format!("{key} {id} deleted: {how:?}"));
         self.load.count(how == End::Done);
-        self.book(|book| book.erased(key, &id, place, end, how));
+        self.book(|book| book.erased(key, number, end, how));
     }
 
     async fn remove(&mut self, key: &str, version: Option<VersionId>) -> Got<types::Deleted> {
@@ -161,6 +162,10 @@ impl Client {
         let call = self.load.tick();
         let text = format!("n={call}");
         let kept = text.clone();
+        let tagging = self.book(|book| book.tagging(key, &id, text.clone(), call));
+        let Some(number) = tagging else {
+            return;
+        };
         let change = ChangeObject {
             bucket: bucket_of(key),
             key: object_key(key),
@@ -183,11 +188,7 @@ impl Client {
         self.load
             .exec
             .note(|| format!("{key} {id} tagged {text}: {how:?}"));
-        let at = Window {
-            call,
-            end: (how == End::Done).then_some(end),
-        };
-        self.book(|book| book.tagged(key, &id, text, at, how));
+        self.book(|book| book.tagged(key, number, end, how));
     }
 
     /// Reads the current version of a key.
@@ -272,29 +273,26 @@ impl Client {
         let call = self.load.tick();
         let mut listed: BTreeMap<String, Vec<Shown>> = BTreeMap::new();
         let mut next: Option<(String, Option<VersionId>)> = None;
-        let mut is_paged = max < 1000;
+        let mut last: Option<String> = None;
         loop {
             let Some(page) = self.version_page(next.take(), max).await else {
                 return false;
             };
-            for version in page.versions {
+            for (place, version) in page.versions.into_iter().enumerate() {
                 let value = (!version.is_marker)
                     .then(|| self.load.values.of(&version.object.etag.to_string()));
-                let of_key = listed.entry(version.object.key).or_default();
-                // Between two pages another may have become current.
-                let is_first = of_key.is_empty();
-                of_key.push(Shown {
+                let key = version.object.key;
+                // Between two pages what was behind it may have become current.
+                let goes_on = place == 0 && last.as_ref() == Some(&key);
+                listed.entry(key.clone()).or_default().push(Shown {
                     id: version.version.to_string(),
                     value,
-                    is_latest: if is_paged {
-                        is_first
-                    } else {
-                        version.is_latest
-                    },
+                    is_latest: version.is_latest && !goes_on,
                 });
+                last = Some(key);
             }
             match page.next {
-                Some(more) => (next, is_paged) = (Some(more), true),
+                Some(more) => next = Some(more),
                 None => break,
             }
         }
