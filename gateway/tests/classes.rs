@@ -17,13 +17,13 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use gateway::{DAY, Gateway, HOUR};
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
-    BodyClaims, CompleteUpload, CreateUpload, GetObject, Incoming, NamedPart, ObjectInfo,
-    PutObject, PutPart, ReadConditions, VersionId, WriteConditions,
+    CompleteUpload, CreateUpload, GetObject, NamedPart, ObjectInfo, PutObject, PutPart,
+    ReadConditions, VersionId, WriteConditions,
 };
 use holdfast_gateway::settings::{
     FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentTransition, Transition,
@@ -33,20 +33,11 @@ use holdfast_index::rows::{self, Which};
 use holdfast_protocol::manifest::STORAGE_CLASS;
 use holdfast_protocol::row::VersionRow;
 use holdfast_protocol::{Body, Metadata};
+use operations::requests::{incoming, put_of};
 use operations::{bucket, object_key};
 use support::body;
 
 const PART: usize = 5 << 20;
-
-fn incoming(bytes: &[u8]) -> Incoming {
-    let bytes = Bytes::copy_from_slice(bytes);
-    Incoming {
-        len: Some(bytes.len() as u64),
-        stream: stream::iter([Ok(bytes)]).boxed(),
-        checksum: None,
-        claims: Box::new(|| Ok(BodyClaims::default())),
-    }
-}
 
 fn in_class(class: Option<&str>) -> Metadata {
     let mut metadata = Metadata::default();
@@ -73,12 +64,8 @@ struct Client<'a>(&'a Gateway);
 impl Client<'_> {
     async fn put(&self, key: &str, class: Option<&str>, bytes: &[u8]) {
         let put = PutObject {
-            bucket: bucket(),
-            key: object_key(key),
             metadata: in_class(class),
-            body: incoming(bytes),
-            conditions: WriteConditions::default(),
-            by: Caller::Anonymous,
+            ..put_of(key, bytes)
         };
         self.0.service.put(put).await.unwrap();
     }
@@ -280,12 +267,8 @@ async fn what_is_written_in_a_class_is_cut_so_and_survives_what_its_parity_says(
     let small = client.row("small", None).await;
     assert_eq!(small.placement.holders.len(), 2);
     let none = PutObject {
-        bucket: bucket(),
-        key: object_key("none"),
         metadata: in_class(Some("GLACIER")),
-        body: incoming(b"x"),
-        conditions: WriteConditions::default(),
-        by: Caller::Anonymous,
+        ..put_of("none", b"x")
     };
     assert!(gateway.service.put(none).await.is_err());
     let before = client.look().await;

@@ -11,27 +11,18 @@ mod support;
 
 use std::sync::Arc;
 
-use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
-use holdfast_gateway::object::types::{DeleteConditions, DeleteObject};
 use holdfast_index::{Index, MemoryIndex, rows};
 use holdfast_protocol::{IndexId, WriteId};
 use holdfast_store::placement::group_of;
 use holdfast_workers::ClaimOptions;
-use operations::{bucket, object_key, service};
+use operations::requests::delete_of;
+use operations::service;
 use support::{BUCKET, Cluster, Running};
 
 /// Deletes a key as a client does; whether it existed.
 async fn delete(running: &Running, key: &str) -> bool {
-    let delete = DeleteObject {
-        bucket: bucket(),
-        key: object_key(key),
-        version: None,
-        conditions: DeleteConditions::default(),
-        bypass: false,
-        by: Caller::Anonymous,
-    };
-    let deleted = service(running).delete(delete).await;
+    let deleted = service(running).delete(delete_of(key, None)).await;
     deleted.unwrap().existed
 }
 

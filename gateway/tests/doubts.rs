@@ -14,14 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_gateway::GatewayError;
-use holdfast_gateway::auth::Caller;
-use holdfast_gateway::object::types::{
-    DeleteConditions, DeleteObject, ListObjects, ReadConditions,
-};
+use holdfast_gateway::object::types::{ListObjects, ReadConditions};
 use holdfast_gateway::object::{Objects, Service};
 use holdfast_index::{Index, MemoryIndex, doubt};
 use holdfast_protocol::{DriveId, IndexId};
 use holdfast_workers::ClaimOptions;
+use operations::requests::delete_of;
 use operations::{bucket, object_key, service};
 use support::{BUCKET, Cluster, Running, body};
 
@@ -32,17 +30,6 @@ fn list(prefix: &str) -> ListObjects {
         delimiter: None,
         after: None,
         max: 100,
-    }
-}
-
-fn of_key(key: &str) -> DeleteObject {
-    DeleteObject {
-        bucket: bucket(),
-        key: object_key(key),
-        version: None,
-        conditions: DeleteConditions::default(),
-        bypass: false,
-        by: Caller::Anonymous,
     }
 }
 
@@ -128,9 +115,9 @@ async fn a_key_in_doubt_is_neither_there_nor_not_until_the_drive_is_back() {
     assert_eq!(sure.objects.len(), 1, "other keys are listed");
     absent(head(&gateway, "sure/2").await);
     // What is deleted is in doubt no longer.
-    gateway.delete(of_key(&deleted)).await.unwrap();
+    gateway.delete(delete_of(&deleted, None)).await.unwrap();
     absent(head(&gateway, &deleted).await);
-    gateway.delete(of_key("sure/1")).await.unwrap();
+    gateway.delete(delete_of("sure/1", None)).await.unwrap();
     // No row is left, but a key that may exist.
     unavailable(gateway.delete_bucket(&bucket()).await);
     assert!(!asked.load(Ordering::SeqCst), "nothing has changed yet");

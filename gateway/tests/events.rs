@@ -14,17 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream};
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::notify::{Keyed, NotifyMetrics, Origin, Queue, Target, TargetError, Targets};
-use holdfast_gateway::object::types::{
-    BodyClaims, ChangeObject, CopyObject, DeleteConditions, DeleteObject, Incoming, PutObject,
-    ReadConditions, WriteConditions,
-};
+use holdfast_gateway::object::types::{ChangeObject, CopyObject, ReadConditions, WriteConditions};
 use holdfast_gateway::object::{Objects, Service};
 use holdfast_gateway::settings::{Notification, Settings, TargetKind, Tell, Versioning};
 use holdfast_protocol::Metadata;
+use operations::requests::{delete_of, put_of};
 use operations::{bucket, object_key, service};
 use serde_json::Value;
 use support::Cluster;
@@ -98,32 +94,12 @@ fn origin() -> Origin {
 }
 
 async fn put(service: &Service, key: &str, body: &str) {
-    let bytes = Bytes::copy_from_slice(body.as_bytes());
-    let put = PutObject {
-        bucket: bucket(),
-        key: object_key(key),
-        metadata: Metadata::default(),
-        body: Incoming {
-            len: Some(bytes.len() as u64),
-            stream: stream::iter([Ok(bytes)]).boxed(),
-            checksum: None,
-            claims: Box::new(|| Ok(BodyClaims::default())),
-        },
-        conditions: WriteConditions::default(),
-        by: Caller::Anonymous,
-    };
+    let put = put_of(key, body.as_bytes());
     origin().within(service.put(put)).await.unwrap();
 }
 
 async fn delete(service: &Service, key: &str) {
-    let delete = DeleteObject {
-        bucket: bucket(),
-        key: object_key(key),
-        version: None,
-        conditions: DeleteConditions::default(),
-        bypass: false,
-        by: Caller::Anonymous,
-    };
+    let delete = delete_of(key, None);
     origin().within(service.delete(delete)).await.unwrap();
 }
 

@@ -15,18 +15,19 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use holdfast_gateway::GatewayError;
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::types::{
-    BodyClaims, ChangeObject, DeleteConditions, DeleteObject, Deleted, GetObject, Incoming,
-    ListObjects, ListVersions, PutObject, ReadConditions, VersionId, VersionPage, WriteConditions,
+    ChangeObject, Deleted, GetObject, ListObjects, ListVersions, ReadConditions, VersionId,
+    VersionPage,
 };
 use holdfast_gateway::object::{Objects, Service};
 use holdfast_gateway::settings::{Settings, Versioning};
 use holdfast_index::{Index, MemoryIndex, ScanLimit, Table, rows};
 use holdfast_protocol::{IndexId, Metadata, VersionRow};
 use holdfast_workers::ClaimOptions;
+use operations::requests::{delete_of, put_of};
 use operations::{bucket, object_key, service};
 use support::{BUCKET, Cluster};
 
@@ -39,33 +40,11 @@ async fn configure(service: &Service, versioning: Versioning) {
 }
 
 async fn put(service: &Service, key: &str, body: &[u8]) -> Option<VersionId> {
-    let bytes = Bytes::copy_from_slice(body);
-    let put = PutObject {
-        bucket: bucket(),
-        key: object_key(key),
-        metadata: Metadata::default(),
-        body: Incoming {
-            len: Some(bytes.len() as u64),
-            stream: stream::iter([Ok(bytes)]).boxed(),
-            checksum: None,
-            claims: Box::new(|| Ok(BodyClaims::default())),
-        },
-        conditions: WriteConditions::default(),
-        by: Caller::Anonymous,
-    };
-    service.put(put).await.unwrap().version
+    service.put(put_of(key, body)).await.unwrap().version
 }
 
 async fn delete(service: &Service, key: &str, version: Option<VersionId>) -> Deleted {
-    let delete = DeleteObject {
-        bucket: bucket(),
-        key: object_key(key),
-        version,
-        conditions: DeleteConditions::default(),
-        bypass: false,
-        by: Caller::Anonymous,
-    };
-    service.delete(delete).await.unwrap()
+    service.delete(delete_of(key, version)).await.unwrap()
 }
 
 async fn get(

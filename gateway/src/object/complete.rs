@@ -122,14 +122,7 @@ impl Service {
         named
             .iter()
             .for_each(|part| md5s.extend_from_slice(&part.manifest.etag.md5));
-        let parts: Vec<PartRef> = named
-            .iter()
-            .map(|part| PartRef {
-                number: part_info(part).number,
-                write: part.manifest.write,
-                len: part.manifest.len,
-            })
-            .collect();
+        let parts = part_refs(named);
         let (bucket, key) = (upload_row.manifest.bucket, &upload_row.manifest.key);
         let upload = upload_row.manifest.write;
         let kind = ManifestKind::Version(in_bucket.name_of_new());
@@ -187,6 +180,16 @@ impl Service {
         let is_null = null.is_some_and(|(_, row)| row.manifest.version == completed.order);
         Ok((!is_null).then_some(VersionId::Ordered(completed.order)))
     }
+}
+
+/// How a version of parts names them.
+pub(super) fn part_refs(parts: &[PartRow]) -> Vec<PartRef> {
+    let refs = parts.iter().map(|part| PartRef {
+        number: part_info(part).number,
+        write: part.manifest.write,
+        len: part.manifest.len,
+    });
+    refs.collect()
 }
 
 /// The upload's row says from now on what it became.

@@ -12,8 +12,8 @@ use holdfast_protocol::row::{PartRow, UploadRow, VersionRow};
 use holdfast_protocol::{Body, Geometry, Manifest, ManifestKind, Metadata, PartRef, WriteId};
 use holdfast_store::{BodyPlan, StagedBody};
 
-use super::complete::close;
-use super::part::{NewPart, part_info};
+use super::complete::{close, part_refs};
+use super::part::NewPart;
 use super::put::plan;
 use super::rewrite::{Moved, Rewrite, check_same, kind_of, same_version};
 use super::service::Service;
@@ -146,15 +146,7 @@ impl Service {
         let Some((place, old)) = self.still(txn.as_mut(), moved).await? else {
             return Ok(false);
         };
-        let parts = self.parts(upload).await?;
-        let parts: Vec<PartRef> = parts
-            .iter()
-            .map(|part| PartRef {
-                number: part_info(part).number,
-                write: part.manifest.write,
-                len: part.manifest.len,
-            })
-            .collect();
+        let parts = part_refs(&self.parts(upload).await?);
         let is_same = match &old.manifest.body {
             Body::Parts { parts: named, .. } => {
                 let shape = |part: &PartRef| (part.number, part.len);

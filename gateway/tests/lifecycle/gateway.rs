@@ -5,14 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{StreamExt, stream};
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::metrics::LifecycleMetrics;
 use holdfast_gateway::object::types::{
-    BodyClaims, ChangeObject, CreateUpload, DeleteConditions, DeleteObject, Incoming, ListObjects,
-    ListUploads, ListVersions, ListedVersion, PutObject, VersionId, WriteConditions,
+    ChangeObject, CreateUpload, ListObjects, ListUploads, ListVersions, ListedVersion, VersionId,
 };
 use holdfast_gateway::object::{Classes, Objects, Service};
 use holdfast_gateway::settings::{Lifecycle, Settings};
@@ -22,6 +19,7 @@ use holdfast_seam::{Clock, Monotonic, RealClock};
 use holdfast_workers::ClaimOptions;
 use prometheus::Registry;
 
+use crate::operations::requests::{delete_of, put_of};
 use crate::operations::{bucket, object_key, service};
 use crate::support::{Cluster, Running};
 
@@ -155,32 +153,12 @@ impl Gateway {
     }
 
     pub async fn put(&self, key: &str, len: u64) -> Option<VersionId> {
-        let bytes = Bytes::from(vec![7; len as usize]);
-        let put = PutObject {
-            bucket: bucket(),
-            key: object_key(key),
-            metadata: Metadata::default(),
-            body: Incoming {
-                len: Some(len),
-                stream: stream::iter([Ok(bytes)]).boxed(),
-                checksum: None,
-                claims: Box::new(|| Ok(BodyClaims::default())),
-            },
-            conditions: WriteConditions::default(),
-            by: Caller::Anonymous,
-        };
+        let put = put_of(key, &vec![7; len as usize]);
         self.service.put(put).await.unwrap().version
     }
 
     pub async fn delete(&self, key: &str, version: Option<VersionId>) -> Option<VersionId> {
-        let delete = DeleteObject {
-            bucket: bucket(),
-            key: object_key(key),
-            version,
-            conditions: DeleteConditions::default(),
-            bypass: false,
-            by: Caller::Anonymous,
-        };
+        let delete = delete_of(key, version);
         self.service.delete(delete).await.unwrap().version
     }
 

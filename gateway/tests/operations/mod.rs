@@ -1,5 +1,7 @@
 //! The gateway's operations over a cluster in memory.
 
+pub mod requests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
