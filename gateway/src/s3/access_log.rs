@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Ids;
-use super::asking::{Asking, Came, Signed, V4};
+use super::asking::{Asking, Came, Said, Signed, V4};
 use super::gate::Rights;
 use super::headers::{now_ms, text};
 use super::service::Layers;
@@ -169,7 +169,7 @@ impl Rights {
             by: Caller::Anonymous,
             account: None,
             service: Some(LOGGING_SERVICE),
-            context,
+            said: Said::known(context),
             more: Vec::new(),
         };
         self.may(&asking, Action::PutObject).await

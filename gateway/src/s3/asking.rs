@@ -4,9 +4,11 @@
 //! operation's own.
 //! Leaves to others: what is stored ([`super::gate`]), the decision (the crate `policy`).
 //! Always: read from headers and query after the signature was verified; the address is that of the
-//! connection, whatever a header says.
+//! connection, whatever a header says. Values of condition keys are worked out once a policy is
+//! there to ask for them, and no sooner.
 
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use holdfast_policy::acl::header::HEADERS as GRANTS;
 use holdfast_policy::{Account, Action, Caller as Asker, Context, Key};
@@ -107,14 +109,79 @@ pub(crate) struct Asking {
     /// The part of S3 that asks by itself, if one does.
     pub service: Option<&'static str>,
     /// What it says itself.
-    pub context: Context,
+    pub said: Said,
     /// What it has to be allowed to besides the operation's own action.
     pub more: Vec<Action>,
 }
 
+/// The values of condition keys that a request has.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    from: Source,
+    known: OnceLock<Context>,
+}
+
+/// What values of condition keys are read from.
+#[derive(Clone, Debug)]
+enum Source {
+    /// A request that came at this time (milliseconds since 1970).
+    Request(Box<Came>, HeaderMap, Arc<Query>, u64),
+    /// Nothing: they are known.
+    Nowhere,
+}
+
+impl Said {
+    fn by_request(came: &Came, headers: &HeaderMap, query: &Arc<Query>) -> Self {
+        let came = Box::new(came.clone());
+        Self {
+            from: Source::Request(came, headers.clone(), Arc::clone(query), now_ms()),
+            known: OnceLock::new(),
+        }
+    }
+
+    /// What is known without a request.
+    pub fn known(context: Context) -> Self {
+        Self {
+            from: Source::Nowhere,
+            known: OnceLock::from(context),
+        }
+    }
+
+    fn context(&self, asker: Asker<'_>) -> &Context {
+        self.known.get_or_init(|| match &self.from {
+            Source::Request(came, headers, query, now) => {
+                of_request(asker, came, headers, query, *now)
+            }
+            Source::Nowhere => Context::default(),
+        })
+    }
+}
+
+fn of_request(
+    asker: Asker<'_>,
+    came: &Came,
+    headers: &HeaderMap,
+    query: &Query,
+    now: u64,
+) -> Context {
+    let mut context = Context::of(asker);
+    of_connection(&mut context, came, headers, query, now);
+    for (name, key) in HEADERS {
+        if let Some(value) = get(headers, name) {
+            context.set(key, value);
+        }
+    }
+    of_query(&mut context, came.operation, query);
+    of_write(&mut context, came.operation, headers);
+    if let Some(version) = query.get("versionId") {
+        context.set(Key::VersionId, version);
+    }
+    context
+}
+
 impl Asking {
     /// What a request says.
-    pub fn new(came: &Came, by: &Caller, headers: &HeaderMap, query: &Query) -> Self {
+    pub fn new(came: &Came, by: &Caller, headers: &HeaderMap, query: &Arc<Query>) -> Self {
         let account = by.identity().map(|who| Account {
             canonical_id: who.account.to_string(),
             number: who.number.clone(),
@@ -122,20 +189,9 @@ impl Asking {
             arn: format!("arn:aws:iam::{}:root", who.number),
             is_admin: who.is_admin,
         });
-        let mut context = Context::of(asker(account.as_ref()));
-        of_connection(&mut context, came, headers, query);
-        for (name, key) in HEADERS {
-            if let Some(value) = get(headers, name) {
-                context.set(key, value);
-            }
-        }
-        of_query(&mut context, came.operation, query);
-        of_write(&mut context, came.operation, headers);
         let version = query.get("versionId").map(str::to_owned);
-        if let Some(version) = &version {
-            context.set(Key::VersionId, version);
-        }
         Self {
+            said: Said::by_request(came, headers, query),
             operation: came.operation,
             bucket: came.bucket.clone(),
             key: came.key.clone(),
@@ -146,8 +202,19 @@ impl Asking {
             by: by.clone(),
             account,
             service: None,
-            context,
         }
+    }
+
+    /// The values of condition keys in what it says.
+    pub fn context(&self) -> &Context {
+        self.said.context(self.asker())
+    }
+
+    /// Adds to the values of condition keys.
+    fn say(&mut self, add: impl FnOnce(&mut Context)) {
+        let mut context = self.context().clone();
+        add(&mut context);
+        self.said = Said::known(context);
     }
 
     /// Who asks.
@@ -167,22 +234,24 @@ impl Asking {
                 let pairs = tags
                     .iter()
                     .filter_map(|tag| tag.key.as_deref().zip(tag.value.as_deref()));
-                add_tags(&mut self.context, pairs);
+                self.say(|context| add_tags(context, pairs));
             }
             Operation::PutObjectRetention => {
                 let asked: Option<dto::ObjectLockRetention> = parsed(document);
                 let Some(asked) = asked else { return };
-                if let Some(mode) = asked.mode {
-                    self.context.set(Key::LockMode, mode.as_str());
-                }
-                if let Some(until_ms) = asked.retain_until_date.as_ref().and_then(exact_ms) {
-                    set_until(&mut self.context, until_ms);
-                }
+                self.say(|context| {
+                    if let Some(mode) = asked.mode {
+                        context.set(Key::LockMode, mode.as_str());
+                    }
+                    if let Some(until_ms) = asked.retain_until_date.as_ref().and_then(exact_ms) {
+                        set_until(context, until_ms);
+                    }
+                });
             }
             Operation::PutObjectLegalHold => {
                 let asked: Option<dto::ObjectLockLegalHold> = parsed(document);
                 if let Some(status) = asked.and_then(|asked| asked.status) {
-                    self.context.set(Key::LockLegalHold, status.as_str());
+                    self.say(|context| context.set(Key::LockLegalHold, status.as_str()));
                 }
             }
             _ => {}
@@ -206,8 +275,7 @@ fn asker(account: Option<&Account>) -> Asker<'_> {
     account.map_or(Asker::Anonymous, Asker::Account)
 }
 
-fn of_connection(context: &mut Context, came: &Came, headers: &HeaderMap, query: &Query) {
-    let now = now_ms();
+fn of_connection(context: &mut Context, came: &Came, headers: &HeaderMap, query: &Query, now: u64) {
     context.set_time((now / 1000).cast_signed());
     context.set(Key::SourceIp, came.peer.to_canonical().to_string());
     // There is no TLS here: what ends it in front is not known to be one's own.

@@ -6,7 +6,6 @@
 //! Always: nothing is allowed but by [`evaluate`]; an object is looked up only if a statement or an
 //! ACL looks at it; why a request is denied is in the log, never in the answer.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use holdfast_policy::{Ask, Context, Key, On, Resource as Wanted, evaluate};
@@ -133,11 +132,8 @@ impl Rights {
             version,
             is_new: false,
         };
-        let mut context = asking.context.clone();
-        if let Some(version) = version {
-            context.set(Key::VersionId, version);
-        }
-        self.decide(asking, &context, question).await
+        let also = version.map(|version| (Key::VersionId, version));
+        self.decide(asking, also, question).await
     }
 
     async fn allows(
@@ -160,7 +156,7 @@ impl Rights {
             version: asking.version.as_deref(),
             is_new,
         };
-        self.decide(asking, &asking.context, question).await
+        self.decide(asking, None, question).await
     }
 
     /// Whether `by` may read the source of a copy; and it is whose the request says.
@@ -200,18 +196,16 @@ impl Rights {
         action: Action,
     ) -> Result<bool, GatewayError> {
         let version = version.map(|version| version.to_string());
-        let mut context = asking.context.clone();
-        if let Some(version) = &version {
-            context.set(Key::VersionId, version);
-        }
+        let named = version.as_deref();
+        let also = named.map(|version| (Key::VersionId, version));
         let question = Question {
             action,
             bucket: bucket.as_str(),
             key: Some(key.as_str()),
-            version: version.as_deref(),
+            version: named,
             is_new: false,
         };
-        self.decide(asking, &context, question).await
+        self.decide(asking, also, question).await
     }
 
     /// Whether the bucket is whose the request says, if it says so.
@@ -291,8 +285,6 @@ impl Rights {
         bucket: &str,
         key: &str,
     ) -> Result<bool, GatewayError> {
-        let mut context = asking.context.clone();
-        context.set(Key::Prefix, key);
         let question = Question {
             action: Action::ListBucket,
             bucket,
@@ -300,7 +292,8 @@ impl Rights {
             version: None,
             is_new: false,
         };
-        self.decide(asking, &context, question).await
+        let also = Some((Key::Prefix, key));
+        self.decide(asking, also, question).await
     }
 
     /// The refusal of a request. Who may list learns that there is nothing to be read.
@@ -344,10 +337,11 @@ impl Rights {
         }
     }
 
+    /// The decision; `also` is the value of one more condition key.
     async fn decide(
         &self,
         asking: &Asking,
-        context: &Context,
+        also: Option<(Key, &str)>,
         question: Question<'_>,
     ) -> Result<bool, GatewayError> {
         let name = BucketName::parse(question.bucket)?;
@@ -356,11 +350,15 @@ impl Rights {
         let facts = facts(&bucket, &owner);
         let action = question.action;
         let needs = facts.needs(action);
-        let mut context = Cow::Borrowed(context);
+        // Only a policy has conditions.
+        let mut context = Context::default();
         if facts.policy.is_some() {
-            let context = context.to_mut();
+            context.clone_from(asking.context());
             context.set(Key::ResourceAccount, &owner.number);
             context.set(Key::GlobalResourceAccount, &owner.number);
+            if let Some((key, value)) = also {
+                context.set(key, value);
+            }
         }
         let mut stored = None;
         if (needs.existing_tags || needs.object) && !question.is_new {
@@ -370,7 +368,7 @@ impl Rights {
             let tags = metadata.get(TAGGING).unwrap_or_default();
             for (key, value) in form_urlencoded::parse(tags.as_bytes()) {
                 let key = Key::ExistingObjectTag(key.into_owned());
-                context.to_mut().set(key, value);
+                context.set(key, value);
             }
         }
         let of_object = stored.as_ref().filter(|_| needs.object);
@@ -453,6 +451,7 @@ fn is_about_new(action: Action) -> bool {
 
 /// What is decided without a bucket.
 fn on_service(asking: &Asking, action: Action, resource: Wanted<'_>) -> bool {
+    let context = Context::default();
     let verdict = evaluate(&Ask {
         caller: asking.asker(),
         action,
@@ -460,7 +459,7 @@ fn on_service(asking: &Asking, action: Action, resource: Wanted<'_>) -> bool {
         bucket: None,
         object: None,
         is_new: false,
-        context: &asking.context,
+        context: &context,
     });
     verdict.allowed
 }

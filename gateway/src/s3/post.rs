@@ -89,7 +89,7 @@ impl Layers {
         &self,
         head: &HeaderMap,
         came: Came,
-        query: &Query,
+        query: &Arc<Query>,
         body: RequestBody,
     ) -> Response<Body> {
         let refusal = match self.posted(head, came, query, body).await {
@@ -106,7 +106,7 @@ impl Layers {
         &self,
         head: &HeaderMap,
         mut came: Came,
-        query: &Query,
+        query: &Arc<Query>,
         body: RequestBody,
     ) -> Result<Response<Bytes>, Failure> {
         let bucket = BucketName::parse(came.bucket.as_deref().unwrap_or_default())?;

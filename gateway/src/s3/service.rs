@@ -331,7 +331,8 @@ impl Layers {
         let handle = body.handle();
         let operation = admitted.came.operation;
         if operation == Operation::PostObject {
-            let answer = self.post_object(&parts.headers, admitted.came, &admitted.query, body);
+            let query = Arc::new(admitted.query);
+            let answer = self.post_object(&parts.headers, admitted.came, &query, body);
             let answer = settled(answer, &handle, expects).await;
             return (answer, handle);
         }

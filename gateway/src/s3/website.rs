@@ -7,6 +7,7 @@
 //! see; only GET and HEAD; nothing of the query means anything but to who is redirected to.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
@@ -28,7 +29,7 @@ use super::service::{Layers, settled};
 use crate::auth::{Caller, Operation};
 use crate::error::GatewayError;
 use crate::http::website::{Moved, Path};
-use crate::http::{BodyHandle, Query, RequestBody};
+use crate::http::{BodyHandle, RequestBody};
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{GetObject, ObjectInfo, ReadConditions};
 use crate::settings::{Pages, Setting, Website};
@@ -216,7 +217,8 @@ impl Layers {
             signed: Signed::No,
             region: self.region.clone(),
         };
-        Asking::new(&came, &Caller::Anonymous, &visit.headers, &Query::default())
+        let query = Arc::default();
+        Asking::new(&came, &Caller::Anonymous, &visit.headers, &query)
     }
 
     async fn read(&self, visit: &Visit<'_>, key: &str, how: How) -> S3Result<Response<Body>> {

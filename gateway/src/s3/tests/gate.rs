@@ -7,7 +7,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 
 use super::memory::Memory;
 use crate::auth::{AccountId, Administrator, Caller, Identity, Operation, Secret};
-use crate::http::{BodyHandle, Query};
+use crate::http::BodyHandle;
 use crate::notify::Targets;
 use crate::object::Objects;
 use crate::s3::asking::{Asking, Came, Signed};
@@ -72,7 +72,7 @@ async fn edited(
             is_admin: true,
         }));
         let none = http::HeaderMap::new();
-        let mut asking = Asking::new(&came, &by, &none, &Query::default());
+        let mut asking = Asking::new(&came, &by, &none, &Arc::default());
         edit(&mut asking);
         let prepared = Prepared {
             asking,
