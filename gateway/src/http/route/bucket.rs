@@ -58,7 +58,11 @@ const GET: [Found; 21] = [
     (O::GetBucketRequestPayment, &["requestPayment"]),
     (O::GetBucketTagging, &["tagging"]),
     (O::GetBucketCors, &["cors"]),
-    (O::GetBucketLifecycleConfiguration, &["lifecycle"]),
+    // What mc asks besides, it takes from a header that need not be there.
+    (
+        O::GetBucketLifecycleConfiguration,
+        &["lifecycle", "withUpdatedAt"],
+    ),
     (O::GetObjectLockConfiguration, &["object-lock"]),
     (O::GetBucketEncryption, &["encryption"]),
     (O::GetBucketLogging, &["logging"]),
