@@ -1,7 +1,7 @@
 //! The gateway: names, permissions and the commit protocol.
 //!
 //! Owns: S3 (`s3`), forms of browsers (`post`), the admin API (`admin`), and what they stand on:
-//! accounts ([`accounts`]), events ([`notify`]), buckets, objects, listings and multipart uploads,
+//! accounts ([`accounts`]), events ([`notify`]), lists of what there is ([`inventory`]), buckets, objects, listings and multipart uploads,
 //! committed as `docs/ARCHITECTURE.md` says ([`object`]).
 //! Leaves to others: shards (`store`), rows (`index`), background work (`workers`).
 //! Always: a refused request never wrote a record; what the index shows is durable on drives.
@@ -13,6 +13,7 @@ pub mod error;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod http;
+pub mod inventory;
 pub mod logging;
 pub mod metrics;
 pub mod names;

@@ -136,7 +136,7 @@ impl Front {
                 body: limits.body,
             },
             targets,
-            logs: Logs::new(config, &metrics.access_log),
+            logs: Logs::new(config, metrics),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! Leaves to others: the metrics themselves (`metrics.rs` of each crate).
 //! Always: one registry per process.
 
+use holdfast_gateway::inventory::InventoryMetrics;
 use holdfast_gateway::logging::AccessLogMetrics;
 use holdfast_gateway::metrics::{AccountMetrics, LifecycleMetrics, S3Metrics, abandoned_uploads};
 use holdfast_gateway::notify::NotifyMetrics;
@@ -33,6 +34,8 @@ pub struct Metrics {
     pub index: IndexMetrics,
     /// The store.
     pub store: StoreMetrics,
+    /// Inventories.
+    pub inventory: InventoryMetrics,
     /// Lifecycle rules.
     pub lifecycle: LifecycleMetrics,
     /// The workers.
@@ -59,6 +62,7 @@ impl Metrics {
             abandoned_uploads: abandoned_uploads(&registry)?,
             notify: NotifyMetrics::register(&registry)?,
             index: IndexMetrics::register(&registry)?,
+            inventory: InventoryMetrics::register(&registry)?,
             lifecycle: LifecycleMetrics::register(&registry)?,
             store: StoreMetrics::register(&registry)?,
             workers: WorkersMetrics::register(&registry)?,

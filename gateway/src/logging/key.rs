@@ -68,6 +68,24 @@ impl Time {
         )
     }
 
+    /// As the folders of inventories.
+    pub(crate) fn in_folder(&self) -> String {
+        let (hour, minute, _) = self.clock();
+        format!(
+            "{:04}-{:02}-{:02}T{hour:02}-{minute:02}Z",
+            self.year, self.month, self.day
+        )
+    }
+
+    /// As partitions of inventories.
+    pub(crate) fn in_partition(&self) -> String {
+        let (hour, minute, _) = self.clock();
+        format!(
+            "{:04}-{:02}-{:02}-{hour:02}-{minute:02}",
+            self.year, self.month, self.day
+        )
+    }
+
     /// The folders of a day.
     fn in_folders(&self) -> String {
         format!("{:04}/{:02}/{:02}", self.year, self.month, self.day)

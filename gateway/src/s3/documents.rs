@@ -27,6 +27,7 @@ pub(super) const fn has_document(operation: Operation) -> bool {
         Operation::CreateBucket
             | Operation::PutBucketAcl
             | Operation::PutBucketCors
+            | Operation::PutBucketInventoryConfiguration
             | Operation::PutBucketLifecycleConfiguration
             | Operation::PutBucketLogging
             | Operation::PutBucketNotificationConfiguration

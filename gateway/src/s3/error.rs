@@ -233,7 +233,9 @@ fn custom_status(code: &Code) -> Option<StatusCode> {
         "InvalidRetentionPeriod"
         | "XAmzContentSHA256Mismatch"
         | "InvalidBucketAclWithObjectOwnership" => Some(StatusCode::BAD_REQUEST),
-        "NoSuchPublicAccessBlockConfiguration" => Some(StatusCode::NOT_FOUND),
+        "NoSuchPublicAccessBlockConfiguration" | "NoSuchConfiguration" => {
+            Some(StatusCode::NOT_FOUND)
+        }
         _ => None,
     }
 }
@@ -313,6 +315,7 @@ fn absent(setting: Setting) -> Code {
         Setting::PublicAccessBlock => Code::Custom("NoSuchPublicAccessBlockConfiguration".into()),
         Setting::ObjectLock => Code::ObjectLockConfigurationNotFoundError,
         Setting::Website => Code::NoSuchWebsiteConfiguration,
+        Setting::Inventory => Code::Custom("NoSuchConfiguration".into()),
     }
 }
 

@@ -21,6 +21,7 @@ mod facts;
 pub(crate) mod fuzz;
 mod gate;
 mod headers;
+mod inventory;
 mod listing;
 mod multipart;
 mod object;
@@ -50,6 +51,7 @@ use crate::notify::Targets;
 use crate::object::Objects;
 
 pub use access_log::Deliverer;
+pub use inventory::Reporter;
 pub use service::Service;
 pub(crate) use values::escape;
 

@@ -8,6 +8,7 @@
 //! checked.
 
 mod cors;
+mod inventory;
 mod lifecycle;
 mod lock;
 mod logging;
@@ -29,6 +30,9 @@ use serde_json::{Value, json};
 use crate::error::GatewayError;
 
 pub use cors::{Cors, CorsMethod, CorsRule};
+pub use inventory::{
+    Frequency, IncludedVersions, Inventories, Inventory, InventoryField, InventoryFormat,
+};
 pub use lifecycle::{
     Expiration, FilterForm, KEEP_MAX, Lifecycle, LifecycleFilter, LifecycleRule,
     NoncurrentExpiration, NoncurrentTransition, Transition, When, midnight, positive_days,
@@ -76,6 +80,8 @@ pub struct Settings {
     pub notification: Option<Notification>,
     /// `?logging`.
     pub logging: Option<Logging>,
+    /// `?inventory`.
+    pub inventory: Option<Inventories>,
 }
 
 /// A setting that S3 calls absent when it is not configured.
@@ -90,6 +96,7 @@ pub enum Setting {
     PublicAccessBlock,
     ObjectLock,
     Website,
+    Inventory,
 }
 
 impl Setting {
@@ -104,6 +111,7 @@ impl Setting {
             Self::PublicAccessBlock => "The public access block configuration was not found",
             Self::ObjectLock => "Object Lock configuration does not exist for this bucket",
             Self::Website => "The specified bucket does not have a website configuration",
+            Self::Inventory => "The specified configuration does not exist.",
         }
     }
 }
@@ -122,6 +130,7 @@ const LIFECYCLE: &str = "lifecycle";
 const WEBSITE: &str = "website";
 const NOTIFICATION: &str = "notification";
 const LOGGING: &str = "logging";
+const INVENTORY: &str = "inventory";
 
 impl Settings {
     /// Who owns what others write, and whether ACLs count. As in S3, a bucket of which that was
@@ -157,6 +166,7 @@ impl Settings {
                 WEBSITE => settings.website = Some(read(name, value)?),
                 NOTIFICATION => settings.notification = Some(read(name, value)?),
                 LOGGING => settings.logging = Some(read(name, value)?),
+                INVENTORY => settings.inventory = Some(read(name, value)?),
                 _ => return Err(unreadable(name, "its name is not known")),
             }
         }
@@ -183,6 +193,7 @@ impl Settings {
         write(&mut config, WEBSITE, self.website.as_ref())?;
         write(&mut config, NOTIFICATION, self.notification.as_ref())?;
         write(&mut config, LOGGING, self.logging.as_ref())?;
+        write(&mut config, INVENTORY, self.inventory.as_ref())?;
         let len = config.iter().map(|(_, value)| value.len()).sum();
         bounded(len, SETTINGS_LEN_MAX)?;
         Ok(config)

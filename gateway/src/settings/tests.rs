@@ -3,84 +3,10 @@
 use bytes::Bytes;
 use holdfast_policy::{Grant, Grantee, Group, Permission};
 
+use self::golden::GOLDEN;
 use super::*;
 
-/// As written by version 1; never edited.
-const GOLDEN: [(&str, &str); 13] = [
-    (
-        "cors",
-        concat!(
-            r#"{"rules":[{"expose":["ETag"],"headers":["*"],"id":"one","max_age_s":3000,"#,
-            r#""methods":["GET","PUT"],"origins":["https://*.example"]}],"v":1}"#,
-        ),
-    ),
-    ("tagging", r#"{"tags":[["k","v"],["empty",""]],"v":1}"#),
-    ("requestPayment", r#"{"payer":"Requester","v":1}"#),
-    ("versioning", r#"{"status":"Enabled","v":1}"#),
-    (
-        "objectLock",
-        r#"{"default":{"mode":"GOVERNANCE","period":{"days":30}},"v":1}"#,
-    ),
-    (
-        "policy",
-        concat!(
-            r#"{"bucket":"photos","document":"{\"Version\": \"2012-10-17\", \"Statement\": {"#,
-            r#"\"Effect\": \"Allow\", \"Principal\": \"*\", \"Action\": \"s3:GetObject\", "#,
-            r#"\"Resource\": \"arn:aws:s3:::photos/*\"}}","v":1}"#,
-        ),
-    ),
-    (
-        "ownershipControls",
-        r#"{"rule":"BucketOwnerPreferred","v":1}"#,
-    ),
-    (
-        "publicAccessBlock",
-        concat!(
-            r#"{"block_public_acls":true,"block_public_policy":true,"#,
-            r#""ignore_public_acls":true,"restrict_public_buckets":true,"v":1}"#,
-        ),
-    ),
-    (
-        "acl",
-        concat!(
-            r#"{"grants":[{"permission":"READ_ACP","to":{"group":"all-users"}},"#,
-            r#"{"permission":"FULL_CONTROL","to":{"account":"me"}}],"owner":"me","v":1}"#,
-        ),
-    ),
-    (
-        "lifecycle",
-        concat!(
-            r#"{"rules":[{"enabled":true,"expiration":{"days":30},"filter":{"form":"and","#,
-            r#""larger":1024,"prefix":"logs/","smaller":2048,"tags":[["k","v"]]},"id":"one","#,
-            r#""noncurrent":{"days":7,"keep":3}},{"abort_days":2,"enabled":false,"#,
-            r#""expiration":{"marker":true},"filter":{"form":"filter"},"id":"two","#,
-            r#""noncurrent_transitions":[{"class":"COLD","days":3,"keep":2}],"#,
-            r#""transitions":[{"at":{"days":1},"class":"COLD"}]},"#,
-            r#"{"enabled":true,"expiration":{"date_ms":86400000},"filter":{"form":"filter","#,
-            r#""prefix":"x"},"id":"three"}],"v":1,"varies":true}"#,
-        ),
-    ),
-    (
-        "website",
-        concat!(
-            r#"{"pages":{"error":"error.html","index":"index.html","rules":[{"error":404,"#,
-            r#""prefix":"old/","to":{"host":"a.test","key":{"prefix":"new/"},"#,
-            r#""protocol":"https","status":302}}]},"v":1}"#,
-        ),
-    ),
-    (
-        "notification",
-        concat!(
-            r#"{"tell":[{"arn":"arn:holdfast:notify:eu-test-1::hook","#,
-            r#""events":["s3:ObjectCreated:*"],"id":"one","kind":"queue","prefix":"a/","#,
-            r#""suffix":".jpg","target":"hook"}],"v":1}"#,
-        ),
-    ),
-    (
-        "logging",
-        r#"{"bucket":"logs","format":{"partitioned":"EventTime"},"prefix":"p/","v":1}"#,
-    ),
-];
+mod golden;
 
 const DOCUMENT: &str = concat!(
     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "#,
@@ -145,6 +71,24 @@ fn logging() -> Logging {
     Logging::new("logs".to_owned(), "p/".to_owned(), Some(format)).unwrap()
 }
 
+fn inventories() -> Inventories {
+    let mut all = Inventories::default();
+    all.put(Inventory {
+        id: "one".to_owned(),
+        enabled: true,
+        bucket: "lists".to_owned(),
+        account: None,
+        prefix: Some("of".to_owned()),
+        format: InventoryFormat::Csv,
+        versions: IncludedVersions::All,
+        filter: Some("p/".to_owned()),
+        frequency: Frequency::Weekly,
+        fields: vec![InventoryField::Size, InventoryField::ETag],
+    })
+    .unwrap();
+    all
+}
+
 pub(super) fn tell() -> Tell {
     Tell {
         id: "one".to_owned(),
@@ -204,6 +148,7 @@ fn settings_v1_golden_texts_round_trip() {
         website: Some(website(|_| {}).unwrap()),
         notification: Some(Notification::new(vec![tell()]).unwrap()),
         logging: Some(logging()),
+        inventory: Some(inventories()),
     };
     assert_eq!(Settings::decode(&config(&GOLDEN)).unwrap(), settings);
     assert_eq!(settings.encode().unwrap(), config(&GOLDEN));
@@ -495,4 +440,30 @@ fn days_are_positive_and_dates_are_midnights() {
     assert_eq!(midnight(Some(86_400_000 * 3)).unwrap(), 86_400_000 * 3);
     assert!(midnight(Some(86_400_000 * 3 + 1000)).is_err());
     assert!(midnight(None).is_err());
+}
+
+#[test]
+fn inventories_are_kept_in_order_and_what_is_wrong_is_refused() {
+    let mut all = inventories();
+    let one = all.get("one").unwrap().clone();
+    for id in ["zero", "a", "one"] {
+        let id = id.to_owned();
+        all.put(Inventory { id, ..one.clone() }).unwrap();
+    }
+    let ids = |after| -> Vec<_> { all.after(after).iter().map(|i| i.id.clone()).collect() };
+    assert_eq!(ids(None), ["a", "one", "zero"]);
+    assert_eq!(ids(Some("a")), ["one", "zero"]);
+    assert_eq!(ids(Some("b")), ["one", "zero"]);
+    assert!(all.remove("one") && !all.remove("one"));
+    let refused = |edit: fn(&mut Inventory)| {
+        let mut inventory = one.clone();
+        edit(&mut inventory);
+        inventory.checked().is_err()
+    };
+    assert!(one.clone().checked().is_ok());
+    assert!(refused(|i| i.id = String::new()));
+    assert!(refused(|i| i.id = "a/b".to_owned()));
+    assert!(refused(|i| i.id = "i".repeat(65)));
+    assert!(refused(|i| i.prefix = Some("p".repeat(513))));
+    assert!(refused(|i| i.fields.push(InventoryField::Size)));
 }

@@ -130,13 +130,13 @@ macro_rules! bucket_operations {
             ListBucketIntelligentTieringConfigurations:
                 GetIntelligentTieringConfiguration on Bucket, Later;
             /// GET of `?inventory` with an id.
-            GetBucketInventoryConfiguration: GetInventoryConfiguration on Bucket, Later;
+            GetBucketInventoryConfiguration: GetInventoryConfiguration on Bucket, Served;
             /// PUT of `?inventory`.
-            PutBucketInventoryConfiguration: PutInventoryConfiguration on Bucket, Later;
+            PutBucketInventoryConfiguration: PutInventoryConfiguration on Bucket, Served;
             /// DELETE of `?inventory`.
-            DeleteBucketInventoryConfiguration: PutInventoryConfiguration on Bucket, Later;
+            DeleteBucketInventoryConfiguration: PutInventoryConfiguration on Bucket, Served;
             /// GET of `?inventory` without an id.
-            ListBucketInventoryConfigurations: GetInventoryConfiguration on Bucket, Later;
+            ListBucketInventoryConfigurations: GetInventoryConfiguration on Bucket, Served;
             /// GET of `?metrics` with an id.
             GetBucketMetricsConfiguration: GetMetricsConfiguration on Bucket, Later;
             /// PUT of `?metrics`.

@@ -76,6 +76,18 @@ macro_rules! bucket_verbs {
             put_object_lock_configuration:
                 PutObjectLockConfigurationInput => PutObjectLockConfigurationOutput
                 = buckets::put_object_lock;
+            get_bucket_inventory_configuration:
+                GetBucketInventoryConfigurationInput => GetBucketInventoryConfigurationOutput
+                = buckets::get_inventory;
+            put_bucket_inventory_configuration:
+                PutBucketInventoryConfigurationInput => PutBucketInventoryConfigurationOutput
+                = buckets::put_inventory;
+            delete_bucket_inventory_configuration:
+                DeleteBucketInventoryConfigurationInput => DeleteBucketInventoryConfigurationOutput
+                = buckets::delete_inventory;
+            list_bucket_inventory_configurations:
+                ListBucketInventoryConfigurationsInput => ListBucketInventoryConfigurationsOutput
+                = buckets::list_inventories;
             get_bucket_website: GetBucketWebsiteInput => GetBucketWebsiteOutput
                 = buckets::get_website;
             put_bucket_website: PutBucketWebsiteInput => PutBucketWebsiteOutput
