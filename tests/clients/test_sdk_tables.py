@@ -63,6 +63,12 @@ def test_duckdb_writes_partitions_and_finds_them_by_a_pattern(duck, s3, bucket):
     assert h.get(s3, bucket, "one.csv") == b"one\n1\n"
 
 
+def test_duckdb_finds_more_than_a_page(duck, s3, bucket):
+    keys = h.put_more_than_a_page(s3, bucket)
+    found = duck.execute(f"SELECT file FROM glob('s3://{bucket}/many/*') ORDER BY file").fetchall()
+    assert [name for name, in found] == [f"s3://{bucket}/{key}" for key in keys]
+
+
 def test_duckdb_says_what_is_missing(duck, bucket):
     import duckdb
     with pytest.raises(duckdb.Error, match="404|No files found"):
@@ -96,6 +102,15 @@ def test_pyarrow_writes_a_dataset_and_reads_it_by_filter(files, s3, bucket):
     some = back.to_table(filter=dataset.field("kind") == 2, columns=["id", "x"]).sort_by("id")
     want = table.filter(pyarrow.compute.equal(table["kind"], 2)).select(["id", "x"])
     assert some.equals(want)
+
+
+def test_pyarrow_lists_and_deletes_more_than_a_page(files, s3, bucket):
+    from pyarrow import fs
+    keys = h.put_more_than_a_page(s3, bucket)
+    found = files.get_file_info(fs.FileSelector(f"{bucket}/many"))
+    assert sorted(info.path for info in found) == [f"{bucket}/{key}" for key in keys]
+    files.delete_dir_contents(f"{bucket}/many")
+    assert [key for key in h.all_keys(s3, bucket) if key in keys] == []
 
 
 def test_pyarrow_files_streams_and_folders(files, s3, server):

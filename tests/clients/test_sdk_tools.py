@@ -98,6 +98,14 @@ def test_s3cmd_puts_gets_copies_and_moves(s3cmd, s3, bucket, space):
     assert "log/" in s3cmd("getlifecycle", f"s3://{bucket}").out
 
 
+def test_s3cmd_lists_and_deletes_more_than_a_page(s3cmd, s3, bucket):
+    keys = h.put_more_than_a_page(s3, bucket)
+    shown = s3cmd("ls", "--recursive", f"s3://{bucket}").out.splitlines()
+    assert [line.split(f"s3://{bucket}/")[1] for line in shown] == keys
+    s3cmd("del", "--recursive", "--force", f"s3://{bucket}/many/")
+    assert h.all_keys(s3, bucket) == []
+
+
 def test_s3cmd_signs_urls_by_version_2_which_is_for_the_operator_to_allow(
         s3cmd, own_server, s3, bucket, space):
     s3.put_object(Bucket=bucket, Key="a b+ü", Body=b"signed")
@@ -227,6 +235,14 @@ def test_mc_copies_versions_and_signs(mc, s3, bucket, space):
     assert "Versions" not in s3.list_object_versions(Bucket=bucket)
     refused = mc("stat", f"hf/{bucket}/none", check=False)
     assert refused.code != 0 and "Object does not exist" in refused.out, refused
+
+
+def test_mc_lists_and_deletes_more_than_a_page(mc, s3, bucket):
+    keys = h.put_more_than_a_page(s3, bucket)
+    shown = lines(mc("ls", "--recursive", f"hf/{bucket}"))
+    assert [entry["key"] for entry in shown] == keys
+    mc("rm", "--recursive", "--force", f"hf/{bucket}/many/")
+    assert h.all_keys(s3, bucket) == []
 
 
 @pytest.mark.xfail(strict=True, reason="mc asks `GET ?lifecycle&withUpdatedAt=true`; S3 passes "
