@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from botocore.config import Config
@@ -78,6 +79,14 @@ def all_keys(s3, bucket, **filters):
     """Every key of the bucket, page after page."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, **filters)
     return [key for page in pages for key in keys(page)]
+
+
+def put_more_than_a_page(s3, bucket):
+    """Fills a bucket with more small objects than one answer lists; returns their keys."""
+    names = [f"many/é {number:04}+" for number in range(1_050)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"), names))
+    return names
 
 
 def get(s3, bucket, key, **more):
