@@ -50,6 +50,8 @@ use crate::notify::Targets;
 use crate::object::Objects;
 
 pub use access_log::Deliverer;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use bucket::fuzz as bucket_fuzz;
 pub use service::Service;
 pub(crate) use values::escape;
 
