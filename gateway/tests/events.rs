@@ -23,7 +23,7 @@ use holdfast_protocol::Metadata;
 use operations::requests::{delete_of, put_of};
 use operations::{bucket, object_key, service};
 use serde_json::Value;
-use support::Cluster;
+use support::{Cluster, Running};
 
 #[derive(Debug, Default)]
 struct Listener {
@@ -235,4 +235,35 @@ async fn a_full_queue_drops_what_is_new_and_stops_no_write() {
     put(&service, "k4", "x").await;
     assert!(service.tell("hook").await.unwrap());
     assert_eq!(keys(&listener), ["k1", "k2", "k4"]);
+}
+
+#[tokio::test]
+async fn the_queue_of_a_target_that_is_gone_is_bounded_across_starts() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let listener = Arc::new(Listener::default());
+    let service_of = |running: &Running, queue: Queue| service(running).telling(queue);
+    let first = service_of(&running, queue(&listener, 3));
+    configure(&first, &ALL, false).await;
+    put(&first, "k0", "x").await;
+    let mut running = running;
+    for start in 1..4 {
+        // Nobody is configured any more.
+        let none = Targets::new("eu-test-1", BTreeMap::new());
+        let queue = Queue::new(none, 3, NotifyMetrics::new().unwrap());
+        let service = service_of(&running, queue);
+        service.count_orphans().await.unwrap();
+        for at in 0..5 {
+            put(&service, &format!("k{start}-{at}"), "x").await;
+        }
+        cluster.kill(running).await;
+        running = cluster.start().await;
+    }
+    // It is configured again, and told of the oldest.
+    let again = service_of(&running, queue(&listener, 3));
+    again.count_orphans().await.unwrap();
+    assert!(again.tell("hook").await.unwrap());
+    let names = listener.names().into_iter().map(|(key, _)| key);
+    assert_eq!(names.collect::<Vec<_>>(), ["k0", "k1-0", "k1-1"]);
+    running.workers.stop().await;
 }

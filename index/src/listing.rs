@@ -99,6 +99,7 @@ pub async fn list_current(reader: impl Read, query: ListQuery<'_>) -> Result<Lis
 ///
 /// `upload_after` continues within the key [`ListQuery::after`], as S3's upload-id-marker does
 /// beside its key-marker; the next one is the id of the last entry, unless that is a common prefix.
+/// An upload that is not `shown` is in no page, no prefix and no marker.
 ///
 /// # Errors
 /// `Read`, `Damaged`.
@@ -106,6 +107,7 @@ pub async fn list_uploads(
     reader: impl Read,
     query: ListQuery<'_>,
     upload_after: Option<WriteId>,
+    shown: impl Fn(&UploadRow) -> bool,
 ) -> Result<Listing<UploadEntry>> {
     let source = Source {
         table: Table::Upload,
@@ -120,7 +122,8 @@ pub async fn list_uploads(
         },
         entry: |key: &str, row: &Row| {
             let row = UploadRow::decode(&row.value)?;
-            Ok(row.completed.is_none().then(|| UploadEntry {
+            let is_shown = row.completed.is_none() && shown(&row);
+            Ok(is_shown.then(|| UploadEntry {
                 key: key.to_owned(),
                 upload: row.manifest.write,
                 row,

@@ -29,8 +29,8 @@ pub fn targets(config: &GatewayConfig) -> Result<Targets, CliError> {
     let mut tokens = tokens(&config.notify_token_file)?;
     let tls = tls(config)?;
     let mut targets: BTreeMap<String, Arc<dyn Target>> = BTreeMap::new();
-    for text in &config.notify_webhook {
-        let (name, url) = pair("--notify-webhook", text, "NAME=URL")?;
+    for (at, text) in config.notify_webhook.iter().enumerate() {
+        let (name, url) = pair("--notify-webhook", (at + 1, text.as_str()), "NAME=URL")?;
         let token = tokens.remove(name);
         let webhook = Webhook::new(url, token, allowed.clone(), tls.as_ref())
             .map_err(|why| usage(&format!("--notify-webhook {name}: {why}")))?;
@@ -67,13 +67,21 @@ pub fn queue(config: &GatewayConfig, metrics: &Metrics) -> Result<Queue, CliErro
     Ok(Queue::new(targets, max, metrics.notify.clone()))
 }
 
-/// Starts a task for each target.
+/// Starts a task for each target, and one that counts what waits for others.
 pub fn tell(service: &Service, events: &Queue, world: &World) -> Vec<Task> {
     let start = |(name, _): (&str, _)| {
         let work = service.clone().watch_events(name.to_owned());
         world.spawn.task("events", Box::pin(work))
     };
-    events.targets().all().map(start).collect()
+    let mut tasks: Vec<Task> = events.targets().all().map(start).collect();
+    let service = service.clone();
+    let orphans = async move {
+        if let Err(error) = service.count_orphans().await {
+            tracing::warn!(%error, "events of targets that are not configured were not counted");
+        }
+    };
+    tasks.push(world.spawn.task("events of nobody", Box::pin(orphans)));
+    tasks
 }
 
 fn allowed(networks: &[String]) -> Result<Allowed, CliError> {
@@ -90,8 +98,8 @@ fn allowed(networks: &[String]) -> Result<Allowed, CliError> {
 
 fn tokens(files: &[String]) -> Result<BTreeMap<String, Secret>, CliError> {
     let mut tokens = BTreeMap::new();
-    for text in files {
-        let (name, path) = pair("--notify-token-file", text, "NAME=PATH")?;
+    for (at, text) in files.iter().enumerate() {
+        let (name, path) = pair("--notify-token-file", (at + 1, text.as_str()), "NAME=PATH")?;
         let bad = |why: &str| usage(&format!("--notify-token-file {name}: {path}: {why}"));
         let token = std::fs::read_to_string(path).map_err(|error| bad(&error.to_string()))?;
         let token = token.trim();
@@ -104,18 +112,50 @@ fn tokens(files: &[String]) -> Result<BTreeMap<String, Secret>, CliError> {
     Ok(tokens)
 }
 
-fn pair<'a>(setting: &str, text: &'a str, form: &str) -> Result<(&'a str, &'a str), CliError> {
+fn pair<'a>(
+    setting: &str,
+    (number, text): (usize, &'a str),
+    form: &str,
+) -> Result<(&'a str, &'a str), CliError> {
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
     let is_name = |name: &str| (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(plain);
     match text.split_once('=') {
         Some((name, value)) if is_name(name) && !value.is_empty() => Ok((name, value)),
+        // Of what cannot be read nobody knows which part is a secret.
         _ => Err(usage(&format!(
-            "{setting} {text}: it must be {form}, with a name of at most {NAME_LEN_MAX} letters, \
-             digits and -_."
+            "{setting}: what is given as its {number}. value must be {form}, with a name of at \
+             most {NAME_LEN_MAX} letters, digits and -_."
         ))),
     }
 }
 
 fn usage(why: &str) -> CliError {
     CliError::Usage(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Facts about what is said of settings that are wrong.
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_not_repeated() {
+        for text in [
+            "https://user:SECRET@x/",
+            "https://x/?token=SECRET",
+            "SECRET",
+            "=SECRET",
+            "a b=http://SECRET/",
+        ] {
+            let refused = pair("--notify-webhook", (2, text), "NAME=URL").unwrap_err();
+            let said = refused.to_string();
+            assert!(
+                said.contains("2. value") && said.contains("NAME=URL"),
+                "{said}"
+            );
+            assert!(!said.contains("SECRET"), "{said}");
+        }
+        let read = pair("--notify-webhook", (1, "a=http://x/?b=c"), "NAME=URL");
+        assert_eq!(read.unwrap(), ("a", "http://x/?b=c"));
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: one function per parser; each holds what it accepts against rules written down again,
 //! apart from the parser ([`http`], [`post`], [`s3`](crate::s3::fuzz),
+//! [`s3::bucket`](crate::s3::bucket_fuzz),
 //! [`admin`](crate::admin::fuzz)).
 //! Leaves to others: making inputs (`fuzz/` with `cargo fuzz`; on stable the tests below over the
 //! kept corpus `fuzz/corpus`).
@@ -34,6 +35,11 @@ pub const ALL: &[(&str, Target)] = &[
     ("gateway_checksums", crate::s3::fuzz::checksums),
     ("gateway_copy_source", crate::s3::fuzz::copy_source),
     ("gateway_dates", crate::s3::fuzz::dates),
+    ("gateway_website", crate::s3::bucket_fuzz::website),
+    ("gateway_logging", crate::s3::bucket_fuzz::logging),
+    ("gateway_lifecycle", crate::s3::bucket_fuzz::lifecycle),
+    ("gateway_notification", crate::s3::bucket_fuzz::notification),
+    ("gateway_event", crate::s3::bucket_fuzz::event),
 ];
 
 /// Runs one target; for the programs in `fuzz/`.

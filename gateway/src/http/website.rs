@@ -100,7 +100,17 @@ fn front(host: Option<&str>, protocol: Option<Protocol>, own: &str) -> String {
     match (protocol, host) {
         (None, None) => String::new(),
         (None, Some(host)) => format!("//{host}"),
-        (Some(protocol), host) => format!("{}://{}", protocol.name(), host.unwrap_or(own)),
+        (Some(protocol), Some(host)) => format!("{}://{host}", protocol.name()),
+        // Visitors come by http: the port that they came by answers nothing else.
+        (Some(Protocol::Https), None) => format!("https://{}", without_port(own)),
+        (Some(Protocol::Http), None) => format!("http://{own}"),
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
     }
 }
 
@@ -251,11 +261,27 @@ mod tests {
 
     #[test]
     fn a_protocol_alone_is_that_of_the_same_host() {
-        let to = Redirect {
-            protocol: Some(Protocol::Https),
-            ..Redirect::default()
-        };
-        let found = location(&[rule(None, None, to)], "a", None);
-        assert_eq!(found.as_deref(), Some("https://www.web.test/a"));
+        for (protocol, host, expected) in [
+            (Protocol::Https, "www.web.test", "https://www.web.test/a"),
+            // The port is the other protocol's.
+            (
+                Protocol::Https,
+                "www.web.test:9000",
+                "https://www.web.test/a",
+            ),
+            (
+                Protocol::Http,
+                "www.web.test:9000",
+                "http://www.web.test:9000/a",
+            ),
+        ] {
+            let to = Redirect {
+                protocol: Some(protocol),
+                ..Redirect::default()
+            };
+            let asked = Path { host, ..path("a") };
+            let moved = Moved::by_rules(&pages(vec![rule(None, None, to)]), asked, None);
+            assert_eq!(moved.unwrap().location, expected);
+        }
     }
 }

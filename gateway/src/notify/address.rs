@@ -6,16 +6,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// Which addresses may be connected to: public ones, and what the operator allows besides.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed(Vec<IpNet>);
 
 impl Allowed {
-    /// Public addresses and those in `networks`.
+    /// Public addresses and those in `networks`; one of IPv6 that stands for one of IPv4 is that.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self(networks.into_iter().map(plain_network).collect())
     }
 
     /// Whether `address` may be connected to.
@@ -40,6 +40,20 @@ fn plain(address: IpAddr) -> IpAddr {
     match is_mapped || is_nat64 || is_compatible {
         true => IpAddr::V4(v4),
         false => address,
+    }
+}
+
+/// A network of which all addresses stand for ones of IPv4 as that.
+fn plain_network(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else {
+        return network;
+    };
+    let (first, last) = (plain(v6.network().into()), plain(v6.broadcast().into()));
+    match (first, last, v6.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(first), IpAddr::V4(_), Some(len)) => {
+            Ipv4Net::new(first, len).map_or(network, IpNet::V4)
+        }
+        _ => network,
     }
 }
 
@@ -144,5 +158,35 @@ mod tests {
                 "{address}"
             );
         }
+    }
+
+    #[test]
+    fn an_exception_may_be_written_as_addresses_that_stand_for_those_of_ipv4() {
+        let networks = [
+            "::ffff:10.1.0.0/112",
+            "64:ff9b::a02:0/112",
+            "::ffff:10.3.0.1/128",
+        ];
+        let networks = networks.map(|text| text.parse().unwrap());
+        let allowed = Allowed::new(networks.to_vec());
+        for (address, expected) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("10.2.0.1", true),
+            ("10.3.0.1", true),
+            ("10.3.0.2", false),
+            ("::ffff:10.4.0.1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(
+                allowed.allows(address.parse().unwrap()),
+                expected,
+                "{address}"
+            );
+        }
+        // What is more than those addresses stays what it is.
+        let all = Allowed::new(vec!["::/0".parse().unwrap()]);
+        assert!(all.allows("fd00::1".parse().unwrap()));
+        assert!(!all.allows("::ffff:10.1.2.3".parse().unwrap()));
     }
 }

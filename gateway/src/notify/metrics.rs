@@ -2,7 +2,7 @@
 //!
 //! Owns: names and labels.
 //! Leaves to others: serving them (`admin`).
-//! Always: the label `target` is one of the operator's names.
+//! Always: the label `target` is one of the operator's names, or was one.
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 

@@ -130,6 +130,12 @@ pub fn prefix(target: &str) -> Bytes {
     out.freeze()
 }
 
+/// The target of a row; `None` if its key is none of ours.
+pub fn target_of(key: &[u8]) -> Option<String> {
+    let end = key.iter().position(|&c| c == 0)?;
+    String::from_utf8(key[..end].to_vec()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     //! Facts about queues.
@@ -162,5 +168,7 @@ mod tests {
         ];
         assert!(keys.is_sorted());
         assert!(keys[2].starts_with(&prefix("a")) && !keys[3].starts_with(&prefix("a")));
+        assert_eq!(target_of(&keys[3]).as_deref(), Some("a0"));
+        assert_eq!(target_of(b"a"), None);
     }
 }

@@ -7,6 +7,7 @@
 //! whatever the name means a moment later; redirects are not followed; nothing of the answer's body
 //! is kept; all of it has a deadline.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ use super::tls::{Tls, server_name};
 use crate::auth::Secret;
 
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long one of several addresses may take to be connected to.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// A webhook.
 #[derive(Debug)]
@@ -103,16 +106,13 @@ impl Webhook {
     async fn connect(&self) -> Result<TcpStream, TargetError> {
         let found = lookup_host((self.host.as_str(), self.port)).await;
         let found = found.map_err(|error| unreachable(&error))?;
-        let mut failed = TargetError::NotAllowed {
+        let failed = TargetError::NotAllowed {
             host: self.host.clone(),
         };
-        for address in found.filter(|address| self.allowed.allows(address.ip())) {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failed = unreachable(&error),
-            }
-        }
-        Err(failed)
+        let found: Vec<SocketAddr> = found
+            .filter(|address| self.allowed.allows(address.ip()))
+            .collect();
+        connect_any(&found, CONNECT_DEADLINE, failed).await
     }
 
     async fn exchange(&self, body: Bytes) -> Result<(), TargetError> {
@@ -159,6 +159,22 @@ impl Webhook {
     }
 }
 
+/// Connects to the first address that takes it in time. `failed` is the error if there is none.
+async fn connect_any(
+    addresses: &[SocketAddr],
+    each: Duration,
+    mut failed: TargetError,
+) -> Result<TcpStream, TargetError> {
+    for address in addresses {
+        failed = match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => unreachable(&error),
+            Err(_) => TargetError::Unreachable(format!("{address}: not connected within {each:?}")),
+        };
+    }
+    Err(failed)
+}
+
 fn unreachable(error: &dyn std::error::Error) -> TargetError {
     TargetError::Unreachable(error.to_string())
 }
@@ -172,5 +188,88 @@ impl Target for Webhook {
 
     async fn test(&self, message: &Value) -> Result<(), TargetError> {
         self.post(message).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Facts about connecting and redirects.
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    fn nobody() -> TargetError {
+        TargetError::Unreachable("nobody".to_owned())
+    }
+
+    async fn here() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_keeps_none_of_the_others_from_being_tried() {
+        // Whoever comes after the first few is left waiting by the system.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let silent = silent.listen(1).unwrap();
+        let first = silent.local_addr().unwrap();
+        let mut taken = Vec::new();
+        while let Ok(Ok(stream)) = timeout(SHORT, TcpStream::connect(first)).await {
+            taken.push(stream);
+            assert!(taken.len() < 100, "{first} takes everyone");
+        }
+        let (_listener, second) = here().await;
+        let stream = connect_any(&[first, second], SHORT, nobody())
+            .await
+            .unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), second);
+        let failed = connect_any(&[first], SHORT, nobody()).await.unwrap_err();
+        assert!(failed.to_string().contains("not connected"), "{failed}");
+        assert!(connect_any(&[], SHORT, nobody()).await.is_err());
+    }
+
+    /// Answers every request with that, and counts them.
+    async fn answering(answer: String) -> (SocketAddr, Arc<AtomicUsize>) {
+        let (listener, address) = here().await;
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut head = vec![0; 4096];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        (address, count)
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_a_refusal_and_nobody_goes_there() {
+        let taken = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let (elsewhere, asked) = answering(taken.to_owned()).await;
+        for status in [301, 302, 303, 307, 308] {
+            let moved = format!(
+                "HTTP/1.1 {status} Moved\r\nLocation: http://{elsewhere}/\r\n\
+                 Content-Length: 0\r\n\r\n"
+            );
+            let (address, count) = answering(moved).await;
+            let allowed = Allowed::new(vec!["127.0.0.0/8".parse().unwrap()]);
+            let url = format!("http://{address}/");
+            let hook = Webhook::new(&url, None, allowed, None).unwrap();
+            let refused = hook.test(&json!({})).await.unwrap_err();
+            let is_so = matches!(refused, TargetError::Refused { status: told } if told == status);
+            assert!(is_so, "{status}: {refused}");
+            assert_eq!(count.load(Ordering::SeqCst), 1);
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
     }
 }

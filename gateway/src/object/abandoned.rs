@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use holdfast_index::listing::{self, ListQuery};
 use holdfast_index::rows;
+use holdfast_protocol::GatewayId;
 use holdfast_protocol::row::{PartRow, UploadRow};
 use prometheus::IntCounter;
 
@@ -33,12 +34,19 @@ const HIDDEN_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 pub(super) struct Abandoned {
     now_ms: u64,
     age_ms: u64,
+    /// Who serves, and since which start.
+    own: (GatewayId, u32),
 }
 
 impl Abandoned {
     /// Whether the upload, and each of its parts, is older than the age. A clock that went back
-    /// makes them younger.
+    /// makes them younger. One that is no client's and of an earlier process is: whoever continued
+    /// it has ended.
     pub(super) fn is(self, upload: &UploadRow, parts: &[PartRow]) -> bool {
+        let write = upload.manifest.write;
+        if is_hidden(upload) && (write.gateway, write.gateway_epoch) != self.own {
+            return upload.completed.is_none();
+        }
         let parts = parts.iter().map(|part| part.manifest.created_ms);
         let last = parts.fold(upload.manifest.created_ms, u64::max);
         let age_ms = match is_hidden(upload) {
@@ -57,9 +65,11 @@ impl Service {
             true => Duration::MAX,
             false => age,
         };
-        let pause = (age / 8).clamp(PAUSE_MIN, PAUSE_MAX);
+        // What an earlier process left of a move need not wait.
+        let mut pause = PAUSE_MIN;
         loop {
             self.store.world().clock.sleep(pause).await;
+            pause = (age / 8).clamp(PAUSE_MIN, PAUSE_MAX);
             if let Err(error) = self.abort_abandoned(age, &aborted).await {
                 tracing::warn!(%error, "abandoned uploads not looked at, trying again later");
             }
@@ -69,23 +79,30 @@ impl Service {
     /// Aborts the open uploads to which nothing was added for `age` or longer.
     ///
     /// # Errors
-    /// `Index` if the uploads cannot be listed. One that cannot be aborted now is left to the next
-    /// call.
+    /// `Index` if the buckets cannot be listed; why a bucket could not be gone through, after all
+    /// others were. An upload that cannot be aborted now is left to the next call.
     pub async fn abort_abandoned(
         &self,
         age: Duration,
         aborted: &IntCounter,
     ) -> Result<(), GatewayError> {
         let mut after: Option<String> = None;
+        let mut outcome = Ok(());
         loop {
             let page = rows::list_buckets(&*self.index, "", after.as_deref(), PAGE).await?;
             after = page.items.last().map(|bucket| bucket.name.clone());
             for bucket in page.items {
-                let bucket = Arc::new(Bucket::new(bucket)?);
-                self.abort_abandoned_in(&bucket, age, aborted).await?;
+                let gone_through = match Bucket::new(bucket) {
+                    Ok(bucket) => {
+                        let bucket = Arc::new(bucket);
+                        self.abort_abandoned_in(&bucket, age, aborted).await
+                    }
+                    Err(error) => Err(error),
+                };
+                outcome = outcome.and(gone_through);
             }
             if !page.more {
-                return Ok(());
+                return outcome;
             }
         }
     }
@@ -99,6 +116,7 @@ impl Service {
         let abandoned = Abandoned {
             now_ms: self.store.world().clock.unix_ms(),
             age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            own: self.ids.own(),
         };
         let mut after = None;
         loop {
@@ -110,7 +128,7 @@ impl Service {
                 after: after_key.as_deref(),
                 max_keys: PAGE,
             };
-            let page = listing::list_uploads(&*self.index, query, after_upload).await?;
+            let page = listing::list_uploads(&*self.index, query, after_upload, |_| true).await?;
             after = page
                 .entries
                 .last()
@@ -153,8 +171,8 @@ mod tests {
     use super::*;
 
     use holdfast_protocol::{
-        Body, BucketId, ETag, GatewayId, Generation, Geometry, Manifest, ManifestKind, MapVersion,
-        Metadata, Order, Placement, WriteId,
+        Body, BucketId, ETag, Generation, Geometry, Manifest, ManifestKind, MapVersion, Metadata,
+        Order, Placement, WriteId,
     };
 
     fn manifest(created_ms: u64) -> Manifest {
@@ -199,6 +217,7 @@ mod tests {
         Abandoned {
             now_ms,
             age_ms: 100,
+            own: (GatewayId::new(1), 1),
         }
         .is(&row, &parts)
     }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use holdfast_index::rows::{self, VersionPlace, Which};
 use holdfast_index::{Batch, Locks};
-use holdfast_protocol::{Manifest, ManifestKind, Metadata, MetadataRow, VersionName, WriteId};
+use holdfast_protocol::{Manifest, ManifestKind, Metadata, MetadataRow, VersionName};
 use holdfast_store::StagedBody;
 
 use super::bucket::Bucket;
 use super::copy::TAGGING;
 use super::lifecycle::Changed;
 use super::put::visible;
+use super::rewrite::Moved;
 use super::service::{Retired, Service, note_seen, queue_purge};
 use super::types::ChangeObject;
 use super::version::VersionId;
@@ -38,12 +39,12 @@ impl Service {
         self.to_the_end("change metadata", work).await
     }
 
-    /// Changes a version; with `only`, if it is of that write.
+    /// Changes a version; with `only`, if it is still to move so.
     pub(super) async fn commit_metadata(
         &self,
         bucket: &Arc<Bucket>,
         change: ChangeObject,
-        only: Option<WriteId>,
+        only: Option<&Moved<'_>>,
         origin: Option<Origin>,
     ) -> Result<Option<VersionId>, GatewayError> {
         let key = change.key.as_str();
@@ -51,7 +52,9 @@ impl Service {
         let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
         let which = change.version.map_or(Which::Current, VersionId::which);
         let found = rows::get_version(&mut *txn, bucket.id, key, which).await?;
-        let found = found.filter(|(_, row)| only.is_none_or(|write| row.manifest.write == write));
+        let found = found.filter(|(place, row)| {
+            only.is_none_or(|moved| self.still_moves(&bucket, moved, *place, &row.manifest))
+        });
         let Some((place, mut row)) = found else {
             return Err(self.missing(bucket.id, &change.key, change.version).await?);
         };

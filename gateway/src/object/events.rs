@@ -171,8 +171,46 @@ impl Service {
         Ok(self.index.scan(Table::Event, from, to, limit).await?)
     }
 
-    /// Counts what waits from before a start.
-    async fn count_events(&self, events: &Queue, name: &str) -> Result<(), GatewayError> {
+    /// Counts what waits for targets that are not configured any more, so that their queues are
+    /// bounded across starts, too; called once, before anything is told.
+    ///
+    /// # Errors
+    /// `Index`.
+    pub async fn count_orphans(&self) -> Result<(), GatewayError> {
+        let Some(events) = &self.events else {
+            return Ok(());
+        };
+        let mut from: Bound<Bytes> = Bound::Unbounded;
+        loop {
+            let bound = from.as_ref().map(Bytes::as_ref);
+            let limit = ScanLimit::rows(1);
+            let scan = self
+                .index
+                .scan(Table::Event, bound, Bound::Unbounded, limit);
+            let Some((key, _)) = scan.await?.rows.into_iter().next() else {
+                return Ok(());
+            };
+            let name = queue::target_of(&key).ok_or_else(|| GatewayError::Internal {
+                what: format!("row {} of the queue of events", key.escape_ascii()),
+            })?;
+            if events.targets().get(&name).is_none() {
+                let count = self.count_events(events, &name).await?;
+                tracing::warn!(
+                    to = name,
+                    events = count,
+                    "events wait for a target that is not configured (notify_webhook)"
+                );
+            }
+            let next = keys::after_prefix(&queue::prefix(&name));
+            let Some(next) = next else {
+                return Ok(());
+            };
+            from = Bound::Included(next);
+        }
+    }
+
+    /// Counts what waits from before a start. Returns how many.
+    async fn count_events(&self, events: &Queue, name: &str) -> Result<usize, GatewayError> {
         let (mut count, mut after) = (0, None);
         loop {
             let scan = self.waiting(name, after.as_ref(), 1000).await?;
@@ -180,7 +218,7 @@ impl Service {
             after = scan.rows.last().map(|(key, _)| key.clone());
             if !scan.more {
                 events.counted(name, count);
-                return Ok(());
+                return Ok(count);
             }
         }
     }

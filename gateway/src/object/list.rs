@@ -131,13 +131,13 @@ impl Service {
             &*self.index,
             query(&bucket, &list.keys),
             after_upload.transpose()?,
+            |row| !is_hidden(row),
         )
         .await?;
         let last = page.entries.last();
         let last = last.map(|entry| (entry.key.clone(), entry.upload.to_string()));
         let entries = page.entries.into_iter();
         let uploads: Vec<UploadInfo> = entries
-            .filter(|entry| !is_hidden(&entry.row))
             .map(|entry| UploadInfo {
                 key: entry.key,
                 upload: entry.upload.to_string(),

@@ -4,7 +4,7 @@
 //! Leaves to others: parts ([`super::part`]), aborting ([`super::upload`]), what stays of the
 //! version ([`super::rewrite`]).
 //! Always: clients do not meet the upload; if the version does not become its, it is aborted: here,
-//! or, after a crash, a day after its last part ([`super::abandoned`]).
+//! or, after a crash, by the next process ([`super::abandoned`]).
 
 use holdfast_index::{Batch, Locks, Mode};
 use holdfast_protocol::manifest::STORAGE_CLASS;
@@ -143,7 +143,7 @@ impl Service {
             .key(bucket_id, key);
         let (mut txn, bucket) = self.begin_in(moved.bucket, locks).await?;
         let mut row = self.upload_in(txn.as_mut(), bucket.id, key, upload).await?;
-        let Some((place, old)) = self.still(txn.as_mut(), moved).await? else {
+        let Some((place, old)) = self.still(txn.as_mut(), &bucket, moved).await? else {
             return Ok(false);
         };
         let parts = part_refs(&self.parts(upload).await?);

@@ -6,7 +6,7 @@
 //! Always: it stays the same version: id, place among the key's versions, bytes, entity tag,
 //! checksum, time and what is kept with it. The old write is retired by the commit that shows the
 //! new one, whose records and shards are durable by then; a fault before that leaves the old one.
-//! Who changed or replaced the version meanwhile has the last word.
+//! Who changed or replaced the version, or the rules, meanwhile has the last word.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use holdfast_store::{BodyPlan, Staged, StagedBody};
 
 use super::bucket::Bucket;
 use super::classes::STANDARD;
+use super::lifecycle::Newer;
 use super::put::{plan, with_body};
 use super::service::{Retired, Service, note_seen, queue_heal, queue_purge};
 use super::types::{ChangeObject, ReadConditions};
@@ -34,11 +35,13 @@ pub(super) struct Moved<'a> {
     pub id: VersionId,
     pub write: WriteId,
     pub class: &'a str,
+    /// What was newer than it, if it was noncurrent.
+    pub newer: Option<&'a Newer>,
 }
 
 impl Service {
-    /// Has a version in another class. Returns whether it is: not if it went, or was written anew,
-    /// meanwhile.
+    /// Has a version in another class. Returns whether it is: not if it went, was written anew,
+    /// or is no longer to move.
     ///
     /// # Errors
     /// `InvalidArgument` for a class that there is not; those of reading and writing.
@@ -85,7 +88,7 @@ impl Service {
             }),
             by: Caller::Anonymous,
         };
-        let changed = self.commit_metadata(moved.bucket, change, Some(moved.write), None);
+        let changed = self.commit_metadata(moved.bucket, change, Some(moved), None);
         match changed.await {
             Ok(_) => Ok(true),
             Err(
@@ -116,7 +119,7 @@ impl Service {
         check_same(&old, &staged)?;
         let locks = Locks::none().key(moved.bucket.id, moved.key.as_str());
         let (mut txn, bucket) = self.begin_in(moved.bucket, locks).await?;
-        let Some((place, row)) = self.still(txn.as_mut(), moved).await? else {
+        let Some((place, row)) = self.still(txn.as_mut(), &bucket, moved).await? else {
             return Ok(false);
         };
         let order = txn.take_order();
@@ -133,15 +136,16 @@ impl Service {
         Ok(true)
     }
 
-    /// The version under its key's lock, if it is the one that was to move.
+    /// The version under its key's lock, if it is the one that was to move and still is to.
     pub(super) async fn still(
         &self,
         txn: &mut dyn Transaction,
+        bucket: &Bucket,
         moved: &Moved<'_>,
     ) -> Result<Option<(VersionPlace, VersionRow)>, GatewayError> {
-        let (bucket, key) = (moved.bucket.id, moved.key.as_str());
-        let found = rows::get_version(&mut *txn, bucket, key, moved.id.which()).await?;
-        Ok(found.filter(|(_, row)| row.manifest.write == moved.write))
+        let key = moved.key.as_str();
+        let found = rows::get_version(&mut *txn, bucket.id, key, moved.id.which()).await?;
+        Ok(found.filter(|(place, row)| self.still_moves(bucket, moved, *place, &row.manifest)))
     }
 
     /// Makes the new write durable, shows it in the place of the old one, and retires that, with

@@ -26,7 +26,7 @@ use tokio::sync::{OnceCell, RwLock, oneshot};
 
 use super::bucket::Kept;
 use super::classes::Classes;
-use super::lifecycle::{Changes, Day};
+use super::lifecycle::{Changes, Day, Failures};
 use crate::error::GatewayError;
 use crate::names::ObjectKey;
 use crate::notify::Queue;
@@ -63,6 +63,10 @@ impl WriteIds {
             counter: AtomicU64::new(0),
         }
     }
+    /// Whose names these are, and of which epoch.
+    pub(super) fn own(&self) -> (GatewayId, u32) {
+        (self.gateway, self.gateway_epoch)
+    }
     /// A name that was never used before.
     pub fn next(&self) -> WriteId {
         WriteId {
@@ -90,6 +94,8 @@ pub struct Service {
     /// How long a day of lifecycle rules is.
     pub(super) day: Day,
     pub(super) rules: Arc<Changes>,
+    /// Moves between storage classes that failed.
+    pub(super) failures: Arc<Failures>,
     pub(super) classes: Arc<Classes>,
     /// Where events wait; none are made without it.
     pub(super) events: Option<Queue>,
@@ -138,6 +144,7 @@ impl Service {
             owners: Arc::default(),
             day: Day::default(),
             rules: Arc::default(),
+            failures: Arc::default(),
             classes: Arc::default(),
             events: None,
         }

@@ -359,6 +359,11 @@ pub(super) fn method_not_allowed() -> S3Error {
     )
 }
 
+/// A path that cannot be read.
+pub(super) fn invalid_uri() -> S3Error {
+    S3Error::with_message(Code::InvalidURI, Refusal::InvalidUri.to_string())
+}
+
 /// An XML document that is not what it should be.
 pub(super) fn malformed_xml(why: &'static str) -> S3Error {
     S3Error::with_message(Code::MalformedXML, why)

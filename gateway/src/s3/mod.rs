@@ -52,6 +52,8 @@ use crate::object::Objects;
 
 pub use access_log::Deliverer;
 pub use inventory::Reporter;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use bucket::fuzz as bucket_fuzz;
 pub use service::Service;
 pub(crate) use values::escape;
 

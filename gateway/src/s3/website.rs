@@ -112,7 +112,9 @@ impl Layers {
             answer.headers_mut().insert(ALLOW, allow);
             return answer;
         }
-        let key = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
+        let Ok(key) = percent_decode_str(parts.uri.path()).decode_utf8() else {
+            return failed(error::invalid_uri(), None);
+        };
         let key = key.strip_prefix('/').unwrap_or(&key);
         let host = parts.headers.get(HOST);
         let mut kept = parts.headers.clone();

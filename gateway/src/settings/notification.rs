@@ -11,6 +11,8 @@ use crate::notify::event::Named;
 const CONFIGURATIONS_MAX: usize = 100;
 const ID_CHARS_MAX: usize = 255;
 const FILTER_LEN_MAX: usize = 1024;
+/// More than there are in S3.
+const EVENTS_MAX: usize = 30;
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +120,11 @@ fn check(one: &Tell) -> Result<(), GatewayError> {
             why: "a notification configuration names an Event",
         });
     }
+    if one.events.len() > EVENTS_MAX {
+        return refuse(&format!(
+            "A notification configuration names at most {EVENTS_MAX} events"
+        ));
+    }
     for text in &one.events {
         match EventKind::named(text) {
             Named::Kinds(_) => {}
@@ -181,6 +188,14 @@ mod tests {
         assert!(one(|_| {}).is_ok());
         assert!(one(|tell| tell.id = String::new()).is_err());
         assert!(one(|tell| tell.events.clear()).is_err());
+        let put = || "s3:ObjectCreated:Put".to_owned();
+        let many = |count: usize| {
+            let mut tell = tell();
+            tell.events = vec![put(); count];
+            Notification::new(vec![tell])
+        };
+        assert!(many(30).is_ok());
+        assert!(many(31).is_err());
         assert!(one(|tell| tell.events = vec!["s3:Other".to_owned()]).is_err());
         let later = one(|tell| tell.events = vec!["s3:Replication:*".to_owned()]);
         assert!(matches!(later, Err(GatewayError::NotImplemented { .. })));

@@ -60,6 +60,7 @@ pub struct Gateway {
     pub calendar: Arc<Calendar>,
     pub service: Service,
     pub metrics: LifecycleMetrics,
+    registry: Registry,
     pub day_ms: u64,
 }
 
@@ -81,10 +82,6 @@ fn classes() -> Classes {
     Classes::new(geometry("2+1"), given).unwrap()
 }
 
-fn metrics() -> LifecycleMetrics {
-    LifecycleMetrics::register(&Registry::new()).unwrap()
-}
-
 impl Gateway {
     pub async fn start(day_ms: u64) -> Self {
         let mut cluster = Cluster::new("2+1", 4);
@@ -94,6 +91,7 @@ impl Gateway {
         });
         cluster.world.clock = Arc::clone(&calendar) as _;
         let running = cluster.start().await;
+        let registry = Registry::new();
         Self {
             service: service(&running)
                 .with_lifecycle_day(Duration::from_millis(day_ms))
@@ -101,7 +99,8 @@ impl Gateway {
             running: Some(running),
             cluster,
             calendar,
-            metrics: metrics(),
+            metrics: LifecycleMetrics::register(&registry).unwrap(),
+            registry,
             day_ms,
         }
     }
@@ -185,6 +184,15 @@ impl Gateway {
             by: Caller::Anonymous,
         };
         self.service.create_upload(create).await.unwrap().id
+    }
+
+    /// Keys on which a rule could not be carried out, so far.
+    pub fn failures(&self) -> u64 {
+        let found = self.registry.gather().into_iter();
+        let mut found = found.filter(|each| each.name() == "holdfast_lifecycle_failures_total");
+        found.next().unwrap().get_metric()[0]
+            .get_counter()
+            .get_value() as u64
     }
 
     pub async fn round(&self) {

@@ -340,7 +340,9 @@ async fn uploads_are_listed_by_key_and_id_and_continue_within_a_key() {
             max_keys: 2,
             ..ListQuery::default()
         };
-        let listing = list_uploads(&index, query, upload_after).await.unwrap();
+        let listing = list_uploads(&index, query, upload_after, |_| true)
+            .await
+            .unwrap();
         shown.extend(
             listing
                 .entries
@@ -370,9 +372,22 @@ async fn uploads_are_listed_by_key_and_id_and_continue_within_a_key() {
         max_keys: 1,
         ..ListQuery::default()
     };
-    let listing = list_uploads(&index, query, None).await.unwrap();
+    let listing = list_uploads(&index, query, None, |_| true).await.unwrap();
     assert_eq!(listing.entries[0].key, "b/1");
     assert!(listing.truncated);
+    // What is not shown is in no page, no prefix and no marker: pages are full without it.
+    let query = ListQuery {
+        bucket: BUCKET,
+        delimiter: "/",
+        max_keys: 2,
+        ..ListQuery::default()
+    };
+    let is_shown = |row: &UploadRow| ![1, 3, 4, 5].contains(&row.manifest.write.counter);
+    let listing = list_uploads(&index, query, None, is_shown).await.unwrap();
+    let shown = listing.entries.iter().map(|e| e.upload.counter);
+    assert_eq!(shown.collect::<Vec<_>>(), [2, 7]);
+    assert!(listing.common_prefixes.is_empty());
+    assert_eq!(listing.next.as_deref(), Some("c"));
 }
 
 #[tokio::test]

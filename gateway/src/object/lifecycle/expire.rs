@@ -2,7 +2,8 @@
 //!
 //! Owns: what is due now, under the locks and by the rules as of then, and removing it.
 //! Leaves to others: when to look ([`super::run`]), how one version is removed or marked
-//! ([`crate::object::delete`]) and an upload aborted ([`crate::object::upload`]).
+//! ([`crate::object::delete`]), many ([`super::noncurrent`]) or moved ([`super::moves`]), and an
+//! upload aborted ([`crate::object::upload`]).
 //! Always: what goes, goes as by a client's delete: a durable record first, then one commit. What
 //! is locked stays. An entry leaves the queue in the commit that finds nothing more to do, which
 //! queues when to look again.
@@ -11,23 +12,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::try_join_all;
 use holdfast_index::due::{self, Due};
 use holdfast_index::rows;
 use holdfast_index::{Batch, Locks, Mode, Table, Transaction};
-use holdfast_protocol::{Manifest, TombstoneTarget, UploadRow, VersionRow, WriteId};
-use holdfast_store::placement::group_of;
+use holdfast_protocol::{UploadRow, VersionRow, WriteId};
 
+use super::moves::Moving;
 use super::rules;
 use crate::auth::Caller;
 use crate::error::GatewayError;
 use crate::metrics::LifecycleMetrics;
 use crate::names::{BucketName, ObjectKey};
-use crate::notify::EventKind;
 use crate::object::bucket::Bucket;
-use crate::object::put::usage_of;
-use crate::object::rewrite::Moved;
-use crate::object::service::{Retired, Service, note_seen, queue_purge};
+use crate::object::service::Service;
 use crate::object::types::{DeleteConditions, DeleteObject};
 use crate::object::upload::Why;
 use crate::object::version::VersionId;
@@ -38,16 +35,9 @@ const CURRENT: &str = "current";
 const NONCURRENT: &str = "noncurrent";
 const MARKER: &str = "marker";
 const UPLOAD: &str = "upload";
-const TRANSITION: &str = "transition";
 /// Versions that are removed by one commit at most, so that a key with very many is not gone
 /// through for each few of them.
 const BATCH: usize = 1024;
-/// Tombstones that are made durable at once.
-const AT_ONCE: usize = 32;
-/// A commit of this weight takes no more versions.
-const BATCH_BYTES: usize = 4 << 20;
-/// Versions that move before the key is looked at again.
-const MOVES: usize = 32;
 /// Rows that are read at once.
 const PAGE: usize = 1000;
 
@@ -59,6 +49,8 @@ pub(super) struct Done {
     pub(super) markers: u64,
     pub(super) uploads: u64,
     pub(super) moved: u64,
+    /// Entries that stay until what they are about may be tried again.
+    pub(super) held: u64,
 }
 
 /// Who looks: what moves is left to others, as that may take long.
@@ -70,21 +62,15 @@ pub(super) enum Hands {
     Moving,
 }
 
-/// A version that is to be in another storage class.
-#[derive(Clone, Debug)]
-struct Moving {
-    id: VersionId,
-    write: WriteId,
-    class: String,
-}
-
 /// What the rules say of a key's noncurrent versions.
 #[derive(Default)]
-struct Noncurrent {
+pub(super) struct Noncurrent {
     /// The oldest that go now.
     going: VecDeque<VersionId>,
     /// Some that move now.
-    moving: Vec<Moving>,
+    pub(super) moving: Vec<Moving>,
+    /// Whether others would that failed to a short time ago.
+    pub(super) is_held: bool,
     /// When the next one is due.
     next: Option<u64>,
     /// How many there are, or one.
@@ -92,7 +78,7 @@ struct Noncurrent {
 }
 
 impl Noncurrent {
-    fn wait(&mut self, until_ms: Option<u64>) {
+    pub(super) fn wait(&mut self, until_ms: Option<u64>) {
         self.next = self.next.into_iter().chain(until_ms).min();
     }
 }
@@ -104,6 +90,7 @@ impl Done {
         self.markers += other.markers;
         self.uploads += other.uploads;
         self.moved += other.moved;
+        self.held += other.held;
     }
 }
 
@@ -117,6 +104,8 @@ enum Step {
     Noncurrent(VecDeque<VersionId>),
     /// These versions move; what else there is to do is due then.
     Move(Vec<Moving>, Option<u64>),
+    /// What moves failed to a short time ago.
+    Hold,
     /// Nothing, until then.
     Wait(Option<u64>),
 }
@@ -141,10 +130,11 @@ impl Service {
             by: Caller::Anonymous,
         };
         let mut done = Done::default();
+        let mut failed = None;
         loop {
             let locks = Locks::none().key(bucket.id, key);
             let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
-            match self.step(txn.as_mut(), &bucket, key).await? {
+            match self.step(txn.as_mut(), &bucket, key, hands).await? {
                 Step::Current if bucket.has_versions() => {
                     self.mark(txn, &bucket, &delete, None).await?;
                     done.current += 1;
@@ -179,7 +169,13 @@ impl Service {
                 Step::Move(moving, _) => {
                     drop(txn);
                     let key = &delete.key;
-                    done.moved += self.move_some(&bucket, key, &moving, metrics).await?;
+                    let (moved, error) = self.move_some(&bucket, key, &moving, metrics).await;
+                    done.moved += moved;
+                    failed = failed.or(error);
+                }
+                Step::Hold => {
+                    done.held += popped.len() as u64;
+                    return failed.map_or(Ok(done), Err);
                 }
                 Step::Wait(next_ms) => {
                     let due = Due::versions(bucket.id, key);
@@ -189,31 +185,6 @@ impl Service {
                 }
             }
         }
-    }
-
-    /// Moves versions, one after the other. Returns how many did.
-    async fn move_some(
-        &self,
-        bucket: &Arc<Bucket>,
-        key: &ObjectKey,
-        moving: &[Moving],
-        metrics: &LifecycleMetrics,
-    ) -> Result<u64, GatewayError> {
-        let mut count = 0;
-        for Moving { id, write, class } in moving {
-            let moved = Moved {
-                bucket,
-                key,
-                id: *id,
-                write: *write,
-                class,
-            };
-            if self.move_version(&moved).await? {
-                count += 1;
-                metrics.expired(TRANSITION, 1);
-            }
-        }
-        Ok(count)
     }
 
     async fn requeue(
@@ -242,6 +213,7 @@ impl Service {
         txn: &mut dyn Transaction,
         bucket: &Bucket,
         key: &str,
+        hands: Hands,
     ) -> Result<Step, GatewayError> {
         let Some(lifecycle) = bucket.settings().lifecycle.as_ref() else {
             return Ok(Step::Wait(None));
@@ -251,7 +223,7 @@ impl Service {
         };
         let now_ms = self.store.world().clock.unix_ms();
         let mut found = self
-            .noncurrent_step(txn, lifecycle, &current, now_ms)
+            .noncurrent_step(txn, lifecycle, &current, (now_ms, hands))
             .await?;
         if !found.going.is_empty() {
             return Ok(Step::Noncurrent(found.going));
@@ -269,32 +241,12 @@ impl Service {
             Some(_) => return Ok(Step::Current),
         }
         let moves = rules::moves(lifecycle, manifest, self.day);
-        self.moved_by(&mut found, moves, manifest, now_ms);
+        self.moved_by(&mut found, moves, (manifest, None), (now_ms, hands));
         Ok(match found.moving.is_empty() {
+            true if found.is_held => Step::Hold,
             true => Step::Wait(found.next),
             false => Step::Move(found.moving, found.next),
         })
-    }
-
-    /// Adds where a version is to be by now, and when it moves next.
-    fn moved_by<'a>(
-        &self,
-        found: &mut Noncurrent,
-        moves: impl Iterator<Item = (u64, &'a str)>,
-        manifest: &Manifest,
-        now_ms: u64,
-    ) {
-        let is_known = |class: &str| self.classes.geometry(class).is_ok();
-        let (place, next) = rules::place_by(moves, manifest, now_ms, is_known);
-        found.wait(next);
-        // The others follow: the key is looked at again when these have moved.
-        if let Some(class) = place.filter(|_| found.moving.len() < MOVES) {
-            found.moving.push(Moving {
-                id: VersionId::of(manifest),
-                write: manifest.write,
-                class,
-            });
-        }
     }
 
     /// What is to be done with the noncurrent versions.
@@ -303,7 +255,7 @@ impl Service {
         txn: &mut dyn Transaction,
         lifecycle: &Lifecycle,
         current: &VersionRow,
-        now_ms: u64,
+        (now_ms, hands): (u64, Hands),
     ) -> Result<Noncurrent, GatewayError> {
         let (bucket, key) = (current.manifest.bucket, current.manifest.key.as_str());
         let mut found = Noncurrent::default();
@@ -327,7 +279,8 @@ impl Service {
                 } else {
                     found.wait(due);
                     let moves = rules::noncurrent_moves(lifecycle, manifest, &newer, day);
-                    self.moved_by(&mut found, moves, manifest, now_ms);
+                    let version = (manifest, Some(&newer));
+                    self.moved_by(&mut found, moves, version, (now_ms, hands));
                 }
                 newer.push(manifest.created_ms);
                 found.count += 1;
@@ -336,82 +289,6 @@ impl Service {
                 return Ok(found);
             }
         }
-    }
-
-    /// Removes noncurrent versions for good, the last first, by one commit. Returns how many: it
-    /// ends early where the commit gets too large or a drive fails.
-    async fn remove_noncurrent(
-        &self,
-        mut txn: Box<dyn Transaction>,
-        bucket: &Bucket,
-        key: &str,
-        going: &VecDeque<VersionId>,
-    ) -> Result<u64, GatewayError> {
-        let going: Vec<VersionId> = going.iter().rev().copied().collect();
-        let (mut batch, mut count) = (Batch::new(), 0);
-        for some in going.chunks(AT_ONCE) {
-            let removed = self.add_removals(&mut *txn, &mut batch, bucket, key, some);
-            match removed.await {
-                Ok(()) => count += some.len() as u64,
-                // What is durable already takes effect; the next look meets the fault again.
-                Err(_) if count > 0 => break,
-                Err(error) => return Err(error),
-            }
-            if batch.weight() > BATCH_BYTES {
-                break;
-            }
-        }
-        self.commit(txn, batch).await?;
-        self.notify(true, false);
-        Ok(count)
-    }
-
-    /// Makes the tombstones of noncurrent versions durable, and adds their removal to `batch`, to
-    /// which nothing is added if one of them fails.
-    async fn add_removals(
-        &self,
-        txn: &mut dyn Transaction,
-        batch: &mut Batch,
-        bucket: &Bucket,
-        key: &str,
-        going: &[VersionId],
-    ) -> Result<(), GatewayError> {
-        let (mut rows, mut tombstones) = (Vec::new(), Vec::new());
-        for id in going {
-            let found = rows::get_version(&mut *txn, bucket.id, key, id.which()).await?;
-            let (_, row) = found.ok_or_else(|| GatewayError::Internal {
-                what: format!("version {id} was listed and is not there"),
-            })?;
-            let target = match *id {
-                VersionId::Null => TombstoneTarget::Null,
-                VersionId::Ordered(version) => TombstoneTarget::Version {
-                    version,
-                    write: row.manifest.write,
-                },
-            };
-            let order = txn.take_order();
-            tombstones.push((order, self.tombstone(order, bucket.id, key, target)));
-            rows.push(row);
-        }
-        let sealing = tombstones.iter();
-        let sealing = sealing.map(|(_, tombstone)| self.seal(tombstone, bucket.id, key));
-        let sealed = try_join_all(sealing).await?;
-        let group = self.store.group(group_of(bucket.id, key));
-        let mut removals = Batch::new();
-        for ((row, (order, tombstone)), sealed) in rows.iter().zip(&tombstones).zip(sealed) {
-            let mut retired = Retired::default();
-            removals.delete_noncurrent(&row.manifest);
-            removals.usage(bucket.id, usage_of(&row.manifest, -1));
-            self.retire_version(row, &mut retired, &mut removals)
-                .await?;
-            let guard = (tombstone.write(), &sealed.placement, group.clone());
-            queue_purge(&mut removals, *order, retired, Some(guard));
-            note_seen(&mut removals, &sealed.seen);
-            let happened = (EventKind::Expired, &row.manifest, *order);
-            self.announce(&mut removals, bucket, happened, None)?;
-        }
-        batch.append(removals);
-        Ok(())
     }
 
     /// Whether an open upload is due now.

@@ -22,6 +22,9 @@ const COUNTED: usize = KEEP_MAX as usize + 1;
 const MOVE_LEN_MIN: u64 = 128 << 10;
 /// But for these classes, where the configuration varies by class.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+/// How often it is looked, the soonest and the latest.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// How long a day of a rule is.
@@ -41,6 +44,10 @@ impl Day {
     }
     pub(crate) fn ms(self) -> u64 {
         self.0
+    }
+    /// How often it is looked what is due.
+    pub(super) fn pause(self) -> Duration {
+        Duration::from_millis(self.0 / 50).clamp(PAUSE_MIN, PAUSE_MAX)
     }
     /// So many days after `from_ms`.
     pub(crate) fn after(self, from_ms: u64, days: u32) -> u64 {
@@ -153,7 +160,7 @@ pub(super) fn marker_due(lifecycle: &Lifecycle, manifest: &Manifest, day: Day) -
 /// When those versions of a key were made that are newer than a noncurrent one, the next newer one
 /// first; as many as rules can count.
 #[derive(Clone, Debug)]
-pub(super) struct Newer(VecDeque<u64>);
+pub(in crate::object) struct Newer(VecDeque<u64>);
 
 impl Newer {
     /// The current one.

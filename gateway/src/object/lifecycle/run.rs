@@ -31,9 +31,6 @@ const PAGE: usize = 1000;
 const AT_ONCE: usize = 16;
 /// Keys of which versions move at once.
 const MOVES_AT_ONCE: usize = 2;
-/// How often it is looked, the soonest and the latest.
-const PAUSE_MIN: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Whether rules may have changed since all buckets were gone through; at first they may.
 #[derive(Debug)]
@@ -61,7 +58,7 @@ impl Service {
 
     /// Carries out lifecycle rules for as long as it is polled.
     pub async fn watch_lifecycle(self, metrics: LifecycleMetrics) {
-        let pause = Duration::from_millis(self.day.ms() / 50).clamp(PAUSE_MIN, PAUSE_MAX);
+        let pause = self.day.pause();
         let backfills = async {
             loop {
                 if let Err(error) = self.backfill_lifecycle(&metrics).await {
@@ -158,7 +155,10 @@ impl Service {
                 .await?;
             for outcome in outcomes {
                 match outcome {
-                    Ok(done) => sum.add(done),
+                    Ok(done) => {
+                        left += done.held as i64;
+                        sum.add(done);
+                    }
                     Err((count, error)) => {
                         left += count;
                         failed = failed.or(Some(error));
@@ -174,6 +174,7 @@ impl Service {
             // One line for all: where one drive is missing, it may be a million keys.
             tracing::warn!(entries = left, %error, "not expired yet, the first for this reason");
         }
+        sum.held = 0;
         if sum != Done::default() {
             tracing::info!(
                 current = sum.current,
@@ -202,10 +203,18 @@ impl Service {
         }
         let mut popped: BTreeMap<(BucketId, String), Vec<DueEntry>> = BTreeMap::new();
         let mut living = HashMap::new();
+        let mut outcomes = Vec::new();
         for (id, entries) in by_bucket {
             let name = buckets.get(&id);
-            let Some(bucket) = self.with_rules(id, name, &entries).await? else {
-                continue;
+            let bucket = match self.with_rules(id, name, &entries).await {
+                Ok(Some(bucket)) => bucket,
+                Ok(None) => continue,
+                // The others do not wait for one bucket that cannot be read.
+                Err(error) => {
+                    metrics.failures.inc();
+                    outcomes.push(Err((entries.len() as i64, error)));
+                    continue;
+                }
             };
             living.insert(id, bucket);
             for entry in entries {
@@ -221,7 +230,8 @@ impl Service {
             Hands::Ending => AT_ONCE,
             Hands::Moving => MOVES_AT_ONCE,
         });
-        Ok(work.collect().await)
+        outcomes.extend(work.collect::<Vec<_>>().await);
+        Ok(outcomes)
     }
 
     /// The bucket of these entries; they are forgotten if it is gone or has no rules any more.

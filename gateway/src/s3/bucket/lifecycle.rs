@@ -101,7 +101,7 @@ fn malformed(why: &'static str) -> GatewayError {
     GatewayError::MalformedDocument { why }
 }
 
-fn rule(document: &Document, classes: &Classes) -> Result<LifecycleRule, GatewayError> {
+pub(super) fn rule(document: &Document, classes: &Classes) -> Result<LifecycleRule, GatewayError> {
     let enabled = match document.status.as_str() {
         ExpirationStatus::ENABLED => true,
         ExpirationStatus::DISABLED => false,
@@ -282,7 +282,7 @@ fn size(bytes: Option<i64>) -> Result<Option<u64>, GatewayError> {
     })
 }
 
-fn document(rule: &LifecycleRule) -> Document {
+pub(super) fn document(rule: &LifecycleRule) -> Document {
     let days = |days: u32| i32::try_from(days).ok();
     let status = match rule.enabled {
         true => ExpirationStatus::ENABLED,

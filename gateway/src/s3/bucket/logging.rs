@@ -78,7 +78,7 @@ async fn check_target(
     }
 }
 
-fn read(enabled: LoggingEnabled) -> Result<Logging, GatewayError> {
+pub(super) fn read(enabled: LoggingEnabled) -> Result<Logging, GatewayError> {
     if enabled
         .target_grants
         .is_some_and(|grants| !grants.is_empty())
@@ -112,7 +112,7 @@ fn read(enabled: LoggingEnabled) -> Result<Logging, GatewayError> {
     Logging::new(enabled.target_bucket, enabled.target_prefix, format)
 }
 
-fn document(logging: &Logging) -> LoggingEnabled {
+pub(super) fn document(logging: &Logging) -> LoggingEnabled {
     LoggingEnabled {
         target_bucket: logging.bucket.clone(),
         target_grants: None,

@@ -8,6 +8,8 @@ mod acl;
 mod cors;
 mod create;
 mod delete;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod head;
 mod inventory;
 mod lifecycle;

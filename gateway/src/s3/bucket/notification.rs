@@ -106,7 +106,7 @@ async fn validate(
     Ok(())
 }
 
-fn notification(
+pub(super) fn notification(
     targets: &Targets,
     document: NotificationConfiguration,
 ) -> Result<Notification, GatewayError> {

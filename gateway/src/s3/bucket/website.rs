@@ -60,7 +60,7 @@ pub(crate) async fn delete_website(
     Ok(S3Response::new(DeleteBucketWebsiteOutput {}))
 }
 
-fn website(document: dto::WebsiteConfiguration) -> Result<Website, GatewayError> {
+pub(super) fn website(document: dto::WebsiteConfiguration) -> Result<Website, GatewayError> {
     let (index, error) = (document.index_document, document.error_document);
     let rules = document.routing_rules.unwrap_or_default();
     if let Some(to) = document.redirect_all_requests_to {
@@ -139,7 +139,7 @@ fn refuse<T>(why: &str) -> Result<T, GatewayError> {
     })
 }
 
-fn elsewhere(to: &Elsewhere) -> RedirectAllRequestsTo {
+pub(super) fn elsewhere(to: &Elsewhere) -> RedirectAllRequestsTo {
     RedirectAllRequestsTo {
         host_name: to.host.clone(),
         protocol: to.protocol.map(named),
@@ -150,7 +150,7 @@ fn named(protocol: Protocol) -> dto::Protocol {
     dto::Protocol::from_static(protocol.name())
 }
 
-fn of_pages(pages: &Pages) -> GetBucketWebsiteOutput {
+pub(super) fn of_pages(pages: &Pages) -> GetBucketWebsiteOutput {
     let rules: Vec<dto::RoutingRule> = pages.rules.iter().map(document).collect();
     GetBucketWebsiteOutput {
         index_document: Some(IndexDocument {

@@ -174,6 +174,10 @@ async fn errors_are_pages_and_tell_no_more_than_s3_does() {
     let denied = get(&server, "/private/x").await.expect(403);
     assert_eq!(denied.text(), "sorry");
     assert_eq!(denied.get("x-amz-error-code"), Some("AccessDenied"));
+    // A path that is no text names no other page, also where there is one of what it looks like.
+    server.put("\u{fffd}", b"other").await;
+    let bad = get(&server, "/%FF").await.expect(400);
+    assert_eq!(bad.get("x-amz-error-code"), Some("InvalidURI"));
     // Who may list learns that there is nothing.
     get(&server, "/private/none").await.expect(404);
     // Who may not list is not told what is missing.

@@ -1,0 +1,6 @@
+//! Fuzzes `gateway_notification` of the gateway.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    holdfast_gateway::fuzz::run("gateway_notification", data)
+});
