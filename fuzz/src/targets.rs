@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use holdfast_protocol::checksum::crc64;
-use holdfast_protocol::drive::{BatchHeader, Checkpoint, EntryHead, Superblock};
+use holdfast_protocol::drive::{BatchHeader, Checkpoint, EntryHead, LogMark, Superblock};
 use holdfast_protocol::map::ClusterMap;
 use holdfast_protocol::row::{IdentityRow, ListedVersion, RowName, ScrubRow, SeenRow, Usage};
 use holdfast_protocol::rpc::control::{
@@ -41,6 +41,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("handshake", handshake),
     ("manifest", manifest),
     ("map", map),
+    ("mark", mark),
     ("record", record),
     ("row", row),
     ("rpc_answer", rpc_answer),
@@ -63,6 +64,7 @@ pub fn accepts(name: &str, data: &[u8]) -> bool {
         "handshake" => handshake_of(data),
         "manifest" => manifest_of(data),
         "map" => map_of(data),
+        "mark" => mark_of(data),
         "record" => split(data).is_some_and(|(header, rest)| record_of(&header, &rest)),
         "row" => row_of(data),
         "rpc_answer" => split(data).is_some_and(|(header, rest)| answer_of(&header, &rest)),
@@ -352,6 +354,18 @@ fn batch_of(data: &[u8]) -> bool {
     BatchHeader::decode(data, 1 << 30).is_ok_and(|header| {
         let again = BatchHeader::decode(&header.encode(), 1 << 30);
         assert_eq!(again.as_ref(), Ok(&header));
+        true
+    })
+}
+
+/// `HFDM`.
+pub fn mark(data: &[u8]) {
+    both(data, mark_of);
+}
+
+fn mark_of(data: &[u8]) -> bool {
+    LogMark::decode(data).is_ok_and(|mark| {
+        assert_eq!(LogMark::decode(&mark.encode()), Ok(mark));
         true
     })
 }

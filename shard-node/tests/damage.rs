@@ -6,6 +6,7 @@
 
 mod support;
 
+use holdfast_protocol::drive::LogMark;
 use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest};
 use holdfast_shard_node::{Drive, NodeError};
 use support::rig::*;
@@ -237,6 +238,9 @@ fn a_lost_entry_of_the_last_batch_shows_in_the_end_of_the_log() {
         let acknowledged = status(&drive).await.end;
         let at = rig.find(&inline_record(write_id(2), 1000).head);
         assert!(rig.disk.flip(&rig.path("space.0"), at - 60, 1));
+        // Nor is there a mark that names the batch (`marks.rs`).
+        let mark = 4096 + LogMark::offset(64 << 10);
+        assert!(rig.disk.flip(&rig.path("space.0"), mark, 1));
         let drive = rig.crash(drive).await;
         let end = status(&drive).await.end;
         assert!(end.log == acknowledged.log && end.batch < acknowledged.batch);

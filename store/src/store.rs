@@ -193,22 +193,19 @@ impl Store {
             .map(|&index| map.drives[usize::from(index)].id)
             .collect()
     }
-    /// Where each shard of a coded write to `group` goes: its own drive, or a hand-off outside the
-    /// group when that is out of service and one is to be had: so few that, of the write quorum, at
-    /// least m + 1 records (m of the map) lie inside the group (4+2: at most two hand-offs). A
-    /// geometry with fewer shards than the map's takes the first drives of the group, and in place
-    /// of one that is out of service first one of the others.
+    /// Where each shard of a coded write to `group` goes: its own drive, or a substitute when that
+    /// is out of service and one is to be had, on the node with the fewest shards of the write. A
+    /// geometry with fewer shards than the map's takes the first drives of the group; where nodes
+    /// do not matter, its substitutes are the others of the group. So few are hand-offs outside the
+    /// group that, of the write quorum, at least m + 1 records (m of the map) lie inside it (4+2:
+    /// at most two).
     pub fn plan(&self, group: GroupId, geometry: Geometry) -> Vec<DriveId> {
         let map = self.map();
         let group = self.group(group);
         let is_writable = |id: &DriveId| self.shared.drives.is_writable(*id);
         let (own, others) = group.split_at(geometry.total().min(group.len()));
-        let mut others = others.iter().copied().filter(is_writable);
-        let mut own = own.to_vec();
-        for drive in own.iter_mut().filter(|drive| !is_writable(drive)) {
-            *drive = others.next().unwrap_or(*drive);
-        }
-        let mut spare: Vec<DriveId> = map
+        let mut inside: Vec<DriveId> = others.iter().copied().filter(is_writable).collect();
+        let mut outside: Vec<DriveId> = map
             .drives
             .iter()
             .filter(|d| d.usage == DriveUse::Active && !group.contains(&d.id))
@@ -219,18 +216,23 @@ impl Store {
             .write_quorum()
             .saturating_sub(map.geometry.copies());
         let mut planned: Vec<DriveId> = own.iter().copied().filter(is_writable).collect();
+        let mut substitute = || {
+            let outside_now = if left > 0 { outside.as_slice() } else { &[] };
+            let spare = [inside.as_slice(), outside_now].concat();
+            let at = placement::hand_off(&map, &spare, &planned)?;
+            if at < inside.len() {
+                inside.remove(at);
+            } else {
+                outside.remove(at - inside.len());
+                left -= 1;
+            }
+            planned.push(spare[at]);
+            Some(spare[at])
+        };
         own.iter()
-            .map(|&drive| {
-                if left > 0
-                    && !is_writable(&drive)
-                    && let Some(at) = placement::hand_off(&map, &spare, &planned)
-                {
-                    left -= 1;
-                    let taken = spare.remove(at);
-                    planned.push(taken);
-                    return taken;
-                }
-                drive
+            .map(|&drive| match is_writable(&drive) {
+                true => drive,
+                false => substitute().unwrap_or(drive),
             })
             .collect()
     }

@@ -8,9 +8,12 @@
 
 mod harness;
 
-use harness::{Cluster, body};
-use holdfast_protocol::{ByteRange, Geometry, Order};
+use std::collections::BTreeSet;
+
+use harness::{CLUSTER, Cluster, body};
+use holdfast_protocol::{ByteRange, Geometry, GroupId, MapDrive, NodeId, Order};
 use holdfast_store::StoreError;
+use holdfast_store::placement::compute_map;
 use holdfast_store::rebuild::Target;
 
 const MIB: usize = 1 << 20;
@@ -140,6 +143,41 @@ async fn a_drive_outside_the_group_takes_the_shard_of_one_that_is_gone() {
         assert_eq!(row.placement.missing, 0);
         assert!(!row.placement.holders.contains(&gone[0]));
     }
+    cluster.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn substitutes_share_no_node_with_another_shard_if_that_can_be() {
+    let cluster = Cluster::start(geometry(4, 2), 10).await;
+    // Five nodes with two drives each: a group has two drives on one of them.
+    let map = cluster.store.map();
+    let drives = map.drives.iter().map(|drive| MapDrive {
+        node: NodeId::new(drive.id.get() % 5),
+        ..drive.clone()
+    });
+    let spread = compute_map(CLUSTER, map.version, map.geometry, drives.collect()).unwrap();
+    cluster.store.set_map(spread);
+    let narrow = geometry(4, 1);
+    let mut inside = 0;
+    for number in 0..200 {
+        let group = GroupId::new(number);
+        let (drives, own) = (
+            cluster.store.group(group),
+            cluster.store.plan(group, narrow),
+        );
+        let gone = own[usize::from(number) % own.len()];
+        cluster.store.drives().detach(gone);
+        let plan = cluster.store.plan(group, narrow);
+        cluster.store.drives().attach(gone, cluster.node.clone());
+        assert!(!plan.contains(&gone));
+        let nodes: BTreeSet<u64> = plan.iter().map(|drive| drive.get() % 5).collect();
+        assert_eq!(nodes.len(), 5, "{group:?}: {plan:?} without {gone}");
+        inside += usize::from(plan.iter().all(|drive| drives.contains(drive)));
+    }
+    assert!(
+        inside > 0,
+        "where it makes no difference, the group's own go first"
+    );
     cluster.close().await;
 }
 

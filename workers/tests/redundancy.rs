@@ -8,11 +8,12 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use holdfast_index::{Batch, Index, Locks, rows};
-use holdfast_protocol::DriveId;
+use holdfast_protocol::{DriveId, MapDrive, NodeId};
+use holdfast_store::placement::compute_map;
 use holdfast_store::row_name;
 use support::{Cluster, body, config};
 
@@ -407,5 +408,45 @@ async fn a_row_that_is_queued_under_several_margins_has_one_turn() {
         .await;
     running.until_quiet().await;
     assert_eq!(verified() - before, 4, "each shard once");
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_node_gets_two_shards_of_a_write_while_another_has_none() {
+    let mut cluster = Cluster::new("2+1", 8);
+    let config = holdfast_workers::WorkersConfig {
+        out_after: Duration::from_millis(150),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let map = running.store.map();
+    let drives = map.drives.iter().map(|drive| MapDrive {
+        node: NodeId::new(drive.id.get() % 4),
+        ..drive.clone()
+    });
+    let spread = compute_map(map.cluster, map.version, map.geometry, drives.collect());
+    running.store.set_map(spread.unwrap());
+    let keys: Vec<String> = (0..24).map(|n| format!("key-{n}")).collect();
+    for key in &keys {
+        running.put(key, &body(1, 50_000), true).await.unwrap();
+    }
+    running.until_quiet().await;
+    let gone = running.row("key-0").await.unwrap().placement.holders[1];
+    cluster.drive(gone).set_down(true);
+    let mut moved = 0;
+    for key in &keys {
+        let before = running.row(key).await.unwrap().placement.holders;
+        running
+            .until("no row names the drive", || async {
+                let row = running.row(key).await.unwrap();
+                !row.placement.holders.contains(&gone) && row.placement.missing == 0
+            })
+            .await;
+        let after = running.row(key).await.unwrap().placement.holders;
+        let nodes: BTreeSet<u64> = after.iter().map(|drive| drive.get() % 4).collect();
+        assert_eq!(nodes.len(), 3, "{key} is on {after:?}");
+        moved += usize::from(before.contains(&gone));
+    }
+    assert!(moved > 0);
     running.workers.stop().await;
 }

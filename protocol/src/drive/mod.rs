@@ -1,17 +1,19 @@
 //! Byte forms of what a drive keeps: superblock, log, checkpoint.
 //!
-//! Owns: pages and extents, and the forms `HFSB` ([`superblock`]), `HFDB` and `HFDE` ([`log`]) and
-//! `HFDC` ([`checkpoint`]), as in `docs/formats/drive.md`.
+//! Owns: pages and extents, and the forms `HFSB` ([`superblock`]), `HFDB` and `HFDE` ([`log`]),
+//! `HFDM` ([`mark`]) and `HFDC` ([`checkpoint`]), as in `docs/formats/drive.md`.
 //! Leaves to others: reading and writing them (`shard-node`), and what the records inside mean
 //! ([`crate::record`]).
 //! Always: an extent lies within [`PAGES_MAX`] and is not empty.
 
 pub mod checkpoint;
 pub mod log;
+pub mod mark;
 pub mod superblock;
 
 pub use checkpoint::{Checkpoint, ChunkInfo, Grant, TableEntry, WriteRange};
 pub use log::{BatchHeader, ClaimEntry, Entry, EntryHead, SealEntry, ShardEntry};
+pub use mark::LogMark;
 pub use superblock::Superblock;
 
 use crate::codec::{FormatError, Reader, Writer};

@@ -114,6 +114,14 @@ fn batch() -> Vec<u8> {
     bytes
 }
 
+fn mark() -> LogMark {
+    LogMark {
+        log: LogId::new(0x10c),
+        chunk: 3,
+        batch: 12,
+    }
+}
+
 fn checkpoint() -> Checkpoint {
     let entry = |counter, extents: Vec<Extent>| TableEntry {
         write: write(counter),
@@ -239,10 +247,20 @@ fn log_v1_golden_file_round_trips() {
 }
 
 #[test]
+fn log_mark_v1_golden_file_round_trips() {
+    let golden = golden("drive-log-mark-v1.bin", &mark().encode());
+    assert_eq!(LogMark::decode(&golden).unwrap(), mark());
+    assert_eq!(mark().encode(), *golden);
+    assert!(golden.len() as u64 <= PAGE_LEN);
+    assert_eq!(LogMark::offset(64 << 10), 60 << 10);
+}
+
+#[test]
 fn every_flipped_byte_is_noticed() {
     let superblock = superblock().encode();
     let checkpoint = checkpoint().encode();
     let header = batch()[..BATCH_HEADER_LEN].to_vec();
+    let mark = mark().encode();
     let entry = Entry::Seal(seal(true, true)).encode(LogId::new(1), 2);
     for at in 0..checkpoint.len() {
         let flip = |bytes: &[u8]| {
@@ -255,6 +273,9 @@ fn every_flipped_byte_is_noticed() {
         assert!(Checkpoint::decode(&flip(&checkpoint)).is_err(), "{at}");
         if at < superblock.len() {
             assert!(Superblock::decode(&flip(&superblock)).is_err(), "{at}");
+        }
+        if at < mark.len() {
+            assert!(LogMark::decode(&flip(&mark)).is_err(), "{at}");
         }
         if at < header.len() {
             assert!(
@@ -281,6 +302,10 @@ fn a_cut_form_is_an_error() {
     }
     for len in 0..entry.len() {
         assert!(EntryHead::decode(&entry[..len]).is_err());
+    }
+    let mark = mark().encode();
+    for len in 0..mark.len() {
+        assert!(LogMark::decode(&mark[..len]).is_err());
     }
 }
 

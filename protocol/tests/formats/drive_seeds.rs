@@ -1,8 +1,8 @@
 //! Seeds of the fuzz targets of the drive's formats and the cluster map.
 
 use holdfast_protocol::drive::{
-    BatchHeader, Checkpoint, ChunkInfo, ClaimEntry, Entry, Extent, Grant, SealEntry, ShardEntry,
-    Superblock, TableEntry, WriteRange,
+    BatchHeader, Checkpoint, ChunkInfo, ClaimEntry, Entry, Extent, Grant, LogMark, SealEntry,
+    ShardEntry, Superblock, TableEntry, WriteRange,
 };
 use holdfast_protocol::ids::{
     ClaimantId, DriveId, GatewayId, Generation, IndexId, LogId, MapVersion, MovedWrite, NodeId,
@@ -154,6 +154,12 @@ fn seeds_of_the_drive_and_map_formats_exist() {
     };
     let found = seed("batch", 0, &batch.encode());
     assert_eq!(BatchHeader::decode(&found, 4096), Ok(batch));
+    let mark = LogMark {
+        log: LOG,
+        chunk: 1,
+        batch: 1,
+    };
+    assert_eq!(LogMark::decode(&seed("mark", 0, &mark.encode())), Ok(mark));
     for (number, entry) in entries().iter().enumerate() {
         seed("entry", number, &entry.encode(LOG, 1));
     }

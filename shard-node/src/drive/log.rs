@@ -3,7 +3,7 @@
 //! Owns: the order in which records, purges and claims take effect; batches, chunks and their
 //! syncs.
 //! Leaves to others: what a checkpoint is ([`super::checkpoint`]), which entries to move
-//! ([`super::compact`]).
+//! ([`super::compact`]), marks of how far it went ([`super::mark`]).
 //! Always: a batch is written only after the one before it was synced; one sync covers a batch and
 //! all shards it seals; nothing is answered, and no row changes, before that sync.
 
@@ -24,6 +24,7 @@ use super::apply::{apply_entry, apply_move, decide, granted, refusal};
 use super::compact::Compaction;
 use super::grow::{Purpose, TURNS, grow};
 use super::house::zero;
+use super::mark::Marks;
 use super::part::{self, Part};
 use super::purged::Purged;
 use super::request::{Crowd, Done, Dropped, Gathered, Item, Reply, Request};
@@ -56,6 +57,7 @@ pub(crate) struct Log {
     /// Bytes of log since the last checkpoint.
     pub(crate) since_checkpoint: u64,
     pub(crate) compaction: Compaction,
+    pub(crate) marks: Marks,
     buffer: PageBuffer,
     crowd: Crowd,
 }
@@ -67,6 +69,7 @@ impl Log {
             tail,
             since_checkpoint: 0,
             compaction: Compaction::default(),
+            marks: Marks::default(),
             buffer: PageBuffer::default(),
             crowd: Crowd::default(),
         }
@@ -110,6 +113,9 @@ impl Log {
             let fitting = self.fitting(&items);
             let rest = items.split_off(fitting);
             self.commit(std::mem::replace(&mut items, rest));
+        }
+        if idle {
+            self.sync_mark();
         }
         self.maybe_checkpoint(idle);
     }
@@ -185,7 +191,7 @@ impl Log {
 
     /// How many of the items fit in one batch, and that in one chunk.
     fn fitting(&self, items: &[Item]) -> usize {
-        let max = self.shared.superblock.chunk_len as usize;
+        let max = self.batches_end() as usize;
         let mut len = BATCH_HEADER_LEN;
         let fitting = items.iter().take_while(|item| {
             len += item.entry.padded_len();
@@ -197,7 +203,10 @@ impl Log {
     /// Makes the items durable and answers.
     fn commit(&mut self, items: Vec<Item>) {
         match self.write(&items) {
-            Ok(address) => self.apply(items, address),
+            Ok(address) => {
+                self.apply(items, address);
+                self.mark();
+            }
             Err(error) => self.refuse(items, &error),
         }
     }
@@ -210,7 +219,7 @@ impl Log {
             .sum::<usize>();
         let len = BATCH_HEADER_LEN + len;
         let padded = (len as u64).next_multiple_of(PAGE_LEN);
-        if self.tail.used + padded > self.shared.superblock.chunk_len {
+        if self.tail.used + padded > self.batches_end() {
             self.next_chunk()?;
         }
         self.fill(items, len, padded as usize);

@@ -15,6 +15,7 @@ mod house;
 mod inventory;
 mod lease;
 mod log;
+mod mark;
 mod part;
 mod purged;
 mod read;

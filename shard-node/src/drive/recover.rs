@@ -2,11 +2,11 @@
 //!
 //! Owns: replaying the log after the checkpoint, and telling a torn end from damage.
 //! Leaves to others: the checkpoint's byte form and copies, serving.
-//! Always: batch n + 1 proves that batch n was synced. What a proven batch says is never dropped:
-//! entries that cannot be read are damaged; if not even their names can be read, the log gets a new
-//! id. Of the last batch, which may be unsynced, an entry counts only if all it seals can be read
-//! back; what counts is then written and synced once more, because a failed sync may have left it
-//! in memory only.
+//! Always: batch n + 1, or a mark that names it, proves that batch n was synced. What a proven
+//! batch says is never dropped: entries that cannot be read are damaged; if not even their names
+//! can be read, the log gets a new id. Of a last batch that may be unsynced, an entry counts only
+//! if all it seals can be read back; what counts is then written and synced once more, because a
+//! failed sync may have left it in memory only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use holdfast_protocol::LogId;
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::log::BATCH_HEADER_LEN;
 use holdfast_protocol::drive::{
-    BatchHeader, Checkpoint, Entry, Extent, Grant, PAGE_LEN, Superblock,
+    BatchHeader, Checkpoint, Entry, Extent, Grant, LogMark, PAGE_LEN, Superblock,
 };
 use holdfast_protocol::rpc::{DriveError, LogPosition};
 use holdfast_seam::planted;
@@ -164,6 +164,7 @@ impl<'a> Replay<'a> {
             let next = self.chunk(self.tail.next_chunk);
             let number = self.tail.chunk + 1;
             let Some((offset, header)) = self.find(&next, 0, number) else {
+                self.heed_marks(&bytes, &next);
                 return;
             };
             if planted("log-cut") && header.batch > self.tail.next_batch {
@@ -239,6 +240,40 @@ impl<'a> Replay<'a> {
             }
         }
         None
+    }
+
+    /// Holds the end of the log against the marks of its last chunk and of the one that follows.
+    fn heed_marks(&mut self, current: &[u8], next: &[u8]) {
+        let marks = [(current, self.tail.chunk), (next, self.tail.chunk + 1)];
+        let durable = marks
+            .into_iter()
+            .map(|(bytes, number)| self.mark(bytes, number));
+        let end = durable.max().unwrap_or_default() + 1;
+        if end < self.tail.next_batch || planted("log-cut") {
+            return;
+        }
+        self.prove();
+        if end > self.tail.next_batch {
+            // Not of the next chunk: the log goes on there.
+            let rest = current.get(self.tail.used as usize..);
+            self.salvage(
+                rest.unwrap_or_default(),
+                self.tail.page,
+                self.tail.used,
+                end,
+            );
+            self.gap(end);
+        }
+    }
+
+    /// The batch that the mark of chunk `number` calls durable; 0 without one.
+    fn mark(&self, bytes: &[u8], number: u64) -> u64 {
+        let page = bytes.get(LogMark::offset(self.superblock.chunk_len) as usize..);
+        let mark = LogMark::decode(page.unwrap_or_default());
+        let ours = mark
+            .ok()
+            .filter(|mark| mark.log == self.tail.log && mark.chunk == number);
+        ours.map_or(0, |mark| mark.batch)
     }
 
     /// Notes that batches before `batch` have no header any more.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::log::BATCH_HEADER_LEN;
 use holdfast_protocol::drive::{
-    EXTENTS_MAX, Entry, Extent, PAGE_LEN, SealEntry, ShardEntry, TableEntry,
+    EXTENTS_MAX, Entry, Extent, LogMark, PAGE_LEN, SealEntry, ShardEntry, TableEntry,
 };
 use holdfast_protocol::rpc::{DriveError, DriveReply, LogPosition, SealShard};
 use holdfast_protocol::{
@@ -257,13 +257,13 @@ fn prepare(
         shard,
         spill: Vec::new(),
     };
-    let chunk_len = shared.superblock.chunk_len;
+    let batch_len_max = LogMark::offset(shared.superblock.chunk_len);
     let payload_len = entry.payload_len() as u64;
     if payload_len > spill_len(shared) {
         (entry.spill, *spill) = trim(payload_len, spill);
     }
     let entry_len = BATCH_HEADER_LEN + Entry::Seal(entry.clone()).padded_len();
-    if entry_len as u64 > chunk_len {
+    if entry_len as u64 > batch_len_max {
         let extents: Vec<Extent> = entry.extents().collect();
         state.free_data(&extents);
         return Err(DriveError::Full);

@@ -166,6 +166,7 @@ impl Run {
         self.staged.clear();
         let status = self.drive().status();
         self.opened_at = status.end;
+        assert!(!status.partial || self.flipped, "a crash loses nothing");
         if status.generation > Generation::new(self.generation) {
             self.granted(status.generation.get());
         }

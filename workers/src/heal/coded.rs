@@ -11,7 +11,7 @@ use futures::future::join_all;
 use holdfast_protocol::{DriveId, DriveUse, Order, Placement, ShardLayout};
 use holdfast_seam::planted;
 use holdfast_store::StoreError;
-use holdfast_store::placement::group_of;
+use holdfast_store::placement::{group_of, hand_off};
 use holdfast_store::rebuild::Target;
 
 use super::inspect::Health;
@@ -238,8 +238,9 @@ impl Work<'_> {
     }
 }
 
-/// Where each shard goes that can be made now: its own drive; else the one that the map wants for
-/// it; else another of the group; else a spare one. No drive gets two shards of a write.
+/// Where each shard goes that can be made now: its own drive; else one on the node with the fewest
+/// shards of the write, and of those the one that the map wants for it, another of the group, or a
+/// spare one. No drive gets two shards of a write.
 pub(super) fn choose(
     ctx: &Context,
     placed: &Placed,
@@ -296,8 +297,11 @@ pub(super) fn choose(
             held.any(|(at, holder)| holder == drive && at != shard)
         };
         let is_free = |drive: &DriveId| !used.contains(drive) && !is_other(drive);
-        let mut others = others.filter(|drive| is_usable(drive) && is_free(drive));
-        if let Some(drive) = own.or_else(|| others.next().copied()) {
+        let others = others.filter(|drive| is_usable(drive) && is_free(drive));
+        let others: Vec<DriveId> = others.copied().collect();
+        let planned: Vec<DriveId> = used.iter().copied().collect();
+        let other = || hand_off(&map, &others, &planned).map(|at| others[at]);
+        if let Some(drive) = own.or_else(other) {
             used.insert(drive);
             targets.push(Target {
                 shard: shard as u8,
