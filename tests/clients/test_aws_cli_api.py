@@ -280,6 +280,23 @@ def test_logging_and_notifications(api, s3, bucket):
     assert api("GetBucketNotificationConfiguration", bucket=bucket) == wanted
 
 
+@calls("PutBucketInventoryConfiguration", "GetBucketInventoryConfiguration",
+       "ListBucketInventoryConfigurations", "DeleteBucketInventoryConfiguration")
+def test_inventories(api, bucket):
+    wanted = {"Id": "all", "IsEnabled": False, "IncludedObjectVersions": "All",
+              "Schedule": {"Frequency": "Weekly"}, "OptionalFields": ["Size"],
+              "Destination": {"S3BucketDestination": {
+                  "Bucket": f"arn:aws:s3:::{bucket}", "Format": "Parquet", "Prefix": "of"}}}
+    api("PutBucketInventoryConfiguration", bucket=bucket, id="all",
+        inventory_configuration=wanted)
+    answer = api("GetBucketInventoryConfiguration", bucket=bucket, id="all")
+    assert answer == {"InventoryConfiguration": wanted}
+    listed = api("ListBucketInventoryConfigurations", bucket=bucket)
+    assert listed["InventoryConfigurationList"] == [wanted]
+    api("DeleteBucketInventoryConfiguration", bucket=bucket, id="all")
+    api("GetBucketInventoryConfiguration", bucket=bucket, id="all", refused="NoSuchConfiguration")
+
+
 @calls("CreateBucket", "PutObjectLockConfiguration", "GetObjectLockConfiguration", "PutObject",
        "PutObjectRetention", "GetObjectRetention", "PutObjectLegalHold", "GetObjectLegalHold",
        "DeleteObject")
