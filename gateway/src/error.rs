@@ -168,6 +168,14 @@ pub enum GatewayError {
     /// A condition could not be decided because another write came between.
     #[error("a concurrent change prevents deciding the condition")]
     Conflict,
+    /// Bytes are appended at the end only.
+    #[error("the write offset {offset} is not the size of the object, which has {len} bytes")]
+    InvalidWriteOffset {
+        /// Where they were to be.
+        offset: u64,
+        /// Bytes of the object; 0 if there is none.
+        len: u64,
+    },
     /// No byte of the range exists.
     #[error("range not satisfiable: the object has {len} bytes")]
     InvalidRange {

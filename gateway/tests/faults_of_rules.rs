@@ -27,6 +27,7 @@ use holdfast_index::rows::{self, Which};
 use holdfast_index::{Batch, Index, Locks, Row, Table, keys};
 use holdfast_protocol::row::VersionRow;
 use holdfast_protocol::{BucketId, BucketRow};
+use holdfast_store::placement::group_of;
 
 /// So long is the first pause after a move that failed, in days of 24 hours.
 const PAUSE: u64 = 30_000;
@@ -114,9 +115,12 @@ async fn a_tombstone_that_fails_leaves_none_of_those_beside_it_to_a_later_start(
         };
         has_rule(&gateway, goes).await;
         gateway.calendar.pass(3 * DAY);
-        // The first of them fail on every drive, the others do not.
+        // The first of them fail on every drive, the others do not; no other drive stands in.
+        let store = &gateway.running.as_ref().unwrap().store;
+        let group = store.group(group_of(support::BUCKET, "k"));
         for drive in &gateway.cluster.drives {
-            drive.fail_seals(seals * 2);
+            let stands_in = !group.contains(&drive.id);
+            drive.fail_seals(if stands_in { 1_000_000 } else { seals * 2 });
         }
         gateway.round().await;
         let left = listed(&gateway).await;
@@ -124,7 +128,9 @@ async fn a_tombstone_that_fails_leaves_none_of_those_beside_it_to_a_later_start(
         for drive in &gateway.cluster.drives {
             drive.fail_seals(0);
         }
-        gateway.running.as_ref().unwrap().until_quiet().await;
+        // What failed is voided by then, if not yet swept from each drive.
+        let quiet = gateway.running.as_ref().unwrap().until_quiet();
+        let _ = tokio::time::timeout(Duration::from_secs(3), quiet).await;
         // No rule any more: what a start finds on the drives is all that could go.
         gateway.rules(None).await;
         gateway.restart().await;
@@ -133,7 +139,7 @@ async fn a_tombstone_that_fails_leaves_none_of_those_beside_it_to_a_later_start(
         assert_eq!(listed(&gateway).await, left, "{seals} seals, rebuilt");
         gateway.running.unwrap().workers.stop().await;
     }
-    println!("{partly} of 12 rounds ended early");
+    assert!(partly > 0, "no round ended early");
 }
 
 #[tokio::test(flavor = "multi_thread")]

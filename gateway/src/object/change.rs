@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use holdfast_index::rows::{self, VersionPlace, Which};
-use holdfast_index::{Batch, Locks};
-use holdfast_protocol::{Manifest, ManifestKind, Metadata, MetadataRow, VersionName};
+use holdfast_index::{Batch, Locks, Transaction};
+use holdfast_protocol::{Manifest, ManifestKind, Metadata, MetadataRow, VersionName, VersionRow};
 use holdfast_store::StagedBody;
 
 use super::bucket::Bucket;
@@ -51,10 +51,10 @@ impl Service {
         let locks = Locks::none().key(bucket.id, key);
         let (mut txn, bucket) = self.begin_in(bucket, locks).await?;
         let which = change.version.map_or(Which::Current, VersionId::which);
-        let found = rows::get_version(&mut *txn, bucket.id, key, which).await?;
-        let found = found.filter(|(place, row)| {
-            only.is_none_or(|moved| self.still_moves(&bucket, moved, *place, &row.manifest))
-        });
+        let found = match only {
+            Some(moved) => self.still(txn.as_mut(), &bucket, moved).await?,
+            None => rows::get_version(&mut *txn, bucket.id, key, which).await?,
+        };
         let Some((place, mut row)) = found else {
             return Err(self.missing(bucket.id, &change.key, change.version).await?);
         };
@@ -84,14 +84,7 @@ impl Service {
             changed: None,
         };
         let mut batch = Batch::new();
-        let mut retired = Retired::default();
-        if row.changed.is_some() {
-            let version = row.manifest.version;
-            let before = rows::get_metadata(&mut *txn, bucket.id, key, version).await?;
-            if let Some(before) = before {
-                retired.add(before.manifest.write, &before.placement);
-            }
-        }
+        let retired = metadata_before(txn.as_mut(), &row).await?;
         let kind = kind_of(&row.manifest.metadata, &metadata);
         row.manifest.metadata = metadata;
         row.changed = Some(order);
@@ -112,6 +105,23 @@ impl Service {
         self.notify(true, false);
         Ok(id)
     }
+}
+
+/// The metadata record that a change of a version replaces.
+async fn metadata_before(
+    txn: &mut dyn Transaction,
+    row: &VersionRow,
+) -> Result<Retired, GatewayError> {
+    let mut retired = Retired::default();
+    if row.changed.is_some() {
+        let manifest = &row.manifest;
+        let (bucket, key) = (manifest.bucket, manifest.key.as_str());
+        let before = rows::get_metadata(txn, bucket, key, manifest.version).await?;
+        if let Some(before) = before {
+            retired.add(before.manifest.write, &before.placement);
+        }
+    }
+    Ok(retired)
 }
 
 fn changed_at(place: VersionPlace, manifest: &Manifest) -> Changed<'_> {

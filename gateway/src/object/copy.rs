@@ -14,6 +14,7 @@ use holdfast_protocol::row::VersionRow;
 use holdfast_protocol::{ByteRange, ChecksumKind, Metadata};
 use holdfast_store::{BodyPlan, Staged};
 
+use super::append::Base;
 use super::conditions::check_source;
 use super::get::{narrow, read_all, resolve};
 use super::lock;
@@ -36,7 +37,7 @@ pub(super) struct Source {
     pub len: u64,
     /// Its version id, where versions are kept.
     pub version: Option<VersionId>,
-    stream: BoxStream<'static, Result<Bytes, GatewayError>>,
+    pub(super) stream: BoxStream<'static, Result<Bytes, GatewayError>>,
 }
 
 /// As S3 answers a copy from a delete marker that is named.
@@ -141,6 +142,7 @@ impl Service {
             metadata,
             conditions,
             staged,
+            base: (Base::Any, 0),
             happened: (EventKind::CreatedCopy, origin),
         };
         let service = self.clone();

@@ -6,6 +6,7 @@
 //! bad, unless the gateway's lease held after it was known.
 
 mod abandoned;
+mod append;
 mod attributes;
 mod bucket;
 mod change;
@@ -52,10 +53,11 @@ use crate::error::GatewayError;
 use crate::names::{BucketName, ObjectKey};
 use crate::settings::Settings;
 use types::{
-    AskedParts, ChangeObject, CompleteUpload, CompletedObject, CopiedObject, CopiedPart,
-    CopyObject, CopyPart, CreateUpload, DeleteObject, Deleted, GetObject, ListObjects, ListParts,
-    ListUploads, ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead, OpenedUpload,
-    PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage, VersionPage, WrittenObject,
+    AppendObject, AskedParts, ChangeObject, CompleteUpload, CompletedObject, CopiedObject,
+    CopiedPart, CopyObject, CopyPart, CreateUpload, DeleteObject, Deleted, GetObject, ListObjects,
+    ListParts, ListUploads, ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead,
+    OpenedUpload, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage, VersionPage,
+    WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -81,6 +83,8 @@ pub trait Objects: Send + Sync + 'static {
 
     /// Writes an object. Nothing is visible unless `Ok`; after `Ok` it is durable.
     async fn put(&self, put: PutObject) -> Result<WrittenObject, GatewayError>;
+    /// Adds bytes to the end of an object, or makes one.
+    async fn append(&self, append: AppendObject) -> Result<WrittenObject, GatewayError>;
     /// Describes an object; `part` as in [`GetObject`].
     async fn head(
         &self,
@@ -167,6 +171,9 @@ impl Objects for Service {
     }
     async fn put(&self, put: PutObject) -> Result<WrittenObject, GatewayError> {
         self.told(self.put_object(put).await)
+    }
+    async fn append(&self, append: AppendObject) -> Result<WrittenObject, GatewayError> {
+        self.told(self.append_object(append).await)
     }
     async fn head(
         &self,

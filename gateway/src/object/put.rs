@@ -16,9 +16,11 @@ use holdfast_protocol::{
     Order, Record, WriteId,
 };
 use holdfast_seam::planted;
+use holdfast_store::digest::BodyDigests;
 use holdfast_store::placement::group_of;
 use holdfast_store::{BodyPlan, Sealed, Staged, StagedBody, StoreError};
 
+use super::append::Base;
 use super::bucket::Bucket;
 use super::conditions::check_write;
 use super::lifecycle::told;
@@ -40,12 +42,23 @@ pub(super) struct NewVersion {
     pub metadata: Metadata,
     pub conditions: WriteConditions,
     pub staged: Staged,
+    /// What must be there, and how many bytes of it are in the body.
+    pub base: (Base, u64),
     /// What is told of it, and who asked for it.
     pub happened: (EventKind, Option<Origin>),
 }
 
 impl Service {
     pub(super) async fn put_object(&self, put: PutObject) -> Result<WrittenObject, GatewayError> {
+        self.put_on(put, Base::Any).await
+    }
+
+    /// The same, if what must be there is.
+    pub(super) async fn put_on(
+        &self,
+        put: PutObject,
+        base: Base,
+    ) -> Result<WrittenObject, GatewayError> {
         let bucket = self.live_bucket(&put.bucket).await?;
         self.check_early(&bucket, &put.key, &put.conditions).await?;
         lock::check_new(bucket.settings(), &put.metadata)?;
@@ -67,6 +80,7 @@ impl Service {
             metadata: put.metadata,
             conditions: put.conditions,
             staged,
+            base: (base, 0),
             happened: (kind, origin),
         };
         let service = self.clone();
@@ -123,7 +137,7 @@ impl Service {
                 max: PUT_LEN_MAX,
             });
         }
-        check_claims(&(body.claims)()?, &staged)?;
+        check_claims(&(body.claims)()?, &staged.digests)?;
         Ok(staged)
     }
 
@@ -140,6 +154,7 @@ impl Service {
             mut metadata,
             conditions,
             staged,
+            base: (base, first),
             happened: (happened, origin),
         } = version;
         let locks = match planted("key-not-held") {
@@ -153,6 +168,9 @@ impl Service {
             .await?;
         if !planted("condition-before-lock") {
             check_write(&conditions, key.as_str(), old.and_then(visible))?;
+        }
+        if let Some(kept) = base.check(&bucket, first, old.and_then(visible))? {
+            metadata = kept;
         }
         let kind = ManifestKind::Version(bucket.name_of_new());
         let order = txn.take_order();
@@ -290,8 +308,15 @@ fn full_object_checksum(staged: &Staged) -> Option<ObjectChecksum> {
     })
 }
 
-fn check_claims(claims: &BodyClaims, staged: &Staged) -> Result<(), GatewayError> {
-    if claims.md5.is_some_and(|md5| md5 != staged.digests.md5) {
+/// Holds what was received against what the client says of it.
+///
+/// # Errors
+/// `BadDigest`.
+pub(super) fn check_claims(
+    claims: &BodyClaims,
+    received: &BodyDigests,
+) -> Result<(), GatewayError> {
+    if claims.md5.is_some_and(|md5| md5 != received.md5) {
         return Err(GatewayError::BadDigest {
             what: "Content-MD5",
         });
@@ -299,7 +324,7 @@ fn check_claims(claims: &BodyClaims, staged: &Staged) -> Result<(), GatewayError
     let Some((kind, digest)) = &claims.checksum else {
         return Ok(());
     };
-    match &staged.digests.checksum {
+    match &received.checksum {
         Some((computed, ours)) if computed == kind && ours == digest => Ok(()),
         _ => Err(GatewayError::BadDigest {
             what: checksum_header(*kind),

@@ -139,6 +139,16 @@ pub struct PutObject {
     pub by: Caller,
 }
 
+/// PutObject that adds to the end of an object.
+#[derive(Debug)]
+pub struct AppendObject {
+    /// What is added, and to what. Its metadata is that of an object that is made, and must be what
+    /// one that there is has.
+    pub put: PutObject,
+    /// How many bytes the object must have; nothing has none.
+    pub offset: u64,
+}
+
 /// A change of what is kept with a version: it gets the metadata, the bucket's settings and the
 /// time (milliseconds since 1970), all as of the key's lock.
 ///

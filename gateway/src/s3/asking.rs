@@ -17,7 +17,9 @@ use percent_encoding::percent_decode_str;
 use s3s::dto;
 use s3s::xml::{Deserialize, Deserializer};
 
-use super::headers::{LEGAL_HOLD, LOCK_MODE, LOCK_UNTIL, get, now_ms, write_conditions};
+use super::headers::{
+    LEGAL_HOLD, LOCK_MODE, LOCK_UNTIL, WRITE_OFFSET, get, now_ms, write_conditions,
+};
 use super::values::{date_time, exact_ms, parse_date_time};
 use crate::auth::{Caller, Operation};
 use crate::http::Query;
@@ -416,6 +418,10 @@ fn more(operation: Operation, headers: &HeaderMap, names_version: bool) -> Vec<A
         if has("x-amz-acl") || GRANTS.iter().any(|(name, _)| has(name)) {
             more.push(Action::PutObjectAcl);
         }
+    }
+    // What the object has becomes part of what is written.
+    if operation == Operation::PutObject && has(WRITE_OFFSET) {
+        more.push(Action::GetObject);
     }
     match operation {
         // Whether the object has this entity tag is told by the answer.

@@ -82,6 +82,7 @@ fn code(error: &GatewayError) -> Code {
         E::NotModified { .. } => Code::NotModified,
         E::Conflict => Code::ConditionalRequestConflict,
         E::LogTarget { .. } => Code::InvalidTargetBucketForLogging,
+        E::InvalidWriteOffset { .. } => Code::Custom("InvalidWriteOffset".into()),
         E::InvalidRange { .. } => Code::InvalidRange,
         E::NoSuchPart { .. } => Code::Custom("InvalidPartNumber".into()),
         E::InvalidPart { .. } => Code::InvalidPart,
@@ -231,6 +232,7 @@ fn custom_status(code: &Code) -> Option<StatusCode> {
     match code.as_str() {
         "InvalidPartNumber" => Some(StatusCode::RANGE_NOT_SATISFIABLE),
         "InvalidRetentionPeriod"
+        | "InvalidWriteOffset"
         | "XAmzContentSHA256Mismatch"
         | "InvalidBucketAclWithObjectOwnership" => Some(StatusCode::BAD_REQUEST),
         "NoSuchPublicAccessBlockConfiguration" | "NoSuchConfiguration" => {

@@ -8,6 +8,7 @@ use s3s::dto::CopySource;
 
 use super::object;
 use super::{claims, documents, headers, values};
+use crate::auth::Operation;
 use crate::fuzz;
 use crate::object::Classes;
 use crate::object::types::{ETagMatch, RangeSpec};
@@ -103,7 +104,7 @@ pub(crate) fn metadata(data: &[u8]) {
             assert!(!name.contains(['\r', '\n']) && !value.contains(['\r', '\n']));
         }
     }
-    let _ = headers::refuse_unsupported(&map);
+    let _ = headers::refuse_unsupported(&map, Operation::PutObject);
 }
 
 /// Claims of checksums: a digest has the length of its algorithm.

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{S3Error, S3Result};
 
 use super::values::{parse_date_time, parse_http_date};
+use crate::auth::Operation;
 use crate::error::GatewayError;
 use crate::object::types::{ETagMatch, RangeSpec, ReadConditions, WriteConditions};
 use crate::object::{Classes, Protection, Retention, TAGGING};
@@ -52,21 +53,53 @@ pub(super) fn get(headers: &HeaderMap, name: &str) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// The header that says where a PutObject adds to an object.
+pub(super) const WRITE_OFFSET: &str = "x-amz-write-offset-bytes";
+const OFFSET_REST: &str = "write-offset-bytes";
+
 /// Refuses headers that ask for what is not done, where ignoring them would deceive.
-pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
+pub(super) fn refuse_unsupported(headers: &HeaderMap, operation: Operation) -> S3Result<()> {
     for name in headers.keys().map(HeaderName::as_str) {
         let Some(rest) = name.strip_prefix("x-amz-") else {
             continue;
         };
         let encryption = rest.starts_with("server-side-encryption")
             || rest.starts_with("copy-source-server-side-encryption");
-        if encryption || rest == "write-offset-bytes" {
+        let is_append = operation == Operation::PutObject;
+        if encryption || rest == OFFSET_REST && !is_append {
             return Err(S3Error::from(GatewayError::NotImplemented {
                 what: name.to_owned(),
             }));
         }
     }
     Ok(())
+}
+
+/// Where a PutObject adds to an object, if it does.
+///
+/// # Errors
+/// `InvalidArgument` if that is not a number.
+pub(super) fn write_offset(headers: &HeaderMap) -> Result<Option<u64>, GatewayError> {
+    let mut given = headers.get_all(WRITE_OFFSET).iter();
+    let (Some(value), None) = (given.next(), given.next()) else {
+        return match headers.contains_key(WRITE_OFFSET) {
+            true => refuse_offset(),
+            false => Ok(None),
+        };
+    };
+    let text = text(value);
+    let is_number = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    match text.parse() {
+        Ok(offset) if is_number => Ok(Some(offset)),
+        _ => refuse_offset(),
+    }
+}
+
+fn refuse_offset<T>() -> Result<T, GatewayError> {
+    Err(GatewayError::InvalidArgument {
+        name: WRITE_OFFSET,
+        why: "it is the size of the object in bytes".to_owned(),
+    })
 }
 
 /// Range, as AWS reads it: what is malformed, or names several ranges, is ignored.

@@ -23,7 +23,7 @@ use super::asking::{Asking, Came, Signed, V2, V4};
 use super::service::Layers;
 use super::values::{VERSION_ID, checksum_header, checksum_text, checksum_type_name, expiration};
 use super::{acl, claims, documents, error, headers};
-use crate::auth::Caller;
+use crate::auth::{Caller, Operation};
 use crate::error::{BodyError, GatewayError};
 use crate::http::{Query, Refusal, RequestBody};
 use crate::names::{BucketName, ObjectKey};
@@ -133,7 +133,7 @@ impl Layers {
         }
         let key = ObjectKey::parse(fields.get("key").unwrap_or_default())?;
         let asked = asked?;
-        headers::refuse_unsupported(&asked)?;
+        headers::refuse_unsupported(&asked, Operation::PostObject)?;
         let (operation, name) = (came.operation, Some(bucket.as_str()));
         self.rights.check_owner(operation, &asked, name).await?;
         let len = policy.map_or(0..=u64::MAX, |policy| policy.len);

@@ -151,7 +151,7 @@ impl S3Route for Verified {
         if operation.served() == Served::Later {
             return Err(error::not_served(operation));
         }
-        headers::refuse_unsupported(&request.headers)?;
+        headers::refuse_unsupported(&request.headers, operation)?;
         let body = match documents::has_document(operation) {
             false => request.input,
             true => {

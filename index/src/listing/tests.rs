@@ -340,9 +340,8 @@ async fn uploads_are_listed_by_key_and_id_and_continue_within_a_key() {
             max_keys: 2,
             ..ListQuery::default()
         };
-        let listing = list_uploads(&index, query, upload_after, |_| true)
-            .await
-            .unwrap();
+        let listing = list_uploads(&index, query, upload_after, |_| true).await;
+        let listing = listing.unwrap();
         shown.extend(
             listing
                 .entries
@@ -375,7 +374,25 @@ async fn uploads_are_listed_by_key_and_id_and_continue_within_a_key() {
     let listing = list_uploads(&index, query, None, |_| true).await.unwrap();
     assert_eq!(listing.entries[0].key, "b/1");
     assert!(listing.truncated);
-    // What is not shown is in no page, no prefix and no marker: pages are full without it.
+}
+
+#[tokio::test]
+async fn pages_of_uploads_are_full_without_those_that_are_not_shown() {
+    let mut batch = Batch::new();
+    for (key, counter) in [
+        ("a", 1),
+        ("a", 2),
+        ("a", 3),
+        ("b/1", 4),
+        ("b/2", 5),
+        ("c", 7),
+        ("d", 8),
+    ] {
+        let write = samples::write_id(counter);
+        batch.put_upload(&samples::upload(BUCKET, key, write, order(counter)));
+    }
+    let index = index_with(batch).await;
+    // They are in no prefix and no marker either.
     let query = ListQuery {
         bucket: BUCKET,
         delimiter: "/",

@@ -159,19 +159,15 @@ impl Service {
                     metrics.expired(NONCURRENT, count);
                 }
                 Step::Move(_, next_ms) if hands == Hands::Ending => {
-                    let due = Due::versions(bucket.id, key);
-                    let mut batch = Batch::new();
-                    batch.put_due(due::MOVE_MS, &due);
-                    self.requeue(txn, batch, popped, next_ms, &due).await?;
+                    self.queue_move(txn, &bucket, key, popped, next_ms).await?;
                     metrics.moving.inc();
                     return Ok(done);
                 }
                 Step::Move(moving, _) => {
                     drop(txn);
-                    let key = &delete.key;
-                    let (moved, error) = self.move_some(&bucket, key, &moving, metrics).await;
-                    done.moved += moved;
-                    failed = failed.or(error);
+                    let moved = self.move_some(&bucket, &delete.key, &moving, metrics);
+                    let (moved, error) = moved.await;
+                    (done.moved, failed) = (done.moved + moved, failed.or(error));
                 }
                 Step::Hold => {
                     done.held += popped.len() as u64;
@@ -185,6 +181,21 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Leaves a key to who moves things.
+    async fn queue_move(
+        &self,
+        txn: Box<dyn Transaction>,
+        bucket: &Bucket,
+        key: &str,
+        popped: &[Bytes],
+        next_ms: Option<u64>,
+    ) -> Result<(), GatewayError> {
+        let due = Due::versions(bucket.id, key);
+        let mut batch = Batch::new();
+        batch.put_due(due::MOVE_MS, &due);
+        self.requeue(txn, batch, popped, next_ms, &due).await
     }
 
     async fn requeue(

@@ -4,7 +4,7 @@ use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::names;
-use crate::object::types::PutObject;
+use crate::object::types::{AppendObject, PutObject};
 use crate::s3::prepare::Prepared;
 use crate::s3::values::{checksum_text, checksum_type, etag, expiration, set_checksum};
 use crate::s3::{Gateway, acl, body, headers};
@@ -34,11 +34,20 @@ pub(crate) async fn put(
         conditions: headers::write_conditions(&prepared.headers),
         by: prepared.by.clone(),
     };
-    let written = gateway.objects.put(put).await?;
+    let offset = headers::write_offset(map)?;
+    let written = match offset {
+        None => gateway.objects.put(put).await?,
+        Some(offset) => {
+            let append = AppendObject { put, offset };
+            gateway.objects.append(append).await?
+        }
+    };
     let mut output = PutObjectOutput {
         e_tag: Some(etag(&written.etag)),
         version_id: written.version.map(|version| version.to_string()),
         expiration: written.expires.as_ref().map(expiration),
+        // Said of appends only.
+        size: offset.and(i64::try_from(written.len).ok()),
         ..PutObjectOutput::default()
     };
     if let Some(sum) = &written.checksum {

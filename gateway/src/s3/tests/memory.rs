@@ -88,6 +88,23 @@ impl Objects for Memory {
         stored.metadata = put.metadata;
         self.store(&put.bucket, &put.key, &put.conditions, &stored)
     }
+    async fn append(&self, append: AppendObject) -> Result<WrittenObject, GatewayError> {
+        let AppendObject { put, offset } = append;
+        let old = self.find(&put.bucket, &put.key).ok();
+        let (mut body, metadata) = match old {
+            Some(old) => (old.body.to_vec(), old.metadata),
+            None => (Vec::new(), put.metadata),
+        };
+        let len = body.len() as u64;
+        if len != offset {
+            return Err(GatewayError::InvalidWriteOffset { offset, len });
+        }
+        let mut stored = self.receive(put.body).await?;
+        body.extend_from_slice(&stored.body);
+        stored.body = body;
+        stored.metadata = metadata;
+        self.store(&put.bucket, &put.key, &put.conditions, &stored)
+    }
     async fn head(
         &self,
         bucket: &BucketName,

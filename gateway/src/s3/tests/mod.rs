@@ -4,6 +4,7 @@
 //! our own signer, so that each can be wrong in exactly one way.
 
 mod acls;
+mod appends;
 mod compatibility;
 mod errors;
 mod fidelity;
