@@ -43,18 +43,19 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A network of which all addresses stand for ones of IPv4 as that.
+/// A network of mapped addresses (`::ffff:…`) as that of IPv4. What else stands for addresses of
+/// IPv4 is never meant by who allows a network of IPv6.
 fn plain_network(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else {
         return network;
     };
-    let (first, last) = (plain(v6.network().into()), plain(v6.broadcast().into()));
-    match (first, last, v6.prefix_len().checked_sub(96)) {
-        (IpAddr::V4(first), IpAddr::V4(_), Some(len)) => {
-            Ipv4Net::new(first, len).map_or(network, IpNet::V4)
-        }
-        _ => network,
-    }
+    let (first, len) = (
+        v6.network().to_ipv4_mapped(),
+        v6.prefix_len().checked_sub(96),
+    );
+    let mapped = first.zip(len);
+    let mapped = mapped.and_then(|(first, len)| Ipv4Net::new(first, len).ok());
+    mapped.map_or(network, IpNet::V4)
 }
 
 fn is_public(address: IpAddr) -> bool {
@@ -172,7 +173,8 @@ mod tests {
         for (address, expected) in [
             ("10.1.2.3", true),
             ("::ffff:10.1.2.3", true),
-            ("10.2.0.1", true),
+            ("10.2.0.1", false),
+            ("64:ff9b::a02:1", false),
             ("10.3.0.1", true),
             ("10.3.0.2", false),
             ("::ffff:10.4.0.1", false),

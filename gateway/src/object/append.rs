@@ -82,6 +82,8 @@ impl Service {
         let source = match source.await {
             Ok(source) => source,
             Err(GatewayError::NoSuchKey { .. }) if offset == 0 => {
+                // Only what says its length: nothing is held to the bound that was not received.
+                check_len(put.body.len.unwrap_or_default())?;
                 return self.put_on(put, Base::Nothing).await;
             }
             Err(GatewayError::NoSuchKey { .. }) => {

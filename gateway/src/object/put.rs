@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_index::{Batch, Locks, UsageDelta};
+use holdfast_protocol::manifest::STORAGE_CLASS;
 use holdfast_protocol::row::{BucketRow, VersionRow};
 use holdfast_protocol::{
     Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, Metadata, ObjectChecksum,
@@ -170,6 +171,10 @@ impl Service {
             check_write(&conditions, key.as_str(), old.and_then(visible))?;
         }
         if let Some(kept) = base.check(&bucket, first, old.and_then(visible))? {
+            if kept.get(STORAGE_CLASS) != metadata.get(STORAGE_CLASS) {
+                // It was staged for the geometry of the other.
+                return Err(GatewayError::Conflict);
+            }
             metadata = kept;
         }
         let kind = ManifestKind::Version(bucket.name_of_new());

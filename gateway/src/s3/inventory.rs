@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
@@ -33,7 +33,7 @@ use crate::object::types::{
     ReadConditions, VersionId, WriteConditions,
 };
 use crate::object::{Bucket, Objects, Protection};
-use crate::settings::{IncludedVersions, Inventory, InventoryField};
+use crate::settings::{INVENTORY, IncludedVersions, Inventory, InventoryField};
 
 /// How often it is looked for lists that are due.
 const LOOK: Duration = Duration::from_secs(10);
@@ -50,7 +50,17 @@ const SERVICE: &str = "s3.amazonaws.com";
 pub struct Reporter {
     rights: Rights,
     metrics: InventoryMetrics,
-    tried: HashMap<(String, String), Tried>,
+    tried: Known,
+}
+
+/// What was tried, by bucket and inventory.
+type Known = HashMap<(String, String), Attempt>;
+
+/// What was tried of an inventory; another configuration is tried anew.
+#[derive(Clone, Debug)]
+struct Attempt {
+    of: Inventory,
+    how: Tried,
 }
 
 /// What became of the last list of an inventory.
@@ -117,28 +127,50 @@ impl Reporter {
                 return;
             }
         };
+        // Most buckets have none, and are not looked up.
+        let names: Vec<BucketName> = rows
+            .into_iter()
+            .filter(|row| row.config.iter().any(|(name, _)| name == INVENTORY))
+            .filter_map(|row| BucketName::parse(&row.name).ok())
+            .collect();
         let mut known = HashMap::new();
-        for row in rows {
-            let Ok(name) = BucketName::parse(&row.name) else {
-                continue;
-            };
-            let bucket = match self.rights.objects.bucket(&name).await {
+        for name in names {
+            self.turn_of(&name, now_ms, &mut known).await;
+        }
+        self.tried = known;
+    }
+
+    /// Writes what is due of a bucket, one list after the other.
+    async fn turn_of(&self, name: &BucketName, now_ms: u64, known: &mut Known) {
+        let begun = Instant::now();
+        let mut after: Option<String> = None;
+        loop {
+            // Anew for each list: one may take hours, and meanwhile another be taken away.
+            let bucket = match self.rights.objects.bucket(name).await {
                 Ok(bucket) => bucket,
                 Err(failure) => {
                     tracing::debug!(bucket = %name, error = %failure, "no inventories are written");
-                    continue;
+                    return;
                 }
             };
             let all = bucket.settings().inventory.as_ref();
-            let enabled = all.map_or(&[][..], |all| all.after(None)).iter();
-            for inventory in enabled.filter(|one| one.enabled) {
-                let at = (row.name.clone(), inventory.id.clone());
-                let tried = self.tried.get(&at).copied();
-                let tried = self.look_at((&name, &bucket), inventory, tried, now_ms);
-                known.insert(at, tried.await);
+            let rest = all.map_or(&[][..], |all| all.after(after.as_deref()));
+            let Some(inventory) = rest.first() else {
+                return;
+            };
+            if inventory.enabled {
+                let at = (name.to_string(), inventory.id.clone());
+                let now_ms = now_ms + begun.elapsed().as_millis() as u64;
+                let tried = self.tried.get(&at).filter(|tried| tried.of == *inventory);
+                let tried = tried.map(|tried| tried.how);
+                let how = self
+                    .look_at((name, &bucket), inventory, tried, now_ms)
+                    .await;
+                let of = inventory.clone();
+                known.insert(at, Attempt { of, how });
             }
+            after = Some(inventory.id.clone());
         }
-        self.tried = known;
     }
 
     /// Writes a list if it is due. Returns what there is to be known of it next time.
@@ -206,12 +238,9 @@ impl List<'_> {
         if self.is_there(&target).await? {
             return Ok(None);
         }
+        // Before the bucket is gone through.
         let key = self.names.manifest(self.now_ms);
-        if !self.may_write(&target, &key).await? {
-            return Err(GatewayError::InvalidRequest {
-                why: format!("the policy of bucket {target} does not let {SERVICE} put {key}"),
-            });
-        }
+        self.check_may_write(&target, &key).await?;
         let columns = columns(self.inventory);
         let mut files = Vec::new();
         let mut rows = 0;
@@ -242,7 +271,7 @@ impl List<'_> {
             }
         }
         let hive = symlink(self.inventory, &files);
-        let key = self.names.symlink(self.now_ms);
+        let key = self.names.symlink(self.since_ms);
         self.put(&target, &key, hive.into_bytes()).await?;
         let document = manifest(self.name.as_str(), self.inventory, self.now_ms, &files);
         let sum = checksum(document.as_bytes());
@@ -281,7 +310,7 @@ impl List<'_> {
         }
     }
 
-    async fn may_write(&self, target: &BucketName, key: &str) -> Result<bool, GatewayError> {
+    async fn check_may_write(&self, target: &BucketName, key: &str) -> Result<(), GatewayError> {
         let mut context = Context::of(holdfast_policy::Caller::Service(SERVICE));
         context.set_time((now_ms() / 1000).cast_signed());
         context.set(Key::SourceArn, format!("arn:aws:s3:::{}", self.name));
@@ -302,7 +331,12 @@ impl List<'_> {
             said: Said::known(context),
             more: Vec::new(),
         };
-        self.rights.may(&asking, Action::PutObject).await
+        match self.rights.may(&asking, Action::PutObject).await? {
+            true => Ok(()),
+            false => Err(GatewayError::InvalidRequest {
+                why: format!("the policy of bucket {target} does not let {SERVICE} put {key}"),
+            }),
+        }
     }
 
     async fn page(&self, after: After) -> Result<(Vec<Entry>, After), GatewayError> {
@@ -424,6 +458,7 @@ impl List<'_> {
     }
 
     async fn put(&self, to: &BucketName, key: &str, bytes: Vec<u8>) -> Result<(), GatewayError> {
+        self.check_may_write(to, key).await?;
         let bytes = Bytes::from(bytes);
         let put = PutObject {
             bucket: to.clone(),

@@ -51,9 +51,9 @@ use crate::notify::Targets;
 use crate::object::Objects;
 
 pub use access_log::Deliverer;
-pub use inventory::Reporter;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use bucket::fuzz as bucket_fuzz;
+pub use inventory::Reporter;
 pub use service::Service;
 pub(crate) use values::escape;
 

@@ -130,7 +130,7 @@ const LIFECYCLE: &str = "lifecycle";
 const WEBSITE: &str = "website";
 const NOTIFICATION: &str = "notification";
 const LOGGING: &str = "logging";
-const INVENTORY: &str = "inventory";
+pub(crate) const INVENTORY: &str = "inventory";
 
 impl Settings {
     /// Who owns what others write, and whether ACLs count. As in S3, a bucket of which that was

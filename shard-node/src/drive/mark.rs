@@ -18,7 +18,9 @@ pub(crate) struct Marks {
     page: PageBuffer,
     /// The batch that the newest one names.
     written: u64,
-    /// Whether that one is durable.
+    /// Where that one lies.
+    address: u64,
+    /// Whether it is durable.
     is_synced: bool,
 }
 
@@ -27,6 +29,7 @@ impl Default for Marks {
         Self {
             page: PageBuffer::new(PAGE_LEN as usize),
             written: 0,
+            address: 0,
             is_synced: false,
         }
     }
@@ -52,6 +55,7 @@ impl Log {
         let address = tail.page * PAGE_LEN + offset;
         if self.shared.files.write(address, &[page.as_ref()]).is_ok() {
             self.marks.written = batch;
+            self.marks.address = address;
             self.marks.is_synced = false;
         }
     }
@@ -65,7 +69,7 @@ impl Log {
             return;
         }
         let files = &self.shared.files;
-        let arena = files.arena_of(self.tail.page * PAGE_LEN);
+        let arena = files.arena_of(self.marks.address);
         self.marks.is_synced = files.sync([arena]).is_ok();
     }
 

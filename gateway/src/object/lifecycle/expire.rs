@@ -168,6 +168,11 @@ impl Service {
                     let moved = self.move_some(&bucket, &delete.key, &moving, metrics);
                     let (moved, error) = moved.await;
                     (done.moved, failed) = (done.moved + moved, failed.or(error));
+                    if moved == 0 {
+                        // Also where there is no room to know of the failure.
+                        done.held += popped.len() as u64;
+                        return failed.map_or(Ok(done), Err);
+                    }
                 }
                 Step::Hold => {
                     done.held += popped.len() as u64;
