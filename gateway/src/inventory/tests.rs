@@ -148,7 +148,7 @@ fn parquet_has_the_values_and_the_gaps_that_were_added() {
 fn the_manifest_says_what_s3_says() {
     let of = inventory(InventoryFormat::Csv, IncludedVersions::Current);
     let file = File::new("of/photos/all/data/x.csv.gz".to_owned(), b"");
-    let text = manifest("photos", &of, SUNDAY, &[file.clone()]);
+    let text = manifest("photos", &of, SUNDAY, std::slice::from_ref(&file));
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(document["sourceBucket"], "photos");
     assert_eq!(document["destinationBucket"], "arn:aws:s3:::lists");

@@ -398,7 +398,9 @@ impl Book {
                 return Err(format!("{key}: {shown:?} at {place}"));
             }
         }
-        let versions = self.keys.get_mut(key).into_iter().flatten();
+        let place = |id: &str| list.iter().position(|it| it.id == id);
+        let versions = self.keys.entry(key.to_owned()).or_default();
+        order_alike(versions, |version| place(version.id()?));
         let mut places: Vec<(usize, &Version)> = Vec::new();
         for version in versions {
             let is_it = |it: &Shown| version.id() == Some(&it.id);
@@ -427,6 +429,26 @@ impl Book {
             }
         }
         Ok(())
+    }
+}
+
+/// Of writes that are alike and got no answer nobody can say which of them made which version: the
+/// one that began first counts as the one that is listed as the oldest, if it began before that one
+/// was seen.
+fn order_alike(versions: &mut [Version], place: impl Fn(&Version) -> Option<usize>) {
+    for first in 0..versions.len() {
+        for then in first + 1..versions.len() {
+            let [older, newer] = [&versions[first], &versions[then]];
+            let is_open = older.answered.is_none() && newer.answered.is_none();
+            let seen = older.known.as_ref().map_or(0, |known| known.seen);
+            let (Some(at), Some(after)) = (place(older), place(newer)) else {
+                continue;
+            };
+            if is_open && older.value == newer.value && at < after && newer.call < seen {
+                let known = versions[first].known.take();
+                versions[first].known = std::mem::replace(&mut versions[then].known, known);
+            }
+        }
     }
 }
 

@@ -262,3 +262,27 @@ fn of_two_that_are_alike_each_has_its_own_deletions() {
             .is_err()
     );
 }
+
+#[test]
+fn of_two_that_are_alike_and_got_no_answer_the_older_may_be_seen_last() {
+    // A deletion that failed, one that was acknowledged, and one more that failed.
+    let mut book = Book::default();
+    make(&mut book, None, at(1, 2), Err(End::Failed));
+    make(&mut book, None, at(3, 4), Ok("mark".into()));
+    make(&mut book, None, at(5, 6), Err(End::Failed));
+    let (last, mark) = (shown("last", None, true), shown("mark", None, false));
+    let some = [last.clone(), mark.clone()];
+    assert!(book.judge_list("k", at(7, 8), &some).is_ok());
+    // An index that was made anew brings the first to light.
+    let all = [last.clone(), mark.clone(), shown("first", None, false)];
+    assert!(book.clone().judge_list("k", at(9, 10), &all).is_ok());
+    // Where both are newer than the other, either may be the newest.
+    let [first, last] = [shown("first", None, true), shown("last", None, false)];
+    let both = [first, last, mark];
+    assert!(book.judge_list("k", at(9, 10), &both).is_ok());
+    let mut other = Book::default();
+    make(&mut other, None, at(1, 2), Ok("mark".into()));
+    make(&mut other, None, at(3, 4), Err(End::Failed));
+    let wrong = [shown("mark", None, true), shown("last", None, false)];
+    assert!(other.judge_list("k", at(5, 6), &wrong).is_err());
+}
