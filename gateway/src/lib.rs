@@ -1,8 +1,8 @@
 //! The gateway: names, permissions and the commit protocol.
 //!
 //! Owns: S3 (`s3`), forms of browsers (`post`), the admin API (`admin`), and what they stand on:
-//! accounts ([`accounts`]), events ([`notify`]), lists of what there is ([`inventory`]), buckets, objects, listings and multipart uploads,
-//! committed as `docs/ARCHITECTURE.md` says ([`object`]).
+//! accounts ([`accounts`]), events ([`notify`]), lists of what there is ([`inventory`]), buckets,
+//! objects, listings and multipart uploads, committed as `docs/ARCHITECTURE.md` says ([`object`]).
 //! Leaves to others: shards (`store`), rows (`index`), background work (`workers`).
 //! Always: a refused request never wrote a record; what the index shows is durable on drives.
 

@@ -41,8 +41,9 @@ pub(super) enum Base {
 }
 
 impl Base {
-    /// Holds it against what the key has under its lock; `first` bytes are from there. Returns what
-    /// is kept with what was appended to: it may have got other tags meanwhile.
+    /// Holds it against what the key has under its lock; so many bytes are from there, with that
+    /// metadata. Returns what is kept with what was appended to: it may have got other tags
+    /// meanwhile.
     ///
     /// # Errors
     /// `InvalidWriteOffset` if the object has another length by now; `Conflict` if it is another
@@ -50,7 +51,7 @@ impl Base {
     pub(super) fn check(
         self,
         bucket: &Bucket,
-        first: u64,
+        (first, read): (u64, &Metadata),
         old: Option<&Manifest>,
     ) -> Result<Option<Metadata>, GatewayError> {
         let base = match self {
@@ -60,7 +61,11 @@ impl Base {
         };
         check_bucket(bucket)?;
         let len = old.map_or(0, |old| old.len);
+        // It was staged for the geometry of its class.
+        let class = |kept: &Metadata| kept.get(STORAGE_CLASS).map(str::to_owned);
+        let is_moved = old.is_some_and(|old| class(&old.metadata) != class(read));
         match old.map(|old| old.write) == base {
+            true if base.is_some() && is_moved => Err(GatewayError::Conflict),
             true => Ok(old.map(|old| old.metadata.clone())),
             false if first != len => Err(GatewayError::InvalidWriteOffset { offset: first, len }),
             false => Err(GatewayError::Conflict),

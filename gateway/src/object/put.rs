@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_index::{Batch, Locks, UsageDelta};
-use holdfast_protocol::manifest::STORAGE_CLASS;
 use holdfast_protocol::row::{BucketRow, VersionRow};
 use holdfast_protocol::{
     Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, Metadata, ObjectChecksum,
@@ -170,11 +169,8 @@ impl Service {
         if !planted("condition-before-lock") {
             check_write(&conditions, key.as_str(), old.and_then(visible))?;
         }
-        if let Some(kept) = base.check(&bucket, first, old.and_then(visible))? {
-            if kept.get(STORAGE_CLASS) != metadata.get(STORAGE_CLASS) {
-                // It was staged for the geometry of the other.
-                return Err(GatewayError::Conflict);
-            }
+        let appended = (first, &metadata);
+        if let Some(kept) = base.check(&bucket, appended, old.and_then(visible))? {
             metadata = kept;
         }
         let kind = ManifestKind::Version(bucket.name_of_new());

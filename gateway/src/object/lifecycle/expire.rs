@@ -110,6 +110,19 @@ enum Step {
     Wait(Option<u64>),
 }
 
+/// Notes how moves ended. Returns whether all of them failed: then the key has its next turn in a
+/// later round, also where there is no room to know of the failures.
+fn is_stuck(
+    done: &mut Done,
+    failed: &mut Option<GatewayError>,
+    (moved, error): (u64, Option<GatewayError>),
+) -> bool {
+    let is_stuck = moved == 0 && error.is_some();
+    done.moved += moved;
+    *failed = failed.take().or(error);
+    is_stuck
+}
+
 impl Service {
     /// Does what is due on the versions of a key, and takes `popped` out of the queue.
     pub(super) async fn expire_key(
@@ -166,18 +179,11 @@ impl Service {
                 Step::Move(moving, _) => {
                     drop(txn);
                     let moved = self.move_some(&bucket, &delete.key, &moving, metrics);
-                    let (moved, error) = moved.await;
-                    (done.moved, failed) = (done.moved + moved, failed.or(error));
-                    if moved == 0 {
-                        // Also where there is no room to know of the failure.
-                        done.held += popped.len() as u64;
-                        return failed.map_or(Ok(done), Err);
+                    if is_stuck(&mut done, &mut failed, moved.await) {
+                        break;
                     }
                 }
-                Step::Hold => {
-                    done.held += popped.len() as u64;
-                    return failed.map_or(Ok(done), Err);
-                }
+                Step::Hold => break,
                 Step::Wait(next_ms) => {
                     let due = Due::versions(bucket.id, key);
                     let batch = Batch::new();
@@ -186,6 +192,8 @@ impl Service {
                 }
             }
         }
+        done.held += popped.len() as u64;
+        failed.map_or(Ok(done), Err)
     }
 
     /// Leaves a key to who moves things.
