@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
-use holdfast_policy::{Context, Key, LOGGING_SERVICE};
+use holdfast_policy::LOGGING_SERVICE;
 use holdfast_protocol::Metadata;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HOST, REFERER, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, Request, Response};
@@ -23,17 +22,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Ids;
-use super::asking::{Asking, Came, Said, Signed, V4};
+use super::asking::{Came, Signed, V4};
 use super::gate::Rights;
 use super::headers::{now_ms, text};
 use super::service::Layers;
 use super::values::VERSION_ID;
-use crate::auth::{Action, Caller, Credentials, Operation};
+use crate::auth::{Credentials, Operation};
 use crate::error::GatewayError;
 use crate::logging::key::{self, Source};
 use crate::logging::{AccessLog, Batch, Buffers, Entry, Record, record};
-use crate::names::{BucketName, ObjectKey};
-use crate::object::types::{BodyClaims, Incoming, PutObject, WriteConditions};
+use crate::names::BucketName;
 use crate::object::{Bucket, Objects};
 use crate::settings::Logging;
 
@@ -155,24 +153,8 @@ impl Rights {
         target: &BucketName,
         key: &str,
     ) -> Result<bool, GatewayError> {
-        let mut context = Context::of(holdfast_policy::Caller::Service(LOGGING_SERVICE));
-        context.set_time((now_ms() / 1000).cast_signed());
-        context.set(Key::SourceArn, format!("arn:aws:s3:::{}", source.name));
-        context.set(Key::SourceAccount, &self.owner(&source.owner).number);
-        let asking = Asking {
-            operation: Operation::PutObject,
-            bucket: Some(target.to_string()),
-            key: Some(key.to_owned()),
-            version: None,
-            upload: None,
-            pays: false,
-            by: Caller::Anonymous,
-            account: None,
-            service: Some(LOGGING_SERVICE),
-            said: Said::known(context),
-            more: Vec::new(),
-        };
-        self.may(&asking, Action::PutObject).await
+        let to = (target, key);
+        self.may_write_for(LOGGING_SERVICE, source, to, None).await
     }
 }
 
@@ -305,20 +287,7 @@ impl Deliverer {
         let bytes = Bytes::from(batch.text.clone());
         let mut metadata = Metadata::default();
         metadata.set("content-type", "text/plain");
-        let put = PutObject {
-            bucket: target,
-            key: ObjectKey::parse(&key)?,
-            metadata,
-            body: Incoming {
-                len: Some(bytes.len() as u64),
-                stream: Box::pin(stream::iter([Ok(bytes)])),
-                checksum: None,
-                claims: Box::new(|| Ok(BodyClaims::default())),
-            },
-            conditions: WriteConditions::default(),
-            by: Caller::Anonymous,
-        };
-        objects.put(put).await?;
-        Ok(())
+        let to = (&target, key.as_str());
+        self.rights.write_own(to, metadata, bytes).await
     }
 }

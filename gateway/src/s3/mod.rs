@@ -25,6 +25,7 @@ mod inventory;
 mod listing;
 mod multipart;
 mod object;
+mod own;
 mod post;
 mod prepare;
 mod service;

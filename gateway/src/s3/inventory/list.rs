@@ -7,24 +7,18 @@
 //! is bounded by the size of a file; a list counts when its checksum is there, so that one that was
 //! interrupted is written again, over what it left.
 
-use bytes::Bytes;
-use futures::stream;
-use holdfast_policy::{Context, Key};
+use holdfast_policy::Key;
 use holdfast_protocol::Metadata;
 
-use crate::auth::{Action, Caller, Operation};
 use crate::error::GatewayError;
 use crate::inventory::manifest::{checksum, symlink};
 use crate::inventory::{Builder, Column, File, Names, Value, columns, manifest};
 use crate::names::{BucketName, ObjectKey};
 use crate::object::types::{
-    BodyClaims, Incoming, ListObjects, ListVersions, ListedObject, ListedVersion, PutObject,
-    ReadConditions, VersionId, WriteConditions,
+    ListObjects, ListVersions, ListedObject, ListedVersion, ReadConditions, VersionId,
 };
 use crate::object::{Bucket, Protection};
-use crate::s3::asking::{Asking, Said};
 use crate::s3::gate::Rights;
-use crate::s3::headers::now_ms;
 use crate::s3::values::checksum_name;
 use crate::settings::{IncludedVersions, Inventory, InventoryField};
 
@@ -136,27 +130,13 @@ impl List<'_> {
     }
 
     async fn check_may_write(&self, target: &BucketName, key: &str) -> Result<(), GatewayError> {
-        let mut context = Context::of(holdfast_policy::Caller::Service(SERVICE));
-        context.set_time((now_ms() / 1000).cast_signed());
-        context.set(Key::SourceArn, format!("arn:aws:s3:::{}", self.name));
-        let owner = self.rights.owner(&self.bucket.owner);
-        context.set(Key::SourceAccount, &owner.number);
         // S3 sends it, and its guide has policies ask for it.
-        context.set(Key::Acl, "bucket-owner-full-control");
-        let asking = Asking {
-            operation: Operation::PutObject,
-            bucket: Some(target.to_string()),
-            key: Some(key.to_owned()),
-            version: None,
-            upload: None,
-            pays: false,
-            by: Caller::Anonymous,
-            account: None,
-            service: Some(SERVICE),
-            said: Said::known(context),
-            more: Vec::new(),
-        };
-        match self.rights.may(&asking, Action::PutObject).await? {
+        let also = (Key::Acl, "bucket-owner-full-control");
+        let to = (target, key);
+        let may = self
+            .rights
+            .may_write_for(SERVICE, self.bucket, to, Some(also));
+        match may.await? {
             true => Ok(()),
             false => Err(GatewayError::InvalidRequest {
                 why: format!("the policy of bucket {target} does not let {SERVICE} put {key}"),
@@ -284,21 +264,10 @@ impl List<'_> {
 
     async fn put(&self, to: &BucketName, key: &str, bytes: Vec<u8>) -> Result<(), GatewayError> {
         self.check_may_write(to, key).await?;
-        let bytes = Bytes::from(bytes);
-        let put = PutObject {
-            bucket: to.clone(),
-            key: ObjectKey::parse(key)?,
-            metadata: Metadata::default(),
-            body: Incoming {
-                len: Some(bytes.len() as u64),
-                stream: Box::pin(stream::iter([Ok(bytes)])),
-                checksum: None,
-                claims: Box::new(|| Ok(BodyClaims::default())),
-            },
-            conditions: WriteConditions::default(),
-            by: Caller::Anonymous,
-        };
-        self.rights.objects.put(put).await.map(|_| ())
+        let written = self
+            .rights
+            .write_own((to, key), Metadata::default(), bytes.into());
+        written.await
     }
 }
 
