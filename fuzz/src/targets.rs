@@ -10,7 +10,9 @@ use bytes::Bytes;
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::drive::{BatchHeader, Checkpoint, EntryHead, LogMark, Superblock};
 use holdfast_protocol::map::ClusterMap;
-use holdfast_protocol::row::{IdentityRow, ListedVersion, RowName, ScrubRow, SeenRow, Usage};
+use holdfast_protocol::row::{
+    HealRow, IdentityRow, ListedVersion, RowName, ScrubRow, SeenRow, Usage,
+};
 use holdfast_protocol::rpc::control::{
     decode_control, decode_control_reply, encode_control, encode_control_reply,
 };
@@ -165,6 +167,7 @@ fn row_of(data: &[u8]) -> bool {
     check(SeenRow::decode(data).ok().map(|row| row.encode()));
     check(IdentityRow::decode(data).ok().map(|row| row.encode()));
     check(ScrubRow::decode(data).ok().map(|row| row.encode()));
+    check(HealRow::decode(data).ok().map(|row| row.encode()));
     let listed = ListedVersion::decode(data).is_ok();
     let is_version = |row: VersionRow| matches!(row.manifest.kind, ManifestKind::Version(_));
     if VersionRow::decode(data).is_ok_and(is_version) {

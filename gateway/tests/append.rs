@@ -145,7 +145,7 @@ async fn what_is_appended_is_at_the_end_and_all_else_is_as_it_was() {
     assert_eq!(row.unwrap().unwrap().manifest.geometry.to_string(), "1+1");
     let usage = holdfast_index::rows::get_usage(index, support::BUCKET).await;
     let usage = usage.unwrap();
-    assert_eq!((usage.objects, usage.bytes), (1, whole.len() as u64));
+    assert_eq!((usage.objects(), usage.bytes()), (1, whole.len() as u64));
     gateway.running.as_ref().unwrap().until_quiet().await;
     assert!(
         held(&gateway) <= before + 2,

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use holdfast_index::listing::{ListQuery, list_current};
 use holdfast_index::{
-    Batch, FjallConfig, FjallIndex, Index, IndexMetrics, Locks, Mode, ScanLimit, Table, UsageDelta,
-    keys, rows,
+    Batch, FjallConfig, FjallIndex, Index, IndexMetrics, Locks, Mode, ScanLimit, Table, keys, rows,
 };
 use holdfast_protocol::{
     Body, BucketId, DriveId, ETag, GatewayId, Generation, Geometry, Manifest, ManifestKind,
@@ -75,16 +74,11 @@ async fn put(index: &Arc<FjallIndex>, number: u64) {
     let new = present.expect("read").is_none();
     let order = transaction.take_order();
     let mut batch = Batch::new();
-    batch.put_current(&version(&key, number, order));
-    let objects = i64::from(new);
-    batch.usage(
-        BUCKET,
-        UsageDelta {
-            objects,
-            bytes: 10 << 20,
-            uploads: 0,
-        },
-    );
+    let row = version(&key, number, order);
+    batch.put_current(&row);
+    if new {
+        batch.count(&row.manifest, 1);
+    }
     transaction.commit(batch).await.expect("commit");
 }
 

@@ -143,7 +143,7 @@ impl<'a, S: Stored> Group<'a, S> {
 
     fn add_usage(&mut self, bucket: BucketId, delta: UsageDelta, undo: &mut Undo) -> Result<()> {
         let key = stored_key(Table::Usage, &keys::usage(bucket));
-        let usage = match self.present(Table::Usage, &key)? {
+        let mut usage = match self.present(Table::Usage, &key)? {
             None => Usage::default(),
             Some(row) => Usage::decode(&row.value)
                 .map_err(|e| IndexError::damaged(Table::Usage, &key[1..], e))?,
@@ -154,11 +154,17 @@ impl<'a, S: Stored> Group<'a, S> {
                 have.saturating_add_signed(change)
             })
         };
-        let usage = Usage {
-            objects: sum("objects", usage.objects, delta.objects),
-            bytes: sum("bytes", usage.bytes, delta.bytes),
-            uploads: sum("uploads", usage.uploads, delta.uploads),
-        };
+        match delta {
+            UsageDelta::Versions {
+                geometry,
+                objects,
+                bytes,
+            } => usage.change(geometry, |have_objects, have_bytes| {
+                *have_objects = sum("objects", *have_objects, objects);
+                *have_bytes = sum("bytes", *have_bytes, bytes);
+            }),
+            UsageDelta::Uploads(uploads) => usage.uploads = sum("uploads", usage.uploads, uploads),
+        }
         // What holds nothing has no row, so that buckets that are gone leave none.
         let row = (usage != Usage::default()).then(|| Row::unordered(usage.encode()));
         self.write(key, row, undo);

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use holdfast_protocol::rpc::LogPosition;
-use holdfast_protocol::{BucketId, DriveId, Order};
+use holdfast_protocol::{Body, BucketId, DriveId, Geometry, Manifest, ManifestKind, Order};
 
 use crate::{Row, Table};
 
@@ -52,14 +52,58 @@ pub enum Op {
 }
 
 /// By how much a bucket's usage changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UsageDelta {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageDelta {
     /// Versions that are not delete markers.
-    pub objects: i64,
-    /// Their bytes.
-    pub bytes: i64,
+    Versions {
+        /// In which geometry they are kept.
+        geometry: Geometry,
+        /// How many.
+        objects: i64,
+        /// Their bytes.
+        bytes: i64,
+    },
     /// Open uploads.
-    pub uploads: i64,
+    Uploads(i64),
+}
+
+impl UsageDelta {
+    /// What a row adds to (`sign` 1) or takes from (−1) its bucket: a version that is no delete
+    /// marker; nothing for other rows.
+    pub fn of(manifest: &Manifest, sign: i64) -> Option<Self> {
+        match (&manifest.kind, &manifest.body) {
+            (ManifestKind::Version(_), Body::DeleteMarker) => None,
+            (ManifestKind::Version(_), _) => Some(Self::Versions {
+                geometry: manifest.geometry,
+                objects: sign,
+                bytes: sign * i64::try_from(manifest.len).unwrap_or(i64::MAX),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Both together, if one can say it.
+    fn and(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (
+                Self::Versions {
+                    geometry,
+                    objects,
+                    bytes,
+                },
+                Self::Versions {
+                    geometry: of,
+                    objects: more_objects,
+                    bytes: more_bytes,
+                },
+            ) if geometry == of => Some(Self::Versions {
+                geometry,
+                objects: objects + more_objects,
+                bytes: bytes.saturating_add(more_bytes),
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// Changes that take effect together.
@@ -127,8 +171,21 @@ impl Batch {
 
     /// Changes a bucket's usage.
     pub fn usage(&mut self, bucket: BucketId, delta: UsageDelta) -> &mut Self {
-        self.usage.push((bucket, delta));
+        let last = self.usage.last().filter(|(of, _)| *of == bucket);
+        let both = last.and_then(|(_, last)| last.and(delta));
+        if both.is_some() {
+            self.usage.pop();
+        }
+        self.usage.push((bucket, both.unwrap_or(delta)));
         self
+    }
+
+    /// Adds a row to (`sign` 1) or takes it from (−1) the usage of its bucket.
+    pub fn count(&mut self, manifest: &Manifest, sign: i64) -> &mut Self {
+        match UsageDelta::of(manifest, sign) {
+            Some(delta) => self.usage(manifest.bucket, delta),
+            None => self,
+        }
     }
 
     /// Notes how far a drive's log was seen.

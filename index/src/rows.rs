@@ -9,11 +9,11 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use holdfast_protocol::codec::FormatError;
-use holdfast_protocol::row::{RowName, SeenRow, Usage};
+use holdfast_protocol::row::{HealRow, RowName, SeenRow, Usage};
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
-    BucketId, BucketRow, DriveId, ManifestKind, MetadataRow, Order, PartRow, PurgeRow, UploadRow,
-    VersionName, VersionRow, WriteId,
+    BucketId, BucketRow, DriveId, Geometry, ManifestKind, MetadataRow, Order, PartRow, PurgeRow,
+    UploadRow, VersionName, VersionRow, WriteId,
 };
 
 use crate::{IndexError, Read, Result, Row, ScanLimit, Table, keys};
@@ -58,6 +58,8 @@ pub struct HealEntry {
     pub order: Order,
     /// The row.
     pub name: RowName,
+    /// How it is coded, or copied.
+    pub geometry: Geometry,
 }
 
 /// An entry of the purge queue.
@@ -396,11 +398,13 @@ pub async fn heal_queue(
 ) -> Result<Page<HealEntry>> {
     page(reader, Table::Heal, b"", after, limit, |key, row| {
         let (margin, _) = parsed(Table::Heal, key, keys::parse_heal(key))?;
+        let HealRow { name, geometry } = decode(Table::Heal, key, HealRow::decode(&row.value))?;
         Ok(HealEntry {
             key: key.clone(),
             margin,
             order: row.order,
-            name: decode(Table::Heal, key, RowName::decode(&row.value))?,
+            name,
+            geometry,
         })
     })
     .await

@@ -5,7 +5,7 @@
 //! Always: a row's order is that of its manifest or bucket; a noncurrent null version has what
 //! finds it without its order.
 
-use holdfast_protocol::row::RowName;
+use holdfast_protocol::row::{HealRow, RowName};
 use holdfast_protocol::{
     BucketId, BucketRow, Manifest, ManifestKind, MetadataRow, Order, PartRow, PurgeRow, UploadRow,
     VersionName, VersionRow, WriteId,
@@ -169,10 +169,14 @@ impl Batch {
         self.delete_exactly(Table::Part, keys::part(upload, number), present)
     }
 
-    /// Queues a row to be healed; `order` is that of the row.
-    pub fn put_heal(&mut self, margin: u8, name: &RowName, order: Order) -> &mut Self {
+    /// Queues a row, which has this manifest, to be healed.
+    pub fn put_heal(&mut self, margin: u8, name: &RowName, manifest: &Manifest) -> &mut Self {
         let key = keys::heal(margin, name.write());
-        self.set(Table::Heal, key, Row::new(order, name.encode()))
+        let row = HealRow {
+            name: name.clone(),
+            geometry: manifest.geometry,
+        };
+        self.set(Table::Heal, key, Row::new(manifest.order, row.encode()))
     }
 
     /// Takes a row out of the heal queue.

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use holdfast_index::{
     Batch, FjallConfig, FjallIndex, Index, IndexMetrics, Locks, Mode, Row, Table, UsageDelta, rows,
 };
-use holdfast_protocol::{BucketId, Generation};
+use holdfast_protocol::{BucketId, Generation, Geometry};
 
 const DIRECTORY: &str = "HOLDFAST_TEST_INDEX_KILL";
 const BUCKET: BucketId = BucketId::new(7);
@@ -63,9 +63,10 @@ async fn write_for_ever(index: Arc<FjallIndex>, writer: u64) {
             )
             .usage(
                 BUCKET,
-                UsageDelta {
+                UsageDelta::Versions {
+                    geometry: Geometry::new(4, 2).unwrap(),
                     objects: 1,
-                    ..UsageDelta::default()
+                    bytes: 0,
                 },
             );
         transaction.commit(batch).await.unwrap();
@@ -164,7 +165,7 @@ async fn check(directory: &Path, acknowledged: &BTreeMap<u64, u64>) -> u32 {
         objects += count;
     }
     let usage = rows::get_usage(&index, BUCKET).await.unwrap();
-    assert_eq!(usage.objects, objects);
+    assert_eq!(usage.objects(), objects);
     let generation = index.generation();
     assert!(index.settled().await.unwrap().generation <= generation);
     index.close().await.unwrap();

@@ -5,10 +5,12 @@
 //! Always: a row carries the placement as it really is; the manifest inside is the one in the
 //! record.
 
+mod heal;
 mod listed;
 mod marks;
 mod name;
 mod scrub;
+mod usage;
 
 use bytes::Bytes;
 
@@ -16,10 +18,12 @@ use crate::codec::{FormatError, Reader, Writer};
 use crate::ids::{BucketId, DriveId, Order, WriteId};
 use crate::manifest::{ETag, Manifest, ObjectChecksum, decode_checksum, encode_checksum};
 
+pub use heal::HealRow;
 pub use listed::ListedVersion;
 pub use marks::{IdentityRow, SeenRow};
 pub use name::RowName;
 pub use scrub::ScrubRow;
+pub use usage::{GeometryUsage, Usage};
 
 /// First bytes of a row.
 pub const MAGIC: [u8; 4] = *b"HFRW";
@@ -346,42 +350,6 @@ impl PurgeRow {
             waiting,
             guard_holders,
         })
-    }
-}
-
-/// What a bucket holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Versions that are not delete markers.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Open uploads.
-    pub uploads: u64,
-}
-
-impl Usage {
-    /// The byte form.
-    pub fn encode(self) -> Bytes {
-        let mut out = start(6);
-        out.u64(self.objects);
-        out.u64(self.bytes);
-        out.u64(self.uploads);
-        out.finish()
-    }
-    /// Reads the byte form.
-    ///
-    /// # Errors
-    /// A [`FormatError`] that names the first field that is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut input = open(bytes, 6)?;
-        let usage = Self {
-            objects: input.u64()?,
-            bytes: input.u64()?,
-            uploads: input.u64()?,
-        };
-        input.end()?;
-        Ok(usage)
     }
 }
 

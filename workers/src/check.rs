@@ -364,8 +364,10 @@ fn add_usage(usage: &mut Usage, placed: &PlacedRow) {
         (RowName::Version { .. }, Body::DeleteMarker)
         | (RowName::Part { .. } | RowName::Metadata { .. }, _) => {}
         (RowName::Version { .. }, _) => {
-            usage.objects += 1;
-            usage.bytes += manifest.len;
+            usage.change(manifest.geometry, |objects, bytes| {
+                *objects += 1;
+                *bytes += manifest.len;
+            });
         }
         (RowName::Upload { .. }, _) => usage.uploads += u64::from(!placed.is_completed),
     }

@@ -307,7 +307,7 @@ impl Comparison<'_> {
         } else if is_settled && known > 0 {
             let parity = manifest.geometry.parity() as u64;
             let margin = parity.saturating_sub(known) as u8;
-            self.batch.put_heal(margin, name, manifest.order);
+            self.batch.put_heal(margin, name, manifest);
         }
         let extra: Vec<DriveId> = self
             .window

@@ -23,7 +23,6 @@ use holdfast_store::{Store, row_name, survey};
 use crate::context::{Context, NextWrite};
 use crate::error::{Result, WorkersError, chain};
 use crate::guard;
-use crate::merge::usage;
 use crate::placed;
 use crate::trash::Found;
 
@@ -350,7 +349,7 @@ async fn show(ctx: &Context, drive: DriveId, entry: &InventoryEntry) -> Result<b
         ..Placement::default()
     };
     let mut batch = Batch::new();
-    batch.usage(manifest.bucket, usage(&manifest, 1));
+    batch.count(&manifest, 1);
     batch.put_current(&VersionRow {
         manifest,
         placement,

@@ -393,7 +393,7 @@ async fn a_row_that_is_queued_under_several_margins_has_one_turn() {
     running.workers.pause_heal(true);
     let mut batch = Batch::new();
     for margin in 0..=2 {
-        batch.put_heal(margin, &row_name(&row.manifest), row.manifest.order);
+        batch.put_heal(margin, &row_name(&row.manifest), &row.manifest);
     }
     let txn = running.index.begin(Locks::none()).await.unwrap();
     txn.commit(batch).await.unwrap();

@@ -66,7 +66,10 @@ async fn a_complete_comes_to_light_with_its_parts() {
         .unwrap();
     assert_eq!(row.completed.unwrap().write, version.manifest.write);
     let usage = rows::get_usage(&*running.index, BUCKET).await.unwrap();
-    assert_eq!((usage.objects, usage.bytes, usage.uploads), (1, 10_000, 0));
+    assert_eq!(
+        (usage.objects(), usage.bytes(), usage.uploads),
+        (1, 10_000, 0)
+    );
     let third = rows::get_part(&*running.index, upload.manifest.write, 3)
         .await
         .unwrap();

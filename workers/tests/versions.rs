@@ -139,7 +139,7 @@ async fn a_deletion_that_comes_to_light_makes_an_older_version_current() {
     assert_eq!(row.manifest.write, old.manifest.write);
     assert_eq!(running.metadata(&new).await, None);
     let usage = rows::get_usage(&*running.index, BUCKET).await.unwrap();
-    assert_eq!((usage.objects, usage.bytes), (1, 100));
+    assert_eq!((usage.objects(), usage.bytes()), (1, 100));
     running.until_quiet().await;
     for write in [new.manifest.write, metadata.manifest.write] {
         assert_eq!(copies(&cluster, write), 0, "it goes with the version");

@@ -207,11 +207,7 @@ pub(super) fn close(batch: &mut Batch, row: &mut UploadRow, new: &Manifest, requ
     let at = keys::upload(bucket, &row.manifest.key, upload);
     let closed = Row::new(order, row.encode());
     batch.replace(Table::Upload, at, closed, opened);
-    let less = UsageDelta {
-        uploads: -1,
-        ..UsageDelta::default()
-    };
-    batch.usage(bucket, less);
+    batch.usage(bucket, UsageDelta::Uploads(-1));
 }
 
 fn digest_request(parts: &[NamedPart]) -> u64 {

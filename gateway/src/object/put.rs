@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_index::{Batch, Locks, UsageDelta};
+use holdfast_index::{Batch, Locks};
 use holdfast_protocol::row::{BucketRow, VersionRow};
 use holdfast_protocol::{
     Body, ChecksumKind, ChecksumType, ETag, Manifest, ManifestKind, Metadata, ObjectChecksum,
@@ -284,18 +284,6 @@ pub(super) fn visible(row: &VersionRow) -> Option<&Manifest> {
     match row.manifest.body {
         Body::DeleteMarker => None,
         _ => Some(&row.manifest),
-    }
-}
-
-/// What one version adds to (1) or takes from (−1) its bucket.
-pub(super) fn usage_of(manifest: &Manifest, sign: i64) -> UsageDelta {
-    match manifest.body {
-        Body::DeleteMarker => UsageDelta::default(),
-        _ => UsageDelta {
-            objects: sign,
-            bytes: sign * manifest.len as i64,
-            uploads: 0,
-        },
     }
 }
 

@@ -99,13 +99,7 @@ impl Service {
         };
         let by_id = keys::upload_by_id(write);
         batch.put(Table::Upload, by_id, Row::new(order, name.encode()));
-        batch.usage(
-            bucket.id,
-            UsageDelta {
-                uploads: 1,
-                ..UsageDelta::default()
-            },
-        );
+        batch.usage(bucket.id, UsageDelta::Uploads(1));
         note_seen(&mut batch, &sealed.seen);
         self.commit(txn, batch).await?;
         Ok(OpenedUpload {
@@ -201,13 +195,7 @@ impl Service {
         let at = keys::upload(bucket.id, key, upload);
         batch.delete_exactly(Table::Upload, at, row.manifest.order);
         batch.delete(Table::Upload, keys::upload_by_id(upload));
-        batch.usage(
-            bucket.id,
-            UsageDelta {
-                uploads: -1,
-                ..UsageDelta::default()
-            },
-        );
+        batch.usage(bucket.id, UsageDelta::Uploads(-1));
         let group = self.store.group(group_of(bucket.id, key));
         let guard = (tombstone.write(), &sealed.placement, group);
         queue_purge(&mut batch, order, retired, Some(guard));

@@ -15,7 +15,6 @@ use holdfast_protocol::{Manifest, ManifestKind, Order, VersionName};
 
 use super::bucket::Bucket;
 use super::lifecycle::Changed;
-use super::put::usage_of;
 use super::service::{Retired, Service, queue_purge};
 use crate::error::GatewayError;
 use crate::settings::Versioning;
@@ -140,7 +139,6 @@ impl Service {
         present: &Present,
         new: &VersionRow,
     ) -> Result<bool, GatewayError> {
-        let mut delta = usage_of(&new.manifest, 1);
         let mut retired = Retired::default();
         let current = present.current.as_ref();
         let (replaced, pushed) = match (is_null(new), current) {
@@ -156,9 +154,7 @@ impl Service {
                 self.note(batch, bucket, Changed::Replaced(&old.manifest));
             }
             self.retire_version(old, &mut retired, batch).await?;
-            let less = usage_of(&old.manifest, -1);
-            delta.objects += less.objects;
-            delta.bytes += less.bytes;
+            batch.count(&old.manifest, -1);
         }
         if let Some(old) = pushed {
             batch.put_noncurrent(old);
@@ -168,7 +164,7 @@ impl Service {
         batch.put_current(new);
         self.note(batch, bucket, Changed::Current(&new.manifest));
         queue_purge(batch, new.manifest.order, retired, None);
-        batch.usage(new.manifest.bucket, delta);
+        batch.count(&new.manifest, 1);
         Ok(replaced.is_some())
     }
 
@@ -182,7 +178,7 @@ impl Service {
     ) -> Result<(), GatewayError> {
         let manifest = &row.manifest;
         let key = manifest.key.as_str();
-        batch.usage(bucket.id, usage_of(manifest, -1));
+        batch.count(manifest, -1);
         if *place == VersionPlace::Noncurrent {
             batch.delete_noncurrent(manifest);
             self.note(batch, bucket, Changed::Noncurrent(manifest));

@@ -7,14 +7,31 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use holdfast_protocol::row::Usage;
 use holdfast_protocol::rpc::LogPosition;
-use holdfast_protocol::{BucketId, DriveId, LogId, Order};
+use holdfast_protocol::{BucketId, DriveId, Geometry, LogId, Order};
 
 use super::{BUCKET, Backend, Rng, begin, key_lock, order, row, started, within};
 use crate::{
     Batch, Index, IndexError, KEY_BYTES_MAX, Locks, Result, Table, UsageDelta, VALUE_BYTES_MAX,
     keys, rows,
 };
+
+/// Data and parity shards of two storage classes.
+const STANDARD: [u8; 2] = [4, 2];
+const NARROW: [u8; 2] = [2, 1];
+
+fn geometry([data, parity]: [u8; 2]) -> Geometry {
+    Geometry::new(data, parity).unwrap()
+}
+
+fn versions(shards: [u8; 2], objects: i64, bytes: i64) -> UsageDelta {
+    UsageDelta::Versions {
+        geometry: geometry(shards),
+        objects,
+        bytes,
+    }
+}
 
 async fn commit(index: &Arc<dyn Index>, batch: Batch) -> Result<()> {
     begin(index, Locks::none()).await.commit(batch).await
@@ -42,21 +59,15 @@ pub async fn a_refused_batch_changes_nothing(backend: &dyn Backend) {
         .delete(Table::Current, "stays")
         .put(Table::Current, "stays", row(order(1, 9), "second"))
         .delete_exactly(Table::Current, "absent", order(1, 1))
-        .usage(
-            BUCKET,
-            UsageDelta {
-                objects: 1,
-                bytes: 1,
-                uploads: 1,
-            },
-        )
+        .usage(BUCKET, versions(STANDARD, 1, 1))
+        .usage(BUCKET, UsageDelta::Uploads(1))
         .seen(drive, position);
     let error = commit(&index, batch).await.unwrap_err();
     assert!(matches!(error, IndexError::StaleOrder { .. }), "{error}");
     assert_eq!(value(&index, "new").await, None);
     assert_eq!(value(&index, "stays").await.unwrap(), "first");
     let usage = rows::get_usage(&*index, BUCKET).await.unwrap();
-    assert_eq!(usage.objects, 0);
+    assert_eq!(usage, Usage::default());
     assert_eq!(rows::get_seen(&*index, drive).await.unwrap(), None);
 }
 
@@ -141,13 +152,7 @@ pub async fn guards_see_earlier_operations(backend: &dyn Backend) {
             let value = format!("{writer}");
             let sequence = 2 + writer % 8;
             batch.put(Table::Current, "race", row(order(1, sequence), &value));
-            batch.usage(
-                BUCKET,
-                UsageDelta {
-                    objects: 1,
-                    ..UsageDelta::default()
-                },
-            );
+            batch.usage(BUCKET, versions(STANDARD, 1, 0));
             (sequence, commit(&index, batch).await.is_ok())
         });
     }
@@ -164,7 +169,7 @@ pub async fn guards_see_earlier_operations(backend: &dyn Backend) {
     distinct.dedup();
     assert_eq!(distinct.len(), won.len(), "an order won twice: {won:?}");
     let usage = rows::get_usage(&*index, BUCKET).await.unwrap();
-    assert_eq!(usage.objects, won.len() as u64);
+    assert_eq!(usage.objects(), won.len() as u64);
 }
 
 /// What a bucket holds is forgotten with the last of it: a bucket that is gone leaves no row.
@@ -172,12 +177,7 @@ pub async fn usage_of_nothing_has_no_row(backend: &dyn Backend) {
     let index = started(backend).await;
     let change = |sign: i64| {
         let mut batch = Batch::new();
-        let delta = UsageDelta {
-            objects: sign,
-            bytes: 9 * sign,
-            uploads: 0,
-        };
-        batch.usage(BUCKET, delta);
+        batch.usage(BUCKET, versions(STANDARD, sign, 9 * sign));
         batch
     };
     commit(&index, change(1)).await.unwrap();
@@ -198,46 +198,53 @@ pub async fn usage_is_exact_under_concurrency(backend: &dyn Backend) {
         let index = Arc::clone(&index);
         tasks.spawn(async move { change_usage(&index, task).await });
     }
-    let mut expected = [[0_i64; 3]; 2];
+    let mut expected = [[0_i64; 5]; 2];
     for sums in within("usage", tasks.join_all()).await {
         for (expected, sum) in expected.iter_mut().flatten().zip(sums.iter().flatten()) {
             *expected += sum;
         }
     }
     let index = backend.reopen(index).await;
-    for (bucket, [objects, bytes, uploads]) in [1, 2].into_iter().zip(expected) {
+    for (bucket, expected) in [1, 2].into_iter().zip(expected) {
         let usage = rows::get_usage(&*index, BucketId::new(bucket))
             .await
             .unwrap();
-        let found = [usage.objects, usage.bytes, usage.uploads].map(|n| n as i64);
-        assert_eq!(found, [objects, bytes, uploads]);
+        let mut found = vec![usage.uploads as i64];
+        for geometry in [NARROW, STANDARD].map(geometry) {
+            let part = usage.versions.iter().find(|part| part.geometry == geometry);
+            let [objects, bytes] = part.map_or([0; 2], |part| [part.objects, part.bytes]);
+            found.extend([objects as i64, bytes as i64]);
+        }
+        assert_eq!(found, expected);
+        let geometries = usage.versions.iter().map(|part| part.geometry);
+        assert!(geometries.eq([NARROW, STANDARD].map(geometry)));
     }
 }
 
-async fn change_usage(index: &Arc<dyn Index>, task: u64) -> [[i64; 3]; 2] {
+async fn change_usage(index: &Arc<dyn Index>, task: u64) -> [[i64; 5]; 2] {
     let mut rng = Rng::new(task);
-    let mut sums = [[0; 3]; 2];
+    let mut sums = [[0; 5]; 2];
     for round in 0..40 {
         let bucket = rng.below(2);
         // Never below what this task has added itself.
-        let sum: &mut [i64; 3] = &mut sums[bucket as usize];
+        let sum: &mut [i64; 5] = &mut sums[bucket as usize];
         let mut change = |slot: usize, most: u64| {
             let delta = rng.below(most) as i64 - (rng.below(2) as i64 * sum[slot]);
             (slot, delta)
         };
-        let deltas = [change(0, 3), change(1, 1 << 40), change(2, 3)];
+        let most = [3, 3, 1 << 40, 3, 1 << 40];
+        let deltas: Vec<_> = (0..5).map(|slot| change(slot, most[slot])).collect();
         let mut batch = Batch::new();
         batch.set(Table::Heal, format!("{task}"), row(Order::ZERO, "x"));
         let refused = round % 5 == 4;
         if refused {
             batch.delete_exactly(Table::Heal, "never there", order(1, 1));
         }
-        let delta = UsageDelta {
-            objects: deltas[0].1,
-            bytes: deltas[1].1,
-            uploads: deltas[2].1,
-        };
-        batch.usage(BucketId::new(bucket + 1), delta);
+        let bucket = BucketId::new(bucket + 1);
+        batch
+            .usage(bucket, versions(STANDARD, deltas[3].1, deltas[4].1))
+            .usage(bucket, versions(NARROW, deltas[1].1, deltas[2].1))
+            .usage(bucket, UsageDelta::Uploads(deltas[0].1));
         assert_eq!(commit(index, batch).await.is_err(), refused);
         if !refused {
             deltas.iter().for_each(|(slot, delta)| sum[*slot] += delta);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use holdfast_protocol::Order;
+use holdfast_protocol::{Geometry, Order};
 use tokio::task::JoinSet;
 
 use super::locking::futures_like::poll_times;
@@ -62,7 +62,7 @@ pub async fn a_closed_index_refuses(backend: &dyn Backend) {
 }
 
 async fn objects(index: &Arc<dyn Index>) -> u64 {
-    rows::get_usage(&**index, BUCKET).await.unwrap().objects
+    rows::get_usage(&**index, BUCKET).await.unwrap().objects()
 }
 
 /// A batch of two rows and a count.
@@ -78,9 +78,10 @@ fn pair(task: u64, round: u64, order: Order) -> Batch {
         )
         .usage(
             BUCKET,
-            UsageDelta {
+            UsageDelta::Versions {
+                geometry: Geometry::new(4, 2).unwrap(),
                 objects: 1,
-                ..UsageDelta::default()
+                bytes: 0,
             },
         );
     batch

@@ -171,7 +171,8 @@ async fn the_heal_queue_has_the_least_margin_first_and_the_purge_queue_the_oldes
     };
     let mut batch = Batch::new();
     for (margin, n) in [(1, 1), (0, 2), (1, 3)] {
-        batch.put_heal(margin, &name(n), order(n));
+        let manifest = samples::manifest(BUCKET, "k", samples::write_id(n), order(n));
+        batch.put_heal(margin, &name(n), &manifest);
     }
     for n in [7, 5, 6] {
         batch.put_purge(order(n), samples::write_id(n), &purge(n));
@@ -181,6 +182,7 @@ async fn the_heal_queue_has_the_least_margin_first_and_the_purge_queue_the_oldes
     assert_eq!((first.items[0].margin, first.more), (0, true));
     assert_eq!(first.items[0].name, name(2));
     assert_eq!(first.items[0].order, order(2));
+    assert_eq!(first.items[0].geometry.to_string(), "4+2");
     let rest = heal_queue(&index, Some(&first.items[0].key), 9)
         .await
         .unwrap();

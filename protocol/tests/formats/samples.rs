@@ -5,8 +5,8 @@ use holdfast_protocol::ids::{
     BucketId, ClusterId, DriveId, GatewayId, Generation, IndexId, LogId, MapVersion, Order, WriteId,
 };
 use holdfast_protocol::row::{
-    BucketRow, Completed, IdentityRow, PurgeKind, PurgeRow, RowName, ScrubRow, SeenRow, UploadRow,
-    Usage,
+    BucketRow, Completed, GeometryUsage, HealRow, IdentityRow, PurgeKind, PurgeRow, RowName,
+    ScrubRow, SeenRow, UploadRow, Usage,
 };
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
@@ -174,6 +174,7 @@ pub enum Row {
     Seen(SeenRow),
     Identity(IdentityRow),
     Scrub(ScrubRow),
+    Heal(HealRow),
 }
 
 impl Row {
@@ -188,6 +189,7 @@ impl Row {
             Self::Seen(row) => row.encode(),
             Self::Identity(row) => row.encode(),
             Self::Scrub(row) => row.encode(),
+            Self::Heal(row) => row.encode(),
         }
     }
     /// Decodes bytes as a row of the same kind.
@@ -202,6 +204,7 @@ impl Row {
             Self::Seen(_) => SeenRow::decode(bytes).map(Self::Seen),
             Self::Identity(_) => IdentityRow::decode(bytes).map(Self::Identity),
             Self::Scrub(_) => ScrubRow::decode(bytes).map(Self::Scrub),
+            Self::Heal(_) => HealRow::decode(bytes).map(Self::Heal),
         }
     }
 }
@@ -257,8 +260,15 @@ pub fn rows() -> Vec<Row> {
     ]
     .into_iter()
     .chain(names(bucket, &key, id))
+    .chain(names(bucket, &key, id).into_iter().filter_map(heal))
     .chain(marks())
     .collect()
+}
+
+fn heal(row: Row) -> Option<Row> {
+    let Row::Name(name) = row else { return None };
+    let geometry = Geometry::new(4, 2).unwrap();
+    Some(Row::Heal(HealRow { name, geometry }))
 }
 
 fn names(bucket: BucketId, key: &str, id: WriteId) -> [Row; 4] {
@@ -292,8 +302,13 @@ fn names(bucket: BucketId, key: &str, id: WriteId) -> [Row; 4] {
 fn marks() -> [Row; 3] {
     [
         Row::Usage(Usage {
-            objects: 1,
-            bytes: 2,
+            versions: [(2, 1), (4, 2)]
+                .map(|(data, parity)| GeometryUsage {
+                    geometry: Geometry::new(data, parity).unwrap(),
+                    objects: u64::from(data),
+                    bytes: 1 << 40 | u64::from(parity),
+                })
+                .to_vec(),
             uploads: 3,
         }),
         Row::Seen(SeenRow {

@@ -232,7 +232,7 @@ pub(super) async fn note_lost(ctx: &Context, row: &PlacedRow, lost: &Lost) -> Re
             change.batch.delete_heal(margin, manifest.write);
         }
         let margin = placed::margin(&manifest, placement);
-        change.batch.put_heal(margin, &row.name, manifest.order);
+        change.batch.put_heal(margin, &row.name, &manifest);
         Some(change)
     };
     Ok(ctx.change(&placed, edit).await?.is_some())

@@ -63,14 +63,19 @@ impl Context {
     /// Counts the queue.
     pub(crate) async fn count_heal_queue(&self) -> Result<()> {
         let mut by_margin = vec![0_u64; MARGINS];
-        let mut degraded = Degraded::default();
+        let (mut degraded, mut missing_shards) = (Degraded::default(), 0);
         let mut after: Option<bytes::Bytes> = None;
         loop {
             let page = rows::heal_queue(&*self.index, after.as_deref(), 4096).await?;
             for entry in &page.items {
                 by_margin[usize::from(entry.margin).min(MARGINS - 1)] += 1;
                 *degraded.by_margin.entry(entry.margin).or_default() += 1;
-                degraded.versions += u64::from(matches!(entry.name, RowName::Version { .. }));
+                let parity = entry.geometry.parity() as u8;
+                let missing = parity.saturating_sub(entry.margin).max(1);
+                missing_shards += i64::from(missing);
+                if matches!(entry.name, RowName::Version { .. }) {
+                    *degraded.versions.entry(parity).or_default() += 1;
+                }
             }
             after = page.items.last().map(|entry| entry.key.clone());
             if !page.more || after.is_none() {
@@ -78,12 +83,7 @@ impl Context {
             }
         }
         let rows: u64 = by_margin.iter().sum();
-        let parity = self.store.map().geometry.parity();
-        let missing = by_margin.iter().enumerate();
-        let missing: u64 = missing
-            .map(|(margin, rows)| parity.saturating_sub(margin).max(1) as u64 * rows)
-            .sum();
-        self.metrics.missing_shards.set(missing as i64);
+        self.metrics.missing_shards.set(missing_shards);
         let used = by_margin
             .iter()
             .rposition(|rows| *rows > 0)

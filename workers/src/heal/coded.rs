@@ -217,7 +217,7 @@ impl Work<'_> {
             }
             self.queued.delete(&mut change.batch);
             if bits != 0 {
-                change.batch.put_heal(margin, &name, manifest.order);
+                change.batch.put_heal(margin, &name, &manifest);
             }
             Some(change)
         };

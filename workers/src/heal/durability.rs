@@ -18,31 +18,39 @@ use crate::error::Result;
 pub(super) struct Degraded {
     /// Versions, parts and uploads, by margin.
     pub(super) by_margin: BTreeMap<u8, u64>,
-    /// Versions among them.
-    pub(super) versions: u64,
+    /// Versions among them, by the margin that they have when they are whole.
+    pub(super) versions: BTreeMap<u8, u64>,
 }
 
 impl Context {
     /// Makes the summary of what the queue holds and what the buckets hold.
     pub(super) async fn sum_durability(&self, degraded: &Degraded) -> Result<()> {
-        let mut objects = 0;
+        let mut whole: BTreeMap<u8, u64> = BTreeMap::new();
         let mut after: Option<String> = None;
         loop {
             let page = rows::list_buckets(&*self.index, "", after.as_deref(), 1000).await?;
             for bucket in &page.items {
-                objects += rows::get_usage(&*self.index, bucket.id).await?.objects;
+                let usage = rows::get_usage(&*self.index, bucket.id).await?;
+                for part in usage.versions {
+                    *whole.entry(part.geometry.parity() as u8).or_default() += part.objects;
+                }
             }
             after = page.items.last().map(|bucket| bucket.name.clone());
             if !page.more || after.is_none() {
                 break;
             }
         }
-        let whole = self.store.map().geometry.parity() as u8;
+        let objects = whole.values().sum();
         let mut by_margin = degraded.by_margin.clone();
-        for margin in 0..=whole {
+        let standard = self.store.map().geometry.parity() as u8;
+        let most = whole.keys().last().map_or(standard, |&m| m.max(standard));
+        for margin in 0..=most {
             by_margin.entry(margin).or_default();
         }
-        *by_margin.entry(whole).or_default() += objects.saturating_sub(degraded.versions);
+        for (margin, objects) in whole {
+            let short = degraded.versions.get(&margin).copied().unwrap_or_default();
+            *by_margin.entry(margin).or_default() += objects.saturating_sub(short);
+        }
         let counts = by_margin.into_iter();
         let summary = DurabilitySummary {
             objects,

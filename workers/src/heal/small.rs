@@ -167,7 +167,7 @@ async fn settle(
         }
         queued.delete(&mut change.batch);
         if left != 0 {
-            change.batch.put_heal(margin, &placed.name, manifest.order);
+            change.batch.put_heal(margin, &placed.name, &manifest);
         }
         Some(change)
     };

@@ -88,7 +88,7 @@ impl Context {
             let write = row.write();
             tracing::info!(%drive, %write, "bad shard or copy found, queued for healing");
             let margin = placed.margin().saturating_sub(1);
-            batch.put_heal(margin, &row, placed.manifest().order);
+            batch.put_heal(margin, &row, placed.manifest());
             self.heal_rows(1);
         }
         self.commit_alone(batch).await?;

@@ -47,7 +47,7 @@ impl Context {
         };
         let mut batch = Batch::new();
         let margin = placed.margin().saturating_sub(1);
-        batch.put_heal(margin, &entry.name, placed.manifest().order);
+        batch.put_heal(margin, &entry.name, placed.manifest());
         self.heal_rows(1);
         self.commit_alone(batch).await?;
         self.heal.ring();

@@ -14,8 +14,8 @@ use holdfast_index::{Batch, Row, Table, UsageDelta, keys};
 use holdfast_protocol::checksum::crc64;
 use holdfast_protocol::row::Completed;
 use holdfast_protocol::{
-    Body, BucketRow, ClusterMap, DriveId, Manifest, ManifestKind, Order, Placement, PurgeKind,
-    PurgeRow, Record, UploadRow, VersionRow, WriteId,
+    Body, BucketRow, ClusterMap, DriveId, Manifest, Order, Placement, PurgeKind, PurgeRow, Record,
+    UploadRow, VersionRow, WriteId,
 };
 use holdfast_store::row_name;
 
@@ -93,7 +93,7 @@ impl Applying<'_> {
                     true => batch.put_current(&row),
                     false => batch.put_noncurrent(&row),
                 };
-                batch.usage(row.manifest.bucket, usage(&row.manifest, 1));
+                batch.count(&row.manifest, 1);
                 self.queue_heal(&row.manifest, &row.placement, batch);
             }
             Fate::Part | Fate::Metadata => {
@@ -139,7 +139,7 @@ impl Applying<'_> {
 
     async fn record(&self, found: &Found) -> Option<Record> {
         let holders: Vec<DriveId> = found.copies.iter().map(|kept| kept.drive).collect();
-        let (kept, _) = self.asking.read(found.write, &holders).await;
+        let (kept, _) = self.asking.read(found.write, &holders, false).await;
         kept.map(|kept| kept.record)
     }
 
@@ -212,7 +212,7 @@ impl Applying<'_> {
     /// Writes a system record back to all living drives, and its rows once a system quorum has it.
     async fn show_system(&mut self, found: &Found, batch: &mut Batch) -> Result<()> {
         let holders: Vec<DriveId> = found.copies.iter().map(|kept| kept.drive).collect();
-        let (Some(kept), _) = self.asking.read(found.write, &holders).await else {
+        let (Some(kept), _) = self.asking.read(found.write, &holders, false).await else {
             return Err(unreadable_now(found.write));
         };
         let Record::System {
@@ -288,7 +288,7 @@ impl Applying<'_> {
     fn queue_heal(&self, manifest: &Manifest, placement: &Placement, batch: &mut Batch) {
         if placement.missing != 0 {
             let margin = placed::margin(manifest, placement);
-            batch.put_heal(margin, &row_name(manifest), manifest.order);
+            batch.put_heal(margin, &row_name(manifest), manifest);
         }
     }
 
@@ -443,30 +443,13 @@ pub(crate) fn put_upload(row: &UploadRow, batch: &mut Batch) {
     batch.put_upload(row);
     match &row.completed {
         None => {
-            let delta = UsageDelta {
-                uploads: 1,
-                ..UsageDelta::default()
-            };
-            batch.usage(row.manifest.bucket, delta);
+            batch.usage(row.manifest.bucket, UsageDelta::Uploads(1));
         }
         Some(done) => {
             let manifest = &row.manifest;
             let key = keys::upload(manifest.bucket, &manifest.key, manifest.write);
             batch.set(Table::Upload, key, Row::new(done.order, row.encode()));
         }
-    }
-}
-
-/// What a version adds to (1) or takes from (−1) its bucket.
-pub(crate) fn usage(manifest: &Manifest, sign: i64) -> UsageDelta {
-    match (&manifest.kind, &manifest.body) {
-        (ManifestKind::Version(_), Body::DeleteMarker) => UsageDelta::default(),
-        (ManifestKind::Version(_), _) => UsageDelta {
-            objects: sign,
-            bytes: sign * i64::try_from(manifest.len).unwrap_or(i64::MAX),
-            uploads: 0,
-        },
-        _ => UsageDelta::default(),
     }
 }
 

@@ -21,7 +21,7 @@ impl Records {
         }
         match coded(found.fact.as_ref()) {
             Some((geometry, _, digests)) => good_shards(found, digests).len() >= geometry.data(),
-            None => found.fact.is_some(),
+            None => found.fact.is_some() && !found.is_unreadable,
         }
     }
 

@@ -277,6 +277,8 @@ pub struct Found {
     pub copies: Vec<Kept>,
     /// Whether the index shows it: then it exists, whatever the drives hold.
     pub is_known: bool,
+    /// Whether its body was looked for in every copy, and no good one was found.
+    pub is_unreadable: bool,
 }
 
 /// Everything that was found, and who was not asked.
@@ -318,6 +320,7 @@ impl Records {
             fact: None,
             copies: Vec::new(),
             is_known: false,
+            is_unreadable: false,
         });
         if let Err(at) = found.copies.binary_search(&copy) {
             found.copies.insert(at, copy);
@@ -340,6 +343,7 @@ impl Records {
             fact: None,
             copies: Vec::new(),
             is_known: false,
+            is_unreadable: false,
         });
         found.is_known = true;
         found.fact = Some(fact);

@@ -122,7 +122,7 @@ impl Asking<'_> {
             .collect();
         let mut reads = stream::iter(wanted)
             .map(|(write, holders)| async move {
-                let (kept, bad) = self.read(write, &holders).await;
+                let (kept, bad) = self.read(write, &holders, false).await;
                 (write, kept.map(|kept| Fact::of(&kept.record)), bad)
             })
             .buffer_unordered(READS);
@@ -154,11 +154,13 @@ impl Asking<'_> {
         &self,
         write: WriteId,
         holders: &[DriveId],
+        with_body: bool,
     ) -> (Option<KeptRecord>, Vec<DriveId>) {
         let (drives, cluster) = (self.store.drives(), self.store.cluster());
         let mut bad = Vec::new();
         for &drive in holders {
-            match survey::read_record(drives, cluster, drive, self.deadline, write, false).await {
+            match survey::read_record(drives, cluster, drive, self.deadline, write, with_body).await
+            {
                 Ok(kept) => return (Some(kept), bad),
                 Err(error) => {
                     tracing::warn!(%drive, %write, %error, "record unreadable, asking another");
@@ -412,7 +414,7 @@ impl Gathered {
 }
 
 /// Drives to read a record from: those with good copies first.
-fn holders(copies: &[Kept]) -> Vec<DriveId> {
+pub(super) fn holders(copies: &[Kept]) -> Vec<DriveId> {
     let mut copies: Vec<&Kept> = copies.iter().collect();
     copies.sort_by_key(|kept| kept.is_damaged);
     copies.into_iter().map(|kept| kept.drive).collect()

@@ -32,8 +32,11 @@
 //! 13. Metadata that comes to light beside an index changes the row of its version: `run`.
 //! 14. What only drives show that lost entries of their log, although enough others answered, was
 //!     purged: it is voided ([`Records::partial`]).
+//! 15. What fewer drives hold than acknowledge a write can be used only if its body can be read,
+//!     too: `closer`.
 
 mod apply;
+mod closer;
 mod copies;
 mod decide;
 mod doubts;
@@ -45,7 +48,6 @@ mod systems;
 mod uploads;
 
 pub use apply::MergeReport;
-pub(crate) use apply::usage;
 pub use decide::{Doubt, Fate, Merged, decide};
 pub use facts::{BUCKET_KIND, BodyFact, Fact, Found, Kept, Records};
 pub(crate) use gather::check_absent;

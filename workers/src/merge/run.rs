@@ -13,7 +13,7 @@ use holdfast_protocol::WriteId;
 use holdfast_protocol::row::RowName;
 use holdfast_store::Store;
 
-use super::apply::{Applying, MergeReport, usage};
+use super::apply::{Applying, MergeReport};
 use super::decide::{Fate, Merged, decide};
 use super::doubts;
 use super::facts::Found;
@@ -67,7 +67,8 @@ impl Merging<'_> {
         let mut records = asking.drives(claimed).await;
         asking.read_all(&mut records).await;
         let count = records.found.len() as u64;
-        let gathered = asking.beside_index(records).await?;
+        let mut gathered = asking.beside_index(records).await?;
+        asking.look_closer(&mut gathered.records).await;
         let is_known = |found: &Found| found.is_known || gathered.queued.contains(&found.write);
         let mut report = match gathered.records.found.values().all(is_known) {
             true => MergeReport::default(),
@@ -95,6 +96,7 @@ impl Merging<'_> {
             check_absent(&self.store.map(), &records.absent)?;
         }
         asking.read_all(&mut records).await;
+        asking.look_closer(&mut records).await;
         let merged = decide(&records);
         self.clear().await?;
         let (rows, queued) = (BTreeMap::new(), BTreeSet::new());
@@ -216,14 +218,14 @@ impl Merging<'_> {
                 };
                 placed.remove(batch);
                 super::apply::put_upload(&row, coming);
-                batch.usage(manifest.bucket, uploads(-1));
+                batch.usage(manifest.bucket, UsageDelta::Uploads(-1));
             }
             _ => {
                 placed.remove(batch);
                 applying.report.removed += 1;
-                batch.usage(manifest.bucket, usage(manifest, -1));
+                batch.count(manifest, -1);
                 if matches!(placed.name, RowName::Upload { .. }) && placed.completed().is_none() {
-                    batch.usage(manifest.bucket, uploads(-1));
+                    batch.usage(manifest.bucket, UsageDelta::Uploads(-1));
                 }
             }
         }
@@ -289,12 +291,5 @@ impl Merging<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn uploads(change: i64) -> UsageDelta {
-    UsageDelta {
-        uploads: change,
-        ..UsageDelta::default()
     }
 }

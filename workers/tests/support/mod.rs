@@ -15,9 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use drive::MemoryDrive;
 use futures::TryStreamExt;
-use holdfast_index::{
-    Batch, Index, Locks, MemoryIndex, Row, Table, Transaction, UsageDelta, keys, rows,
-};
+use holdfast_index::{Batch, Index, Locks, MemoryIndex, Row, Table, Transaction, keys, rows};
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
     Body, BucketId, BucketRow, ByteRange, ClusterId, ClusterMap, DriveId, DriveUse, ETag,
@@ -357,14 +355,8 @@ impl Running {
         let (mut batch, order) = (Batch::new(), row.manifest.order);
         let old = self.row(&row.manifest.key).await;
         batch.put_current(row);
-        let mut delta = UsageDelta {
-            objects: 1,
-            bytes: row.manifest.len as i64,
-            uploads: 0,
-        };
         if let Some(old) = &old {
-            delta.objects -= 1;
-            delta.bytes -= old.manifest.len as i64;
+            batch.count(&old.manifest, -1);
             let purge = PurgeRow {
                 kind: PurgeKind::Gone,
                 writes: vec![old.manifest.write],
@@ -374,12 +366,12 @@ impl Running {
             };
             batch.put_purge(order, old.manifest.write, &purge);
         }
-        batch.usage(BUCKET, delta);
+        batch.count(&row.manifest, 1);
         for (drive, position) in seen {
             batch.seen(drive, position);
         }
         if row.placement.missing != 0 {
-            batch.put_heal(0, &row_name(&row.manifest), order);
+            batch.put_heal(0, &row_name(&row.manifest), &row.manifest);
         }
         txn.commit(batch).await.unwrap();
         self.workers.wake_purge();
@@ -412,15 +404,7 @@ impl Running {
         }
         let mut batch = Batch::new();
         batch.delete_current(BUCKET, key, old.manifest.order);
-        let bytes = -(old.manifest.len as i64);
-        batch.usage(
-            BUCKET,
-            UsageDelta {
-                objects: -1,
-                bytes,
-                uploads: 0,
-            },
-        );
+        batch.count(&old.manifest, -1);
         let mut waiting: Vec<DriveId> = old.placement.drives().collect();
         waiting.extend(self.store.group(group));
         waiting.sort_unstable();

@@ -37,13 +37,7 @@ impl Running {
         if commit {
             let mut batch = Batch::new();
             batch.put_upload(&row);
-            batch.usage(
-                BUCKET,
-                UsageDelta {
-                    uploads: 1,
-                    ..UsageDelta::default()
-                },
-            );
+            batch.usage(BUCKET, UsageDelta::Uploads(1));
             txn.commit(batch).await.unwrap();
         }
         row
@@ -173,12 +167,9 @@ impl Running {
         };
         let mut batch = Batch::new();
         batch.put_current(row);
-        let delta = UsageDelta {
-            objects: 1,
-            bytes: manifest.len as i64,
-            uploads: -1,
-        };
-        batch.usage(BUCKET, delta);
+        batch
+            .count(manifest, 1)
+            .usage(BUCKET, UsageDelta::Uploads(-1));
         let at = keys::upload(BUCKET, &manifest.key, upload.manifest.write);
         let present = upload.manifest.order;
         batch.replace(Table::Upload, at, Row::new(order, done.encode()), present);
@@ -219,15 +210,7 @@ impl Running {
         writes.push(upload);
         batch.delete(Table::Upload, keys::upload(BUCKET, &key, upload));
         batch.delete(Table::Upload, keys::upload_by_id(upload));
-        let bytes = -(version.manifest.len as i64);
-        batch.usage(
-            BUCKET,
-            UsageDelta {
-                objects: -1,
-                bytes,
-                uploads: 0,
-            },
-        );
+        batch.count(&version.manifest, -1);
         let waiting: Vec<DriveId> = self.store.drives().ids();
         let purge = PurgeRow {
             kind: PurgeKind::Gone,

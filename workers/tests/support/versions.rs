@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_index::rows::{VersionPlace, find_version};
-use holdfast_index::{Batch, Index, Locks, Transaction, UsageDelta, rows};
+use holdfast_index::{Batch, Index, Locks, Transaction, rows};
 use holdfast_protocol::{
     Body, DriveId, Manifest, ManifestKind, MetadataRow, Order, Placement, PurgeKind, PurgeRow,
     Record, TombstoneTarget, VersionName, VersionRow, WriteId,
@@ -61,7 +61,7 @@ impl Running {
             batch.put_noncurrent(&old);
         }
         batch.put_current(&new);
-        batch.usage(BUCKET, usage(&new, 1));
+        batch.count(&new.manifest, 1);
         txn.commit(batch).await.unwrap();
         new
     }
@@ -159,7 +159,7 @@ impl Running {
                 }
             }
         }
-        batch.usage(BUCKET, usage(&old, -1));
+        batch.count(&old.manifest, -1);
         let retired = self.retire(&old, &mut batch).await;
         let guard = (tombstone.write(), sealed.placement);
         self.queue(order, retired, Some(guard), &mut batch);
@@ -210,13 +210,5 @@ impl Running {
             guard_holders: holders.unwrap_or_default(),
         };
         batch.put_purge(order, *first, &purge);
-    }
-}
-
-fn usage(row: &VersionRow, sign: i64) -> UsageDelta {
-    UsageDelta {
-        objects: sign,
-        bytes: sign * row.manifest.len as i64,
-        uploads: 0,
     }
 }

@@ -17,7 +17,6 @@ use holdfast_store::placement::group_of;
 use crate::error::GatewayError;
 use crate::notify::EventKind;
 use crate::object::bucket::Bucket;
-use crate::object::put::usage_of;
 use crate::object::service::{Retired, Service, note_seen, queue_purge};
 use crate::object::version::VersionId;
 
@@ -132,7 +131,7 @@ impl Service {
         let order = txn.take_order();
         let (mut batch, mut retired) = (Batch::new(), Retired::default());
         batch.delete_noncurrent(&row.manifest);
-        batch.usage(bucket.id, usage_of(&row.manifest, -1));
+        batch.count(&row.manifest, -1);
         self.retire_version(&row, &mut retired, &mut batch).await?;
         Ok(Removal {
             order,

@@ -135,7 +135,8 @@ impl Director {
 async fn not_whole(running: &Running, is_idle: bool) -> Option<String> {
     let status = running.workers.heal_status();
     if status.backlog_objects > 0 || !status.drives_comparing.is_empty() {
-        return Some(format!("{status:?}"));
+        let rows = running.workers.heal_plan(4).await;
+        return Some(format!("{status:?}; first in the queue: {rows:?}"));
     }
     match doubt::exists(&running.index).await {
         Ok(false) => {}

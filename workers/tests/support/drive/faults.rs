@@ -29,11 +29,16 @@ impl MemoryDrive {
     pub fn lose(&self, write: WriteId) {
         self.state().rows.remove(&write);
     }
-    /// Flips a bit of a sealed shard.
+    /// Flips a bit of a sealed shard, or of a body that is in its record.
     pub fn rot(&self, write: WriteId) {
         let mut state = self.state();
         let row = state.rows.get_mut(&write).expect("sealed here");
-        let shard = row.shard.as_mut().expect("coded");
+        let Some(shard) = row.shard.as_mut() else {
+            let mut body = row.record.body.to_vec();
+            body[0] ^= 1;
+            row.record.body = Bytes::from(body);
+            return;
+        };
         shard.is_rotten = true;
         let mut bytes = shard.cells[0].bytes.to_vec();
         bytes[0] ^= 1;
