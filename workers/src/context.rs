@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::config::WorkersConfig;
 use crate::error::Result;
 use crate::heal::{HealBook, HealTurns};
+use crate::hung::HungReads;
 use crate::lease::LeaseGuard;
 use crate::metrics::WorkersMetrics;
 use crate::nudge::{Nudge, Stop};
@@ -86,6 +87,8 @@ pub(crate) struct Context {
     pub(crate) heal_turns: Mutex<HealTurns>,
     /// Drives whose shards of a write are to be read from their media, because a read failed.
     pub(crate) suspects: Mutex<BTreeMap<WriteId, BTreeSet<DriveId>>>,
+    /// Reads that are never answered.
+    pub(crate) hung: HungReads,
     pub(crate) heal_pacer: Pacer,
     pub(crate) scrub: Mutex<ScrubBook>,
     /// The scrub is to look again at what it was told.

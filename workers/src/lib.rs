@@ -14,6 +14,7 @@ mod context;
 pub mod error;
 mod guard;
 mod heal;
+mod hung;
 mod inspect;
 pub mod lease;
 mod map;

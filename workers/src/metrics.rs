@@ -47,6 +47,8 @@ pub struct WorkersMetrics {
     pub compared_rows: IntCounter,
     /// Objects by margin.
     pub durability: IntGaugeVec,
+    /// Objects that may miss something nobody looked at yet.
+    pub durability_unknown: IntGauge,
     /// Reads of a drive, as a multiple of its peers'.
     pub latency_factor: GaugeVec,
     /// For how long no read of a drive was served that was asked for.
@@ -90,6 +92,7 @@ impl WorkersMetrics {
         }
         registry.register(Box::new(metrics.drives.clone()))?;
         registry.register(Box::new(metrics.durability.clone()))?;
+        registry.register(Box::new(metrics.durability_unknown.clone()))?;
         registry.register(Box::new(metrics.latency_factor.clone()))?;
         registry.register(Box::new(metrics.unread_seconds.clone()))?;
         registry.register(Box::new(metrics.partial.clone()))?;
@@ -150,6 +153,10 @@ impl WorkersMetrics {
             )?,
             drives,
             durability,
+            durability_unknown: IntGauge::new(
+                "holdfast_durability_unknown_objects",
+                "Objects, about, of drives that wait to be compared or do not answer.",
+            )?,
             latency_factor,
             unread_seconds,
             partial: IntGauge::new(

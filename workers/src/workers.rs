@@ -27,6 +27,7 @@ use crate::config::WorkersConfig;
 use crate::context::{CompareReason, Context, NextWrite, OnFatal, OnReclaim};
 use crate::error::Result;
 use crate::heal::{self, Healer, Troubles};
+use crate::hung::HungReads;
 use crate::inspect;
 use crate::lease::LeaseGuard;
 use crate::merge::MergeReport;
@@ -135,10 +136,12 @@ impl Workers {
             health: Mutex::default(),
             compares: Mutex::default(),
             trash: Mutex::default(),
+            hung: HungReads::default(),
             failed_writes: Mutex::new(parts.merged.to_void.into_iter().collect()),
         });
         ask_all(&ctx, &claimed);
         ctx.read_doubts().await?;
+        ctx.load_known_gone().await?;
         ctx.count_heal_queue().await?;
         let workers = Self {
             ctx: Arc::clone(&ctx),
@@ -239,6 +242,13 @@ impl Workers {
     /// `Index`.
     pub async fn inspect(&self, request: &InspectRequest) -> Result<Option<InspectReport>> {
         inspect::inspect(&self.ctx, request).await
+    }
+
+    /// Drives that may miss something: they wait to be compared, or are being filled.
+    pub fn not_whole(&self) -> BTreeSet<DriveId> {
+        let (mut drives, _) = self.ctx.not_whole();
+        drives.extend(self.ctx.filling());
+        drives
     }
 
     /// How many objects can lose how much, as counted last.

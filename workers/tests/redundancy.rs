@@ -82,11 +82,13 @@ async fn a_plan_names_what_the_real_run_does() {
         .await;
     let plan = running.workers.heal_plan(100).await.unwrap();
     assert!(!plan.more);
+    assert_eq!(plan.held_back.as_deref(), Some("healing is paused"));
     running.workers.pause_heal(false);
     running.until_quiet().await;
     for item in plan.items {
         let (key, before) = &expected[&item.write];
-        assert_eq!((&item.key, item.waits_for), (key, None));
+        let why = item.waits_for.as_deref();
+        assert_eq!((&item.key, why), (key, Some("healing is paused")));
         let after = running.row(key).await.unwrap().placement;
         let parse = |drive: &String| DriveId::parse(drive).unwrap();
         for (shard, target) in item.shards.iter().zip(&item.targets) {

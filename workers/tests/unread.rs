@@ -110,6 +110,33 @@ async fn a_drive_that_is_only_slow_is_not_given_up() {
     running.workers.stop().await;
 }
 
+/// The drive answers whatever else is asked, and is not given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_from_a_drive_that_answers_others_is_healed_elsewhere() {
+    for key in ["key 0", "key 1"] {
+        let mut cluster = Cluster::new("2+1", 4);
+        let running = cluster.start_with(impatient()).await;
+        put_some(&running).await;
+        running.until_quiet().await;
+        let row = running.row(key).await.unwrap();
+        let (stuck, write) = (row.placement.holders[0], row.manifest.write);
+        cluster.drive(stuck).hang_reads_of(write, true);
+        running.workers.start_scrub();
+        running
+            .until("it is healed elsewhere", || async {
+                read_all(&running).await;
+                assert_eq!(state(&running, stuck), DriveState::Up);
+                let placement = running.row(key).await.unwrap().placement;
+                !placement.holders.contains(&stuck) && placement.missing == 0
+            })
+            .await;
+        cluster.drive(stuck).hang_reads_of(write, false);
+        running.until_quiet().await;
+        assert!(!cluster.drive(stuck).holds(write), "it keeps no copy");
+        running.workers.stop().await;
+    }
+}
+
 /// Of several stripes: each is read from other drives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_goes_around_a_drive_that_is_slow() {

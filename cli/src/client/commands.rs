@@ -67,7 +67,10 @@ pub async fn drive_list(admin: &Admin, format: Format) -> Result<(), CliError> {
         for drive in &drives.drives {
             table = table.row([
                 drive.drive.clone(),
-                drive.state.clone(),
+                match drive.comparing {
+                    true => format!("{}, comparing", drive.state),
+                    false => drive.state.clone(),
+                },
                 drive.usage.clone(),
                 size(drive.used_bytes),
                 size(drive.free_bytes),

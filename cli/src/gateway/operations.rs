@@ -97,6 +97,7 @@ impl Operations {
             }
             .as_str()
             .to_owned(),
+            comparing: core.workers.not_whole().contains(&drive.id),
             last_seen_ms: status.and(last_seen).and_then(|ms| u64::try_from(ms).ok()),
             writable: core.store.drives().is_writable(drive.id),
             trouble: status.and_then(|status| status.trouble.clone()),

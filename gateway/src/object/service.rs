@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_index::{Batch, Index, IndexError, Row, Table, Transaction, keys, rows};
-use holdfast_protocol::row::{PartRow, PurgeKind, PurgeRow, RowName, VersionRow};
+use holdfast_protocol::row::{PartRow, PurgeKind, PurgeRow, VersionRow};
 use holdfast_protocol::rpc::LogPosition;
 use holdfast_protocol::{
     Body, BucketId, DriveId, ETag, GatewayId, Manifest, ManifestKind, Metadata, Order, Placement,
@@ -423,15 +423,13 @@ pub(super) fn queue_heal(batch: &mut Batch, manifest: &Manifest, placement: &Pla
     let Some(margin) = heal_margin(manifest, placement) else {
         return false;
     };
-    let name: RowName = row_name(manifest);
-    let key = keys::heal(margin, manifest.write);
-    batch.set(Table::Heal, key, Row::unordered(name.encode()));
+    batch.put_heal(margin, &row_name(manifest), manifest);
     true
 }
 
 fn drop_heal(manifest: &Manifest, placement: &Placement, batch: &mut Batch) {
     if let Some(margin) = heal_margin(manifest, placement) {
-        batch.delete(Table::Heal, keys::heal(margin, manifest.write));
+        batch.delete_heal(margin, manifest.write);
     }
 }
 

@@ -23,6 +23,9 @@ pub struct DriveView {
     pub usage: String,
     /// How it is: `up`, `suspect`, `down` or `out`.
     pub state: String,
+    /// Whether it may miss something: it waits to be compared with the index, or is being filled.
+    #[serde(default)]
+    pub comparing: bool,
     /// Milliseconds since it answered last; `null` if it never did.
     pub last_seen_ms: Option<u64>,
     /// Whether it takes new shards.

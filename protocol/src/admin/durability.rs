@@ -23,7 +23,7 @@ pub struct DurabilitySummary {
     /// By margin, least first; the greatest is that of whole objects.
     pub by_margin: Vec<MarginCount>,
     /// About how many objects may miss something that was not looked at yet: those of drives that
-    /// wait to be compared.
+    /// wait to be compared, or do not answer.
     pub unknown_objects: u64,
     /// When it was counted (milliseconds since 1970); it is counted whenever the healer looks at
     /// its queue.

@@ -70,6 +70,9 @@ pub struct HealPlan {
     /// Bytes that would be written for these rows.
     #[serde(default)]
     pub bytes: u64,
+    /// Why none of it is done at present, if so: healing is paused, or holds back.
+    #[serde(default)]
+    pub held_back: Option<String>,
 }
 
 /// `POST /admin/v1/heal/run`: what to do.

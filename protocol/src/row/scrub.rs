@@ -35,6 +35,10 @@ pub struct ScrubRow {
     pub fresh_mark: Order,
     /// When new data was verified last.
     pub fresh_ms: u64,
+    /// While new data is being verified: the mark when that began.
+    pub fresh_until: Order,
+    /// While new data is being verified: all of it up to this write was.
+    pub fresh_cursor: Option<WriteId>,
 }
 
 impl ScrubRow {
@@ -57,6 +61,10 @@ impl ScrubRow {
         }
         self.fresh_mark.encode(&mut out);
         out.u64(self.fresh_ms);
+        self.fresh_until.encode(&mut out);
+        out.u8(u8::from(self.fresh_cursor.is_some()));
+        let cursor = self.fresh_cursor.iter();
+        cursor.for_each(|write| write.encode(&mut out));
         out.finish()
     }
 
@@ -81,6 +89,11 @@ impl ScrubRow {
             last_bytes: input.u64()?,
             fresh_mark: Order::decode(&mut input)?,
             fresh_ms: input.u64()?,
+            fresh_until: Order::decode(&mut input)?,
+            fresh_cursor: match input.bool("fresh cursor")? {
+                true => Some(WriteId::decode(&mut input)?),
+                false => None,
+            },
         };
         input.end()?;
         Ok(row)

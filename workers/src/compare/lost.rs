@@ -55,7 +55,12 @@ impl LostDrives {
                         RETRY
                     }
                 },
-                None => self.ctx.config.rescan_interval,
+                None => {
+                    if let Err(error) = self.ctx.accept_losses().await {
+                        tracing::warn!(error = %chain(&error), "lost drives are not noted yet");
+                    }
+                    self.ctx.config.rescan_interval
+                }
             };
             let bell = self.ctx.lost.wait(self.ctx.clock(), rest);
             if stop.unless(bell).await.is_none() {
@@ -192,6 +197,7 @@ impl Context {
     /// A drive that was out is back: should it be lost again, everything is looked at anew.
     pub(crate) async fn forget_lost(&self, drive: DriveId) -> Result<()> {
         self.compares().lost.remove(&drive);
+        self.forget_known_gone(drive).await?;
         let name = drive.to_string();
         if rows::get_system(&*self.index, LOST_KIND, &name)
             .await?

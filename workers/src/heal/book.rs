@@ -5,7 +5,7 @@
 //! Always: the backlog is 0 only when the queue is empty and no drive that may miss something waits
 //! to be compared.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ use super::durability::Degraded;
 use crate::context::{CompareReason, Context};
 use crate::error::Result;
 use crate::pace::Limits;
-use crate::watch::DriveState;
 
 /// The rate is measured over this long.
 const RATE_WINDOW: Duration = Duration::from_secs(30);
@@ -42,7 +41,9 @@ pub(crate) struct HealBook {
     pub(super) beyond: BTreeMap<WriteId, Monotonic>,
     pub(super) durability: DurabilitySummary,
     paused: bool,
-    held_back: Option<String>,
+    pub(super) held_back: Option<String>,
+    /// Drives that are out, of which all is queued: that they are gone is no news.
+    pub(super) known_gone: BTreeSet<DriveId>,
     /// When how many rows and bytes were healed, of late.
     recent: VecDeque<(Monotonic, u64, u64)>,
 }
@@ -50,6 +51,16 @@ pub(crate) struct HealBook {
 impl HealBook {
     pub(crate) fn holds_back(&self) -> bool {
         self.paused || self.held_back.is_some()
+    }
+
+    /// Why nothing is healed at present, if so.
+    pub(super) fn why_not(&self) -> Option<String> {
+        let paused = self.paused.then(|| "healing is paused".to_owned());
+        paused.or_else(|| self.held_back.clone())
+    }
+
+    pub(crate) fn holds_back_for_drives(&self) -> bool {
+        self.held_back.is_some()
     }
 }
 
@@ -115,12 +126,32 @@ impl Context {
         let book = self.compares();
         let drives = book.pending.len() + book.running.len() + book.lost.len();
         self.metrics.drives_comparing.set(drives as i64);
+        drop(book);
+        let unknown = i64::try_from(self.unknown_objects()).unwrap_or(i64::MAX);
+        self.metrics.durability_unknown.set(unknown);
     }
 
     /// About how many objects the drives hold that may miss something; at least one for each drive.
     pub(super) fn comparing_objects(&self) -> u64 {
+        let (not_whole, filling) = self.not_whole();
+        self.records_of_drives(not_whole.iter().copied()) + filling
+    }
+
+    /// About how many objects drives hold, as they said last.
+    pub(super) fn records_of_drives(&self, drives: impl Iterator<Item = DriveId>) -> u64 {
+        let health = self.health();
+        let records = |drive| {
+            let entry = health.drives.get(&drive);
+            let status = entry.and_then(|entry| entry.status.as_ref());
+            status.map_or(1, |status| status.records.max(1))
+        };
+        drives.map(records).sum()
+    }
+
+    /// Drives that may miss something, and how many others are being filled.
+    pub(crate) fn not_whole(&self) -> (BTreeSet<DriveId>, u64) {
         let book = self.compares();
-        let not_whole: Vec<_> = book
+        let not_whole: BTreeSet<_> = book
             .pending
             .iter()
             .chain(&book.running)
@@ -132,15 +163,7 @@ impl Context {
         let filling = self.filling();
         let filling = filling.iter().filter(|drive| !not_whole.contains(drive));
         let filling = filling.count() as u64;
-        let health = self.health();
-        let records = |drive| {
-            let status = health
-                .drives
-                .get(drive)
-                .and_then(|entry| entry.status.as_ref());
-            status.map_or(1, |status| status.records.max(1))
-        };
-        not_whole.iter().map(records).sum::<u64>() + filling
+        (not_whole, filling)
     }
 
     pub(crate) fn heal_active(&self, change: i64) {
@@ -198,47 +221,6 @@ impl Context {
             },
         };
         self.heal_pacer.take(self, bytes, limits).await;
-    }
-
-    /// The circuit breaker: when more than a fifth of the drives, and more than m, do not answer,
-    /// that is a partition and not a loss.
-    pub(crate) fn judge_vanished(&self) {
-        let living = self.living();
-        let health = self.health();
-        // One that only serves no reads is not cut off.
-        let answers = |drive: &DriveId| {
-            let entry = health.drives.get(drive);
-            entry.is_some_and(|entry| entry.serves_no_reads)
-        };
-        let is_gone = |drive: &&DriveId| {
-            let (state, drives) = (health.state(**drive), self.store.drives());
-            (state != DriveState::Up || !drives.is_reachable(**drive)) && !answers(drive)
-        };
-        let gone = living.iter().filter(is_gone).count();
-        drop(health);
-        let parity = self.store.map().geometry.parity();
-        let is_partition = gone * 5 > living.len() && gone > parity;
-        let why =
-            is_partition.then(|| format!("{gone} of {} drives vanished: held back", living.len()));
-        let shown = if is_partition { gone as i64 } else { 0 };
-        self.metrics.heal_held_back.set(shown);
-        let released = {
-            let mut book = self.heal_book();
-            let was = std::mem::replace(&mut book.held_back, why);
-            match (was.is_some(), is_partition) {
-                (false, true) => tracing::warn!(
-                    gone,
-                    drives = living.len(),
-                    "healing holds back: too many drives vanished"
-                ),
-                (true, false) => tracing::info!(gone, "healing goes on: drives have returned"),
-                _ => {}
-            }
-            was.is_some() && !is_partition
-        };
-        if released {
-            self.heal.ring();
-        }
     }
 
     pub(crate) fn pause_heal(&self, paused: bool) {

@@ -5,13 +5,15 @@
 //! Always: counted from the queue and the buckets' usage when the healer looks at its queue; a
 //! scrape reads a number and scans nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_index::rows;
+use holdfast_protocol::DriveId;
 use holdfast_protocol::admin::durability::{DurabilitySummary, MarginCount};
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::watch::DriveState;
 
 /// What the queue holds.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +62,12 @@ impl Context {
             unknown_objects: 0,
             counted_ms: self.clock().unix_ms(),
         };
+        let before = self.heal_book().durability.by_margin.clone();
+        let now: BTreeSet<u8> = summary.by_margin.iter().map(|it| it.margin).collect();
+        for gone in before.iter().filter(|it| !now.contains(&it.margin)) {
+            let label = gone.margin.to_string();
+            let _ = self.metrics.durability.remove_label_values(&[&label]);
+        }
         for MarginCount { margin, objects } in &summary.by_margin {
             let gauge = &self.metrics.durability;
             let gauge = gauge.with_label_values(&[&margin.to_string()]);
@@ -69,9 +77,28 @@ impl Context {
         Ok(())
     }
 
+    /// About how many objects may miss something that nobody looked at yet: those of drives that
+    /// wait to be compared, or do not answer and are not given up.
+    pub(crate) fn unknown_objects(&self) -> u64 {
+        let (not_whole, filling) = self.not_whole();
+        let silent: Vec<_> = {
+            let known_gone = self.heal_book().known_gone.clone();
+            let health = self.health();
+            let is_silent = |drive: &DriveId| {
+                let is_up = health.state(*drive) == DriveState::Up;
+                !(is_up && self.store.drives().is_reachable(*drive))
+            };
+            let others = self.living().into_iter().filter(is_silent);
+            others
+                .filter(|drive| !not_whole.contains(drive) && !known_gone.contains(drive))
+                .collect()
+        };
+        self.records_of_drives(not_whole.into_iter().chain(silent)) + filling
+    }
+
     /// The summary, as counted last.
     pub(crate) fn durability(&self) -> DurabilitySummary {
-        let unknown_objects = self.comparing_objects();
+        let unknown_objects = self.unknown_objects();
         DurabilitySummary {
             unknown_objects,
             ..self.heal_book().durability.clone()

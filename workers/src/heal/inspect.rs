@@ -95,7 +95,7 @@ impl Context {
         match survey::read_record(drives, cluster, drive, deadline, write, false).await {
             Ok(kept) if kept.shard == Some(expected) => Health::Good,
             Ok(_) => Health::Bad,
-            Err(error) => of_error(&error),
+            Err(error) => self.of_error(write, drive, &error),
         }
     }
 
@@ -110,9 +110,12 @@ impl Context {
         let request = DriveRequest::Verify { write, shard };
         let deadline = self.config.drive_deadline + Duration::from_secs(len / VERIFY_RATE);
         match self.store.drives().call(drive, deadline, request).await {
-            Ok(DriveReply::Verified { bad, .. }) if bad.is_empty() => Health::Good,
+            Ok(DriveReply::Verified { bad, .. }) if bad.is_empty() => {
+                self.note_read(write, drive, None);
+                Health::Good
+            }
             Ok(_) => Health::Bad,
-            Err(error) => of_error(&error),
+            Err(error) => self.of_error(write, drive, &error),
         }
     }
 
@@ -131,20 +134,26 @@ impl Context {
                 let (drives, cluster) = (self.store.drives(), self.store.cluster());
                 let deadline = self.config.drive_deadline;
                 match survey::read_record(drives, cluster, drive, deadline, write, true).await {
-                    Ok(_) => Health::Good,
-                    Err(error) => of_error(&error),
+                    Ok(_) => {
+                        self.note_read(write, drive, None);
+                        Health::Good
+                    }
+                    Err(error) => self.of_error(write, drive, &error),
                 }
             });
         join_all(asked).await
     }
-}
 
-fn of_error(error: &DriveError) -> Health {
-    match error {
-        DriveError::NotFound
-        | DriveError::Purged
-        | DriveError::Damaged { .. }
-        | DriveError::Io { .. } => Health::Bad,
-        _ => Health::Away,
+    /// What is read from a drive that answers, and has hung for long, is not waited for.
+    fn of_error(&self, write: WriteId, drive: DriveId, error: &DriveError) -> Health {
+        let is_hung = self.note_read(write, drive, Some(error));
+        match error {
+            DriveError::NotFound
+            | DriveError::Purged
+            | DriveError::Damaged { .. }
+            | DriveError::Io { .. } => Health::Bad,
+            _ if is_hung => Health::Lost,
+            _ => Health::Away,
+        }
     }
 }

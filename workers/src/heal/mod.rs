@@ -9,6 +9,7 @@
 
 mod beyond;
 mod book;
+mod breaker;
 mod coded;
 mod durability;
 mod inspect;

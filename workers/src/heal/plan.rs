@@ -5,6 +5,8 @@
 //! [`super::small`]).
 //! Always: nothing is changed.
 
+use std::collections::BTreeSet;
+
 use holdfast_index::rows;
 use holdfast_protocol::ShardLayout;
 use holdfast_protocol::admin::heal::{HealPlan, HealPlanItem};
@@ -19,13 +21,22 @@ use crate::placed::{self, Placed};
 pub(crate) async fn plan(ctx: &Context, limit: usize) -> Result<HealPlan> {
     let page = rows::heal_queue(&*ctx.index, None, limit).await?;
     let mut items = Vec::with_capacity(page.items.len());
+    // One that is queued under several margins has one turn.
+    let mut seen = BTreeSet::new();
     for entry in page.items {
-        if let Some(placed) = placed::find(&*ctx.index, &entry.name).await? {
+        if seen.insert(entry.name.write())
+            && let Some(placed) = placed::find(&*ctx.index, &entry.name).await?
+        {
             items.push(item(ctx, &placed, entry.margin).await);
         }
     }
+    let held_back = ctx.heal_book().why_not();
+    for item in &mut items {
+        item.waits_for = held_back.clone().or(item.waits_for.take());
+    }
     Ok(HealPlan {
         bytes: items.iter().map(|item| item.bytes).sum(),
+        held_back,
         items,
         more: page.more,
     })

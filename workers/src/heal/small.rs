@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_protocol::{DriveId, Placement};
-use holdfast_store::placement::group_of;
+use holdfast_protocol::{DriveId, DriveUse, Placement};
+use holdfast_store::placement::{group_of, hand_off};
 
 use super::inspect::Health;
 use super::{Outcome, Queued};
@@ -58,12 +58,11 @@ pub(super) async fn heal(ctx: &Context, queued: &Queued, placed: Placed) -> Resu
             }
         }
     }
-    let manifest = placed.manifest();
     Ok(match settle(ctx, queued, &placed, &health, &made).await? {
         None => Outcome::Gone,
         Some(0) => Outcome::Whole { bytes },
         Some(_) => Outcome::Waits {
-            drives: ctx.store.group(group_of(manifest.bucket, &manifest.key)),
+            drives: awaited(ctx, &placed, &health),
             refused,
             bytes,
         },
@@ -82,7 +81,8 @@ pub(super) fn lacking(placed: &Placed, health: &[Health]) -> usize {
         .saturating_sub(kept.count())
 }
 
-/// Drives for new copies: those that have bad ones, then others of the group.
+/// Drives for new copies: those that have bad ones; then the one on the node with the fewest
+/// copies, of the group first, or a spare one.
 pub(super) fn choose(
     ctx: &Context,
     placed: &Placed,
@@ -93,19 +93,62 @@ pub(super) fn choose(
     if lacking == 0 || !health.contains(&Health::Good) {
         return Vec::new();
     }
-    let manifest = placed.manifest();
     let holders = &placed.row.placement.holders;
     let bad = holders
         .iter()
         .zip(health)
         .filter(|(_, health)| **health == Health::Bad);
-    let bad = bad.map(|(drive, _)| *drive);
-    let group = ctx.store.group(group_of(manifest.bucket, &manifest.key));
-    let others = group.into_iter().filter(|drive| !holders.contains(drive));
-    bad.chain(others)
-        .filter(|drive| ctx.store.drives().is_writable(*drive) && !tried.contains(drive))
-        .take(lacking)
-        .collect()
+    let is_usable =
+        |drive: &DriveId| ctx.store.drives().is_writable(*drive) && !tried.contains(drive);
+    let bad = bad.map(|(drive, _)| *drive).filter(is_usable);
+    let mut targets: Vec<DriveId> = bad.take(lacking).collect();
+    let kept = holders
+        .iter()
+        .zip(health)
+        .filter(|(_, health)| matches!(health, Health::Good | Health::Away));
+    let mut planned: Vec<DriveId> = kept.map(|(drive, _)| *drive).collect();
+    planned.extend(&targets);
+    let mut others = others(ctx, placed);
+    others.retain(|drive| is_usable(drive) && !holders.contains(drive));
+    let map = ctx.store.map();
+    while targets.len() < lacking
+        && let Some(at) = hand_off(&map, &others, &planned)
+    {
+        let drive = others.remove(at);
+        planned.push(drive);
+        targets.push(drive);
+    }
+    targets
+}
+
+/// Drives without which nothing can be done now: those that have a copy, while none can be read,
+/// or those that would take one.
+fn awaited(ctx: &Context, placed: &Placed, health: &[Health]) -> Vec<DriveId> {
+    if health.contains(&Health::Good) {
+        let mut others = others(ctx, placed);
+        others.retain(|drive| !ctx.store.drives().is_writable(*drive));
+        return others;
+    }
+    let holders = placed.row.placement.holders.iter().zip(health);
+    let silent = holders.filter(|(_, health)| **health == Health::Away);
+    silent.map(|(drive, _)| *drive).collect()
+}
+
+/// Drives that may take a copy, those of the group first.
+fn others(ctx: &Context, placed: &Placed) -> Vec<DriveId> {
+    let manifest = placed.manifest();
+    let map = ctx.store.map();
+    let mut others = ctx.store.group(group_of(manifest.bucket, &manifest.key));
+    let active = map.drives.iter();
+    let active = active.filter(|drive| drive.usage == DriveUse::Active);
+    let mut spare: Vec<DriveId> = active
+        .map(|drive| drive.id)
+        .filter(|drive| !others.contains(drive))
+        .collect();
+    let from = manifest.write.counter as usize % spare.len().max(1);
+    spare.rotate_left(from);
+    others.extend(spare);
+    others
 }
 
 /// Writes the row as it is now, and takes it out of the queue or back in with its new margin.

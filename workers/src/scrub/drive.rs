@@ -21,6 +21,8 @@ use crate::pace::{Limits, Pacer};
 
 /// Writes listed at once.
 const PAGE: u32 = 256;
+/// Writes listed at once that are only counted.
+const COUNT_PAGE: u32 = 4096;
 /// How soon a drive that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 /// A pass goes at this rate at least while clients are quiet, in bytes per second.
@@ -194,9 +196,7 @@ impl DriveScrubber {
             self.row.errors += u64::from(found.is_bad);
             self.publish();
             self.spend(found.bytes).await;
-            if self.ctx.clock().now().since(self.saved) >= self.ctx.config.scrub_save_interval {
-                self.save().await?;
-            }
+            self.save_sometimes().await?;
         }
         match page.more {
             true => Ok(()),
@@ -216,28 +216,58 @@ impl DriveScrubber {
         self.save().await
     }
 
-    /// Verifies what was written since the last time.
+    /// Verifies what was written since the last time, from where that was left.
     async fn fresh(&mut self) -> Result<()> {
-        let mark = self.ctx.index.settled().await?;
-        let mut query = InventoryQuery::from_order(self.row.fresh_mark, PAGE);
+        if self.row.fresh_cursor.is_none() {
+            self.row.fresh_until = self.ctx.index.settled().await?;
+        }
+        let mut left = self.count_fresh().await?;
+        let (mut entries, mut bytes) = (0, 0);
         loop {
+            let query = InventoryQuery {
+                after: self.row.fresh_cursor,
+                ..InventoryQuery::from_order(self.row.fresh_mark, PAGE)
+            };
             let page = self.list(query).await?;
             for entry in &page.entries {
+                if self.ctx.scrub_book().paused {
+                    return self.save().await;
+                }
                 let found = examine(&self.ctx, self.drive, entry).await;
                 let found = found.map_err(|source| self.failed(source))?;
-                self.spend(found.bytes).await;
-                if self.ctx.scrub_book().paused {
-                    return Ok(());
-                }
+                self.row.fresh_cursor = Some(entry.write);
+                left = left.saturating_sub(1);
+                entries += 1;
+                bytes += found.bytes;
+                self.spend_fresh(found.bytes, left * (bytes / entries))
+                    .await;
+                self.save_sometimes().await?;
             }
-            query.after = page.entries.last().map(|entry| entry.write);
             if !page.more {
                 break;
             }
         }
-        self.row.fresh_mark = mark.max(self.row.fresh_mark);
+        self.row.fresh_mark = self.row.fresh_until.max(self.row.fresh_mark);
+        self.row.fresh_cursor = None;
         self.row.fresh_ms = self.ctx.clock().unix_ms();
         self.save().await
+    }
+
+    /// How many new writes are left to be looked at.
+    async fn count_fresh(&self) -> Result<u64> {
+        let mut query = InventoryQuery {
+            after: self.row.fresh_cursor,
+            ..InventoryQuery::from_order(self.row.fresh_mark, COUNT_PAGE)
+        };
+        let mut count = 0;
+        loop {
+            let page = self.list(query).await?;
+            count += page.entries.len() as u64;
+            query.after = page.entries.last().map(|entry| entry.write);
+            if !page.more {
+                return Ok(count);
+            }
+        }
     }
 
     async fn list(&self, query: InventoryQuery) -> Result<survey::InventoryPage> {
@@ -253,10 +283,8 @@ impl DriveScrubber {
         }
     }
 
-    /// Waits as the rate demands: even over the time that is left for the pass, faster when an
-    /// operator asked for it, slower for clients, but never too slow to be done in time.
+    /// Waits as the rate demands: even over the time that is left for the pass.
     async fn spend(&self, bytes: u64) {
-        let cap = self.ctx.config.scrub_bytes_per_second;
         let used = {
             let health = self.ctx.health();
             let entry = health.drives.get(&self.drive);
@@ -266,19 +294,29 @@ impl DriveScrubber {
         let end = self.row.started_ms + self.window_ms();
         let seconds = end.saturating_sub(self.ctx.clock().unix_ms()) / 1000;
         let left = used.saturating_sub(self.row.bytes);
-        let needed = left / seconds.max(60) / 4 * 5;
-        let under = |rate: u64| if cap == 0 { rate } else { rate.min(cap) };
-        let even = under(needed.max(RATE_MIN));
-        let limits = Limits {
-            quiet: if self.is_asked { cap } else { even },
-            busy: if self.is_asked {
-                under(16 * even)
-            } else {
-                even
-            },
-            floor: under(needed.max(FLOOR_MIN)),
-        };
+        let limits = limits(
+            left / seconds.max(60) / 4 * 5,
+            self.ctx.config.scrub_bytes_per_second,
+            self.is_asked,
+        );
         self.pacer.take(&self.ctx, bytes + WRITE_COST, limits).await;
+    }
+
+    /// As [`Self::spend`], for new data of which about so many bytes are left: it takes an eighth
+    /// of the time within which it is to be verified, so that passes go on, too.
+    async fn spend_fresh(&self, bytes: u64, left: u64) {
+        let seconds = self.ctx.config.scrub_fresh_within.as_secs() / 8;
+        let cap = self.ctx.config.scrub_bytes_per_second;
+        let limits = limits(left / seconds.max(1) / 4 * 5, cap, false);
+        self.pacer.take(&self.ctx, bytes + WRITE_COST, limits).await;
+    }
+
+    async fn save_sometimes(&mut self) -> Result<()> {
+        let since = self.ctx.clock().now().since(self.saved);
+        match since >= self.ctx.config.scrub_save_interval {
+            true => self.save().await,
+            false => Ok(()),
+        }
     }
 
     fn publish(&self) {
@@ -291,5 +329,36 @@ impl DriveScrubber {
         self.ctx.keep_scrub(self.drive, &self.row).await?;
         self.saved = self.ctx.clock().now();
         Ok(())
+    }
+}
+
+/// At what rate to go on when `needed` bytes per second are in time: faster when an operator asked
+/// for it, slower for clients, but never too slow to be in time; `cap` bounds it, 0 does not.
+fn limits(needed: u64, cap: u64, is_asked: bool) -> Limits {
+    let under = |rate: u64| if cap == 0 { rate } else { rate.min(cap) };
+    let even = under(needed.max(RATE_MIN));
+    Limits {
+        quiet: if is_asked { cap } else { even },
+        busy: if is_asked { under(16 * even) } else { even },
+        floor: under(needed.max(FLOOR_MIN)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_verified_slowly_and_gives_way_to_clients() {
+        let (cap, gentle) = (128 << 20, limits(1000, 128 << 20, false));
+        assert_eq!(gentle.quiet, RATE_MIN);
+        assert_eq!(gentle.floor, FLOOR_MIN);
+        let much = limits(50 << 20, cap, false);
+        assert_eq!((much.quiet, much.floor), (50 << 20, 50 << 20));
+        let too_much = limits(1 << 40, cap, false);
+        assert_eq!((too_much.quiet, too_much.floor), (cap, cap));
+        let asked = limits(1000, cap, true);
+        assert_eq!((asked.quiet, asked.floor), (cap, FLOOR_MIN));
+        assert_eq!(limits(1 << 40, 0, true).quiet, 0, "no bound");
     }
 }

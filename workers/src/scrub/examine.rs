@@ -37,7 +37,7 @@ pub(super) async fn examine(
     let (drives, cluster) = (ctx.store.drives(), ctx.store.cluster());
     let (write, deadline) = (entry.write, ctx.config.drive_deadline);
     let kept = survey::read_record(drives, cluster, drive, deadline, write, true).await;
-    let kept = match judge(kept)? {
+    let kept = match judge(ctx, entry, drive, kept)? {
         Read::Good(kept) => kept,
         Read::Gone => return Ok(Examined::default()),
         Read::Bad(error) => {
@@ -57,7 +57,8 @@ pub(super) async fn examine(
             _ => 0,
         };
         let deadline = deadline + Duration::from_secs(len / VERIFY_RATE);
-        match judge(drives.call(drive, deadline, request).await)? {
+        let verified = drives.call(drive, deadline, request).await;
+        match judge(ctx, entry, drive, verified)? {
             Read::Good(DriveReply::Verified { bad: found, blocks }) => {
                 bytes += blocks * u64::from(BLOCK_LEN);
                 bad = found
@@ -89,8 +90,16 @@ enum Read<T> {
     Bad(DriveError),
 }
 
-fn judge<T>(read: Result<T, DriveError>) -> Result<Read<T>, DriveError> {
+/// What never comes although the drive answers others is as good as bad.
+fn judge<T>(
+    ctx: &Context,
+    entry: &InventoryEntry,
+    drive: DriveId,
+    read: Result<T, DriveError>,
+) -> Result<Read<T>, DriveError> {
+    let is_hung = ctx.note_read(entry.write, drive, read.as_ref().err());
     match read {
+        Err(error) if is_hung => Ok(Read::Bad(error)),
         Ok(value) => Ok(Read::Good(value)),
         Err(DriveError::NotFound | DriveError::Purged) => Ok(Read::Gone),
         Err(error @ (DriveError::Damaged { .. } | DriveError::Io { .. })) => Ok(Read::Bad(error)),

@@ -62,6 +62,8 @@ struct State {
     held_writes: usize,
     /// Of which writes the record was asked for.
     asked: BTreeSet<WriteId>,
+    /// Writes whose reads are never answered.
+    hung: BTreeSet<WriteId>,
     /// Shards that were read from their media to be verified.
     verified: u64,
     /// It refuses to write anything.

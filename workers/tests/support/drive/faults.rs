@@ -85,6 +85,14 @@ impl MemoryDrive {
     pub fn hold_reads(&self, is_held: bool) {
         self.state().reads_nothing = is_held;
     }
+    /// What reads a write from its medium is never answered, or is again.
+    pub fn hang_reads_of(&self, write: WriteId, is_hung: bool) {
+        let hung = &mut self.state().hung;
+        match is_hung {
+            true => hung.insert(write),
+            false => hung.remove(&write),
+        };
+    }
     /// Inventories are not answered until they may be.
     pub fn hold_lists(&self, is_held: bool) {
         self.state().lists_nothing = is_held;
@@ -126,6 +134,14 @@ impl MemoryDrive {
             request,
             DriveRequest::Stage { .. } | DriveRequest::Seal { .. }
         );
+        if let DriveRequest::ReadRecord { write, .. }
+        | DriveRequest::Read { write, .. }
+        | DriveRequest::Verify { write, .. } = request
+        {
+            while self.state().hung.contains(write) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
         self.state().held_writes += usize::from(is_write);
         while is_held(&self.state()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
