@@ -5,6 +5,7 @@ Method: boto3, the aws cli and rclone with default settings; a server of its own
 `holdfast inspect` for what is on the drives, kills while objects move, a lost index.
 """
 import json
+import uuid
 
 import pytest
 
@@ -45,6 +46,21 @@ def upload(client, bucket, key, bodies, **more):
     client.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=opened,
                                      MultipartUpload={"Parts": parts})
     return listed
+
+
+def test_an_object_counts_as_whole_by_what_its_own_class_can_lose(server):
+    client = server.client()
+    bucket = new_bucket(client)
+    for name in ("STANDARD", "REDUCED_REDUNDANCY", "REDUCED_REDUNDANCY", "GLACIER"):
+        client.put_object(Bucket=bucket, Key=f"{name}/{uuid.uuid4()}", Body=h.body(LARGE),
+                          StorageClass=name)
+
+    def counts():
+        words = [binary(), "durability", "-o", "json"]
+        shown = json.loads(run(words, server.environ()).out)
+        return {each["margin"]: each["objects"] for each in shown["by_margin"]}
+
+    until(lambda: counts() == {0: 0, 1: 2, 2: 2}, 60, "each counts by its class")
 
 
 def test_objects_are_written_in_the_class_that_is_asked_for(server):

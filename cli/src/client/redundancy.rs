@@ -256,12 +256,7 @@ pub async fn durability(admin: &Admin, format: Format) -> Result<(), CliError> {
             unknown => table.row(["unknown".to_owned(), unknown.to_string()]),
         }
     })?;
-    let whole = summary.by_margin.last().map_or(0, |last| last.margin);
-    let less = summary
-        .by_margin
-        .iter()
-        .filter(|count| count.margin < whole);
-    match less.map(|count| count.objects).sum::<u64>() + summary.unknown_objects {
+    match summary.degraded + summary.unknown_objects {
         0 => Ok(()),
         less => Err(CliError::Degraded(format!("{less} objects are not whole"))),
     }

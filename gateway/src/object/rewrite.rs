@@ -168,6 +168,7 @@ impl Service {
             VersionPlace::Current => batch.put_current(&new),
             VersionPlace::Noncurrent => batch.replace_noncurrent(&new, old.manifest.order),
         };
+        batch.count(&old.manifest, -1).count(&new.manifest, 1);
         let mut retired = Retired::default();
         self.retire_version(old, &mut retired, batch).await?;
         queue_purge(batch, new.manifest.order, retired, None);

@@ -20,7 +20,10 @@ pub struct MarginCount {
 pub struct DurabilitySummary {
     /// Objects of all buckets.
     pub objects: u64,
-    /// By margin, least first; the greatest is that of whole objects.
+    /// Objects, parts and uploads that can lose less than when they are whole.
+    #[serde(default)]
+    pub degraded: u64,
+    /// By margin, least first; what is whole has that of its storage class.
     pub by_margin: Vec<MarginCount>,
     /// About how many objects may miss something that was not looked at yet: those of drives that
     /// wait to be compared, or do not answer.

@@ -56,6 +56,7 @@ impl Context {
         let counts = by_margin.into_iter();
         let summary = DurabilitySummary {
             objects,
+            degraded: degraded.by_margin.values().sum(),
             by_margin: counts
                 .map(|(margin, objects)| MarginCount { margin, objects })
                 .collect(),
