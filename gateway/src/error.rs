@@ -168,6 +168,12 @@ pub enum GatewayError {
     /// A condition could not be decided because another write came between.
     #[error("a concurrent change prevents deciding the condition")]
     Conflict,
+    /// A request came with the token of another one.
+    #[error(
+        "Parameters on this idempotent request are inconsistent with parameters used in previous \
+         request(s)."
+    )]
+    TokenMismatch,
     /// Bytes are appended at the end only.
     #[error("the write offset {offset} is not the size of the object, which has {len} bytes")]
     InvalidWriteOffset {

@@ -16,7 +16,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::notify::{Keyed, NotifyMetrics, Origin, Queue, Target, TargetError, Targets};
-use holdfast_gateway::object::types::{ChangeObject, CopyObject, ReadConditions, WriteConditions};
+use holdfast_gateway::object::types::{
+    ChangeObject, CopyObject, ReadConditions, RenameObject, WriteConditions,
+};
 use holdfast_gateway::object::{Objects, Service};
 use holdfast_gateway::settings::{Notification, Settings, TargetKind, Tell, Versioning};
 use holdfast_protocol::Metadata;
@@ -193,6 +195,35 @@ async fn every_change_is_told_in_order_also_after_the_target_was_away() {
     assert_eq!(first["s3"]["configurationId"], "all");
     assert_eq!(first["awsRegion"], "eu-test-1");
     assert_eq!(heard[0].key, "bucket/k 1");
+}
+
+#[tokio::test]
+async fn a_rename_is_told_of_both_names_in_their_order() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    let listener = Arc::new(Listener::default());
+    let service = service(&running).telling(queue(&listener, 100));
+    put(&service, "k1", "one").await;
+    configure(&service, &ALL, false).await;
+    let rename = RenameObject {
+        bucket: bucket(),
+        from: object_key("k1"),
+        key: object_key("k2"),
+        source_conditions: ReadConditions::default(),
+        conditions: ReadConditions::default(),
+        token: None,
+        by: Caller::Anonymous,
+    };
+    let renaming = service.rename(rename.clone());
+    origin().within(renaming).await.unwrap();
+    // One that is refused is told to nobody.
+    let refused = origin().within(service.rename(rename)).await;
+    assert!(refused.is_err());
+    assert!(service.tell("hook").await.unwrap());
+    let expected = [("k2", "ObjectCreated:Copy"), ("k1", "ObjectRemoved:Delete")];
+    let expected = expected.map(|(key, name)| (key.to_owned(), name.to_owned()));
+    assert_eq!(listener.names(), expected);
+    running.workers.stop().await;
 }
 
 #[tokio::test]

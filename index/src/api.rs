@@ -170,7 +170,7 @@ pub trait Index: Send + Sync + Debug + 'static {
         limit: ScanLimit,
     ) -> Result<Scan>;
 
-    /// Waits for the locks, in the fixed order name, bucket, upload, key, and begins.
+    /// Waits for the locks, in the fixed order name, bucket, upload, keys, and begins.
     ///
     /// A task must not begin while it holds another transaction: two such tasks may wait for each
     /// other for ever.
@@ -242,4 +242,10 @@ pub trait Transaction: Send {
     /// `StaleOrder`, `TooLong`, `Damaged`, `Read`, `Broken`, `Closed`: nothing took effect.
     /// `Unknown`: it may have; the locks stay held.
     async fn commit(self: Box<Self>, batch: Batch) -> Result<()>;
+    /// Commits what must be durable before the rest is done, and goes on under the same locks.
+    /// Orders that were taken end with it; what follows takes others, which are above them.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    async fn commit_part(self: Box<Self>, batch: Batch) -> Result<Box<dyn Transaction>>;
 }

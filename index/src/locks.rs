@@ -2,11 +2,12 @@
 //!
 //! Owns: [`Locks`] (what to lock), the lock table and its fairness.
 //! Leaves to others: the locks of engines shared by processes.
-//! Always: locks are taken in the order name, bucket, upload, key, at most one of each kind, so two
-//! transactions never wait for each other; each lock serves its waiters first come, first served.
+//! Always: locks are taken in the order name, bucket, upload, keys, of the first three at most one
+//! each, and keys in ascending order, so two transactions never wait for each other; each lock
+//! serves its waiters first come, first served.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,7 +37,7 @@ pub struct Locks {
     bucket_name: Option<(String, Mode)>,
     bucket: Option<(BucketId, Mode)>,
     upload: Option<(WriteId, Mode)>,
-    key: Option<(BucketId, String)>,
+    keys: BTreeSet<(BucketId, String)>,
 }
 
 impl Locks {
@@ -59,9 +60,9 @@ impl Locks {
         self.upload = Some((upload, mode));
         self
     }
-    /// Also a key, alone.
+    /// Also a key, alone; besides others.
     pub fn key(mut self, bucket: BucketId, key: impl Into<String>) -> Self {
-        self.key = Some((bucket, key.into()));
+        self.keys.insert((bucket, key.into()));
         self
     }
 
@@ -70,8 +71,9 @@ impl Locks {
         let name = self.bucket_name.map(|(n, m)| (Name::OfBucket(n), m));
         let bucket = self.bucket.map(|(b, m)| (Name::Bucket(b), m));
         let upload = self.upload.map(|(u, m)| (Name::Upload(u), m));
-        let key = self.key.map(|(b, k)| (Name::Key(b, k), Mode::Exclusive));
-        [name, bucket, upload, key].into_iter().flatten()
+        let keys = self.keys.into_iter();
+        let keys = keys.map(|(b, k)| (Name::Key(b, k), Mode::Exclusive));
+        [name, bucket, upload].into_iter().flatten().chain(keys)
     }
 }
 

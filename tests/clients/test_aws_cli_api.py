@@ -99,8 +99,8 @@ def test_buckets(api):
     api("HeadBucket", bucket=name, refused="404")
 
 
-@calls("PutObject", "HeadObject", "GetObject", "CopyObject", "GetObjectAttributes", "DeleteObject",
-       "DeleteObjects")
+@calls("PutObject", "HeadObject", "GetObject", "CopyObject", "RenameObject", "GetObjectAttributes",
+       "DeleteObject", "DeleteObjects")
 def test_objects(api, bucket, space):
     at = {"bucket": bucket, "key": "a b+c/ünï %2B"}
     (space / "in").write_bytes(b"0123456789")
@@ -115,15 +115,18 @@ def test_objects(api, bucket, space):
     assert (space / "out").read_bytes() == b"234" and got["ContentRange"] == "bytes 2-4/10"
     copied = api("CopyObject", bucket=bucket, key="copy", copy_source=f"{bucket}/{at['key']}")
     assert copied["CopyObjectResult"]["ETag"] == put["ETag"]
+    api("RenameObject", bucket=bucket, key="renamed", rename_source="copy",
+        destination_if_none_match="*")
+    api("HeadObject", bucket=bucket, key="copy", refused="404")
     attributes = api("GetObjectAttributes", "--object-attributes", "ETag", "ObjectSize",
-                     "Checksum", bucket=bucket, key="copy")
+                     "Checksum", bucket=bucket, key="renamed")
     assert attributes["ObjectSize"] == 10
     assert attributes["Checksum"]["ChecksumCRC32"] == put["ChecksumCRC32"]
     api("DeleteObject", **at)
     api("HeadObject", **at, refused="404")
     done = api("DeleteObjects", bucket=bucket,
-               delete={"Objects": [{"Key": "copy"}, {"Key": "none"}]})
-    assert [entry["Key"] for entry in done["Deleted"]] == ["copy", "none"]
+               delete={"Objects": [{"Key": "renamed"}, {"Key": "none"}]})
+    assert [entry["Key"] for entry in done["Deleted"]] == ["renamed", "none"]
 
 
 @calls("ListObjects", "ListObjectsV2", "ListObjectVersions", "PutBucketVersioning",

@@ -34,7 +34,7 @@ def unchanged(s3, bucket):
 # -- subresources: a closed list; what is not known is not something else
 
 OBJECT_SUBRESOURCES = [
-    ("PUT", "renameObject"), ("PUT", "encryption"), ("PUT", "no-such-thing"), ("PUT", "torrent"),
+    ("PUT", "renameobject"), ("PUT", "encryption"), ("PUT", "no-such-thing"), ("PUT", "torrent"),
     ("DELETE", "no-such-thing"), ("GET", "no-such-thing"), ("GET", "torrent"), ("POST", "select"),
     ("POST", "no-such-thing"), ("POST", "restore"), ("PUT", "annotation"),
 ]
@@ -61,7 +61,7 @@ def test_unknown_bucket_subresource_is_not_implemented(client, s3, bucket, metho
 
 
 def test_unknown_subresource_is_refused_on_a_presigned_url_too(client, s3, bucket, old):
-    target = client.presign("PUT", old, query=[("renameObject", "")])
+    target = client.presign("PUT", old, query=[("encryption", "")])
     answer = client.follow("PUT", target, b"new")
     assert (answer.status, answer.code) == (501, "NotImplemented"), answer
     unchanged(s3, bucket)

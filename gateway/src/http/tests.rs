@@ -41,7 +41,7 @@ fn paths_are_decoded_before_they_are_cut() {
 }
 
 /// Queries that name each operation.
-const QUERIES: [&str; 40] = [
+const QUERIES: [&str; 41] = [
     "",
     "location",
     "versions",
@@ -73,6 +73,7 @@ const QUERIES: [&str; 40] = [
     "retention",
     "legal-hold",
     "torrent",
+    "renameObject",
     "restore",
     "select",
     "list-type=2",

@@ -123,6 +123,7 @@ pub fn name(operation: Operation, method: &str) -> String {
     use Operation as O;
     let (method, resource) = match operation {
         O::CopyObject => ("COPY", "OBJECT"),
+        O::RenameObject => ("RENAME", "OBJECT"),
         O::UploadPartCopy => ("COPY", "PART"),
         O::UploadPart => ("PUT", "PART"),
         O::CreateMultipartUpload | O::ListMultipartUploads => (method, "UPLOADS"),
@@ -206,6 +207,7 @@ mod tests {
         for (operation, method, expected) in [
             (Operation::PutObject, "PUT", "REST.PUT.OBJECT"),
             (Operation::CopyObject, "PUT", "REST.COPY.OBJECT"),
+            (Operation::RenameObject, "PUT", "REST.RENAME.OBJECT"),
             (Operation::UploadPart, "PUT", "REST.PUT.PART"),
             (
                 Operation::CompleteMultipartUpload,

@@ -58,6 +58,53 @@ pub fn check_source(conditions: &ReadConditions, object: &Manifest) -> Result<()
     })
 }
 
+/// Decides the `x-amz-rename-source-if-*` of a rename.
+///
+/// # Errors
+/// `Precondition`.
+pub fn check_renamed(conditions: &ReadConditions, object: &Manifest) -> Result<(), GatewayError> {
+    let is_by_tag = conditions.if_none_match.is_some();
+    check_read(conditions, object).map_err(|error| {
+        let condition = match error {
+            GatewayError::Precondition {
+                condition: "If-Match",
+            } => "x-amz-rename-source-if-match",
+            GatewayError::Precondition { .. } => "x-amz-rename-source-if-unmodified-since",
+            GatewayError::NotModified { .. } if is_by_tag => "x-amz-rename-source-if-none-match",
+            GatewayError::NotModified { .. } => "x-amz-rename-source-if-modified-since",
+            other => return other,
+        };
+        GatewayError::Precondition { condition }
+    })
+}
+
+/// Decides a rename against what the new key has (`None`: nothing, which has no entity tag and was
+/// never modified).
+///
+/// # Errors
+/// `Precondition`.
+pub fn check_target(
+    conditions: &ReadConditions,
+    object: Option<&Manifest>,
+) -> Result<(), GatewayError> {
+    let refuse = |condition| Err(GatewayError::Precondition { condition });
+    let Some(object) = object else {
+        let by_tag = conditions.if_none_match.is_some();
+        return match (conditions.if_match.is_some(), conditions.if_modified_since) {
+            (true, _) => refuse("If-Match"),
+            (false, Some(_)) if !by_tag => refuse("If-Modified-Since"),
+            (false, _) => Ok(()),
+        };
+    };
+    match check_read(conditions, object) {
+        Err(GatewayError::NotModified { .. }) if conditions.if_none_match.is_some() => {
+            refuse("If-None-Match")
+        }
+        Err(GatewayError::NotModified { .. }) => refuse("If-Modified-Since"),
+        decided => decided,
+    }
+}
+
 /// Decides a write against the key's current object (`None`: absent or a delete marker).
 ///
 /// # Errors

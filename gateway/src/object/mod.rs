@@ -23,6 +23,7 @@ mod list;
 mod lock;
 mod part;
 mod put;
+mod rename;
 mod reparts;
 mod rewrite;
 mod service;
@@ -39,6 +40,7 @@ pub use lifecycle::Expires;
 pub(crate) use list::storage_class;
 pub(crate) use lock::{Protection, Retention, lockable};
 pub use put::{PUT_LEN_MAX, checksum_header};
+pub use rename::RENAME_LEN_MAX;
 pub use service::{Notices, Service, WriteIds};
 pub(crate) use upload::INITIATOR;
 pub use version::VersionId;
@@ -56,8 +58,8 @@ use types::{
     AppendObject, AskedParts, ChangeObject, CompleteUpload, CompletedObject, CopiedObject,
     CopiedPart, CopyObject, CopyPart, CreateUpload, DeleteObject, Deleted, GetObject, ListObjects,
     ListParts, ListUploads, ListVersions, ObjectAttributes, ObjectInfo, ObjectPage, ObjectRead,
-    OpenedUpload, PartInfo, PartPage, PutObject, PutPart, ReadConditions, UploadPage, VersionPage,
-    WrittenObject,
+    OpenedUpload, PartInfo, PartPage, PutObject, PutPart, ReadConditions, RenameObject, UploadPage,
+    VersionPage, WrittenObject,
 };
 
 /// The operations, as the S3 layer calls them.
@@ -111,6 +113,9 @@ pub trait Objects: Send + Sync + 'static {
     async fn change(&self, change: ChangeObject) -> Result<Option<VersionId>, GatewayError>;
     /// Copies an object within the cluster (new shards; no two versions share one).
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError>;
+    /// Gives an object another name in its bucket. For a moment, and after an error of ours, it has
+    /// both.
+    async fn rename(&self, rename: RenameObject) -> Result<(), GatewayError>;
     /// One page of a listing, exact.
     async fn list(&self, list: ListObjects) -> Result<ObjectPage, GatewayError>;
     /// One page of all versions and delete markers, exact.
@@ -203,6 +208,9 @@ impl Objects for Service {
     }
     async fn change(&self, change: ChangeObject) -> Result<Option<VersionId>, GatewayError> {
         self.told(self.change_object(change).await)
+    }
+    async fn rename(&self, rename: RenameObject) -> Result<(), GatewayError> {
+        self.told(self.rename_object(rename).await)
     }
     async fn copy(&self, copy: CopyObject) -> Result<CopiedObject, GatewayError> {
         self.told(self.copy_object(copy).await)

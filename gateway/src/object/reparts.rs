@@ -1,10 +1,12 @@
-//! Writing a version that parts make up anew in another storage class.
+//! Writing a version that parts make up anew: in another storage class, or under another name.
 //!
-//! Owns: a hidden upload, whose parts are the version's in the class's geometry, and its end.
+//! Owns: a hidden upload, whose parts are the version's, cut anew, and its end.
 //! Leaves to others: parts ([`super::part`]), aborting ([`super::upload`]), what stays of the
-//! version ([`super::rewrite`]).
-//! Always: clients do not meet the upload; if the version does not become its, it is aborted: here,
+//! version ([`super::rewrite`], [`super::rename`]).
+//! Always: clients do not meet the upload; if no version becomes its, it is aborted: here,
 //! or, after a crash, by the next process ([`super::abandoned`]).
+
+use std::sync::Arc;
 
 use holdfast_index::{Batch, Locks, Mode};
 use holdfast_protocol::manifest::STORAGE_CLASS;
@@ -12,6 +14,7 @@ use holdfast_protocol::row::{PartRow, UploadRow, VersionRow};
 use holdfast_protocol::{Body, Geometry, Manifest, ManifestKind, Metadata, PartRef, WriteId};
 use holdfast_store::{BodyPlan, StagedBody};
 
+use super::bucket::Bucket;
 use super::complete::{close, part_refs};
 use super::part::NewPart;
 use super::put::plan;
@@ -19,12 +22,24 @@ use super::rewrite::{Moved, Rewrite, check_same, kind_of, same_version};
 use super::service::Service;
 use super::types::{CreateUpload, RangeSpec, ReadConditions};
 use super::upload::{Why, parse_upload};
+use super::version::VersionId;
 use crate::auth::Caller;
 use crate::error::GatewayError;
-use crate::names::BucketName;
+use crate::names::{BucketName, ObjectKey};
 
 /// Metadata of an upload that is no client's: which version it writes anew.
 const REWRITES: &str = "@rewrites";
+
+/// Parts that are to be written anew.
+pub(super) struct Anew<'a> {
+    pub bucket: &'a Arc<Bucket>,
+    /// Whose: the key, the version and its write.
+    pub from: (&'a ObjectKey, Option<VersionId>, WriteId),
+    /// The key that the upload is of.
+    pub to: &'a ObjectKey,
+    /// What they are cut into; without it, as they are.
+    pub geometry: Option<Geometry>,
+}
 
 /// Whether an upload is no client's.
 pub(super) fn is_hidden(row: &UploadRow) -> bool {
@@ -45,44 +60,78 @@ impl Service {
         (row, parts): (&VersionRow, &[PartRow]),
     ) -> Result<bool, GatewayError> {
         let mut metadata = Metadata::default();
-        metadata.set(REWRITES, moved.id.to_string());
         metadata.set(STORAGE_CLASS, moved.class);
+        let anew = Anew {
+            bucket: moved.bucket,
+            from: (moved.key, Some(moved.id), moved.write),
+            to: moved.key,
+            geometry: Some(geometry),
+        };
+        let Some(upload) = self.write_anew_from(&anew, (row, parts), metadata).await? else {
+            return Ok(false);
+        };
+        let written = self.commit_parts(moved, upload).await;
+        if !matches!(written, Ok(true)) {
+            self.discard_parts(moved.bucket, moved.key, upload).await;
+        }
+        written
+    }
+
+    /// Writes the parts of a version anew, under a hidden upload, which is returned; `None` if the
+    /// version changed meanwhile.
+    pub(super) async fn write_anew(
+        &self,
+        anew: &Anew<'_>,
+        row: &VersionRow,
+        metadata: Metadata,
+    ) -> Result<Option<WriteId>, GatewayError> {
+        let Body::Parts { upload, .. } = &row.manifest.body else {
+            return Ok(None);
+        };
+        let parts = self.parts(*upload).await?;
+        self.write_anew_from(anew, (row, &parts), metadata).await
+    }
+
+    async fn write_anew_from(
+        &self,
+        anew: &Anew<'_>,
+        (row, parts): (&VersionRow, &[PartRow]),
+        mut metadata: Metadata,
+    ) -> Result<Option<WriteId>, GatewayError> {
+        metadata.set(REWRITES, VersionId::of(&row.manifest).to_string());
         let create = CreateUpload {
-            bucket: BucketName::parse(&moved.bucket.name)?,
-            key: moved.key.clone(),
+            bucket: BucketName::parse(&anew.bucket.name)?,
+            key: anew.to.clone(),
             metadata,
             checksum: None,
             by: Caller::Anonymous,
         };
         let upload = parse_upload(&self.open_upload(create).await?.id)?;
-        let written = async {
-            match self
-                .rewrite_parts(moved, geometry, upload, (row, parts))
-                .await?
-            {
-                true => self.commit_parts(moved, upload).await,
-                false => Ok(false),
-            }
-        };
-        let written = written.await;
+        let written = self.rewrite_parts(anew, upload, (row, parts)).await;
         if !matches!(written, Ok(true)) {
-            let key = moved.key.as_str();
-            match self
-                .commit_abort(moved.bucket, key, upload, Why::Rewrite)
-                .await
-            {
-                Ok(_) | Err(GatewayError::NoSuchUpload { .. }) => {}
-                Err(error) => tracing::warn!(%upload, %error, "upload of a move is left behind"),
-            }
+            self.discard_parts(anew.bucket, anew.to, upload).await;
         }
-        written
+        Ok(written?.then_some(upload))
+    }
+
+    /// Aborts a hidden upload that became no version.
+    pub(super) async fn discard_parts(
+        &self,
+        bucket: &Arc<Bucket>,
+        key: &ObjectKey,
+        upload: WriteId,
+    ) {
+        let aborted = self.commit_abort(bucket, key.as_str(), upload, Why::Rewrite);
+        match aborted.await {
+            Ok(_) | Err(GatewayError::NoSuchUpload { .. }) => {}
+            Err(error) => tracing::warn!(%upload, %error, "a hidden upload is left behind"),
+        }
     }
 
     /// Writes the parts. Returns whether the version is still the same.
     async fn rewrite_parts(
         &self,
-        moved: &Moved<'_>,
-        geometry: Geometry,
+        anew: &Anew<'_>,
         upload: WriteId,
         (row, parts): (&VersionRow, &[PartRow]),
     ) -> Result<bool, GatewayError> {
@@ -90,9 +139,10 @@ impl Service {
             return Ok(false);
         };
         let (name, any) = (
-            BucketName::parse(&moved.bucket.name)?,
+            BucketName::parse(&anew.bucket.name)?,
             ReadConditions::default(),
         );
+        let (key, id, of) = anew.from;
         let mut first = 0;
         for reference in named {
             let mut known = parts.iter();
@@ -101,19 +151,22 @@ impl Service {
                 return Ok(false);
             };
             let write = self.ids.next();
+            let plan = plan(anew.bucket, anew.to, write);
             let plan = BodyPlan {
-                geometry: Some(geometry),
-                checksum: kind_of(&known.manifest)
-                    .or(plan(moved.bucket, moved.key, write).checksum),
-                ..plan(moved.bucket, moved.key, write)
+                geometry: anew.geometry.or(cut_of(&known.manifest)),
+                checksum: kind_of(&known.manifest).or(plan.checksum),
+                ..plan
             };
             let staged = match reference.len.checked_sub(1) {
                 Some(last) => {
                     let last = Some(first + last);
                     let range = Some(RangeSpec::From { first, last });
-                    let source = self.open_source(&name, moved.key, Some(moved.id), range, &any);
-                    let source = source.await?;
-                    if source.row.manifest.write != moved.write {
+                    let source = match self.open_source(&name, key, id, range, &any).await {
+                        // It is shorter by now.
+                        Err(GatewayError::InvalidArgument { .. }) => return Ok(false),
+                        source => source?,
+                    };
+                    if source.row.manifest.write != of {
                         return Ok(false);
                     }
                     self.receive_copy(plan, source).await?
@@ -122,8 +175,8 @@ impl Service {
             };
             check_same(&known.manifest, &staged)?;
             let part = NewPart {
-                bucket: moved.bucket.clone(),
-                key: moved.key.clone(),
+                bucket: anew.bucket.clone(),
+                key: anew.to.clone(),
                 upload,
                 number: reference.number,
                 write,
@@ -147,14 +200,7 @@ impl Service {
             return Ok(false);
         };
         let parts = part_refs(&self.parts(upload).await?);
-        let is_same = match &old.manifest.body {
-            Body::Parts { parts: named, .. } => {
-                let shape = |part: &PartRef| (part.number, part.len);
-                named.iter().map(shape).eq(parts.iter().map(shape))
-            }
-            _ => false,
-        };
-        if !is_same || row.completed.is_some() {
+        if !has_shape(&old.manifest, &parts) || row.completed.is_some() {
             return Err(GatewayError::Internal {
                 what: format!("upload {upload} has not the parts of what it writes anew"),
             });
@@ -181,5 +227,22 @@ impl Service {
         self.commit_rewrite(txn, &mut batch, (place, &old), rewrite)
             .await?;
         Ok(true)
+    }
+}
+
+/// What a body is cut into, if it is cut.
+pub(super) fn cut_of(manifest: &Manifest) -> Option<Geometry> {
+    match manifest.body {
+        Body::Coded { .. } => Some(manifest.geometry),
+        _ => None,
+    }
+}
+
+/// Whether these parts have the numbers and lengths of a version's.
+pub(super) fn has_shape(version: &Manifest, parts: &[PartRef]) -> bool {
+    let shape = |part: &PartRef| (part.number, part.len);
+    match &version.body {
+        Body::Parts { parts: named, .. } => named.iter().map(shape).eq(parts.iter().map(shape)),
+        _ => false,
     }
 }

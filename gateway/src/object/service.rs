@@ -296,7 +296,19 @@ impl Service {
         txn: Box<dyn Transaction>,
         batch: Batch,
     ) -> Result<(), GatewayError> {
-        let outcome = txn.commit(batch).await;
+        self.committed(txn.commit(batch).await)
+    }
+
+    /// The same of what must be durable first; the rest is done under the same locks.
+    pub(super) async fn commit_first(
+        &self,
+        txn: Box<dyn Transaction>,
+        batch: Batch,
+    ) -> Result<Box<dyn Transaction>, GatewayError> {
+        self.committed(txn.commit_part(batch).await)
+    }
+
+    fn committed<T>(&self, outcome: Result<T, IndexError>) -> Result<T, GatewayError> {
         if let Err(error @ (IndexError::Broken { .. } | IndexError::Unknown { .. })) = &outcome {
             self.notices.fatal(error.to_string());
         }

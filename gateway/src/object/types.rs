@@ -95,6 +95,16 @@ pub struct ReadConditions {
     pub if_unmodified_since: Option<u64>,
 }
 
+impl ReadConditions {
+    /// Whether there are any.
+    pub fn are_any(&self) -> bool {
+        self.if_match.is_some()
+            || self.if_none_match.is_some()
+            || self.if_modified_since.is_some()
+            || self.if_unmodified_since.is_some()
+    }
+}
+
 /// Conditions of a write on what the key has now.
 #[derive(Clone, Debug, Default)]
 pub struct WriteConditions {
@@ -345,6 +355,25 @@ pub struct CopyObject {
     pub checksum: Option<ChecksumKind>,
     /// Conditions on the destination.
     pub conditions: WriteConditions,
+    /// Who asks.
+    pub by: Caller,
+}
+
+/// RenameObject.
+#[derive(Clone, Debug)]
+pub struct RenameObject {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key that the object has.
+    pub from: ObjectKey,
+    /// The key that it is to have.
+    pub key: ObjectKey,
+    /// Conditions on the object; a failing one is `Precondition`.
+    pub source_conditions: ReadConditions,
+    /// Conditions on what has the new key now; a failing one is `Precondition`.
+    pub conditions: ReadConditions,
+    /// Names the request, so that a repeat of it does nothing more.
+    pub token: Option<String>,
     /// Who asks.
     pub by: Caller,
 }

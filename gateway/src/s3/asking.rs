@@ -18,11 +18,12 @@ use s3s::dto;
 use s3s::xml::{Deserialize, Deserializer};
 
 use super::headers::{
-    LEGAL_HOLD, LOCK_MODE, LOCK_UNTIL, WRITE_OFFSET, get, now_ms, write_conditions,
+    LEGAL_HOLD, LOCK_MODE, LOCK_UNTIL, WRITE_OFFSET, get, now_ms, read_conditions, write_conditions,
 };
 use super::values::{date_time, exact_ms, parse_date_time};
 use crate::auth::{Caller, Operation};
 use crate::http::Query;
+use crate::object::types::ReadConditions;
 
 const TAGGING: &str = "x-amz-tagging";
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
@@ -347,6 +348,7 @@ fn of_write(context: &mut Context, operation: Operation, headers: &HeaderMap) {
         Operation::PutObject
         | Operation::PostObject
         | Operation::CopyObject
+        | Operation::RenameObject
         | Operation::CompleteMultipartUpload => "true",
         Operation::CreateMultipartUpload | Operation::UploadPart | Operation::UploadPartCopy => {
             "false"
@@ -433,11 +435,20 @@ fn more(operation: Operation, headers: &HeaderMap, names_version: bool) -> Vec<A
         {
             more.push(Action::GetObject);
         }
+        Operation::RenameObject if tells(&read_conditions(headers)) => {
+            more.push(Action::GetObject);
+        }
         Operation::DeleteObject if has("if-match") => more.push(read),
         Operation::GetObjectAttributes => more.push(read),
         _ => {}
     }
     more
+}
+
+/// Whether these conditions tell of an object more than that it is there.
+fn tells(conditions: &ReadConditions) -> bool {
+    let dates = [conditions.if_modified_since, conditions.if_unmodified_since];
+    conditions.if_match.is_some() || dates.iter().any(Option::is_some)
 }
 
 #[cfg(test)]

@@ -81,6 +81,7 @@ fn code(error: &GatewayError) -> Code {
         E::Precondition { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
         E::Conflict => Code::ConditionalRequestConflict,
+        E::TokenMismatch => Code::Custom("IdempotencyParameterMismatch".into()),
         E::LogTarget { .. } => Code::InvalidTargetBucketForLogging,
         E::InvalidWriteOffset { .. } => Code::Custom("InvalidWriteOffset".into()),
         E::InvalidRange { .. } => Code::InvalidRange,
@@ -231,7 +232,8 @@ fn message(error: &GatewayError, code: &Code) -> Option<String> {
 fn custom_status(code: &Code) -> Option<StatusCode> {
     match code.as_str() {
         "InvalidPartNumber" => Some(StatusCode::RANGE_NOT_SATISFIABLE),
-        "InvalidRetentionPeriod"
+        "IdempotencyParameterMismatch"
+        | "InvalidRetentionPeriod"
         | "InvalidWriteOffset"
         | "XAmzContentSHA256Mismatch"
         | "InvalidBucketAclWithObjectOwnership" => Some(StatusCode::BAD_REQUEST),

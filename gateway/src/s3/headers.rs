@@ -12,6 +12,7 @@ use holdfast_protocol::manifest::STORAGE_CLASS;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{S3Error, S3Result};
 
+use super::object::is_about_source;
 use super::values::{parse_date_time, parse_http_date};
 use crate::auth::Operation;
 use crate::error::GatewayError;
@@ -66,7 +67,8 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap, operation: Operation) -> S
         let encryption = rest.starts_with("server-side-encryption")
             || rest.starts_with("copy-source-server-side-encryption");
         let is_append = operation == Operation::PutObject;
-        if encryption || rest == OFFSET_REST && !is_append {
+        let is_rename = operation == Operation::RenameObject;
+        if encryption || rest == OFFSET_REST && !is_append || is_about_source(name) && !is_rename {
             return Err(S3Error::from(GatewayError::NotImplemented {
                 what: name.to_owned(),
             }));
@@ -154,6 +156,19 @@ pub(super) fn source_conditions(headers: &HeaderMap) -> ReadConditions {
             "x-amz-copy-source-if-none-match",
             "x-amz-copy-source-if-modified-since",
             "x-amz-copy-source-if-unmodified-since",
+        ],
+    )
+}
+
+/// The conditions on the source of a rename.
+pub(super) fn renamed_conditions(headers: &HeaderMap) -> ReadConditions {
+    conditions(
+        headers,
+        [
+            "x-amz-rename-source-if-match",
+            "x-amz-rename-source-if-none-match",
+            "x-amz-rename-source-if-modified-since",
+            "x-amz-rename-source-if-unmodified-since",
         ],
     )
 }

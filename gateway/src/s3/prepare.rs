@@ -3,7 +3,8 @@
 //!
 //! Owns: authorisation; what the second pass sees of a request.
 //! Leaves to others: the signature (first pass), the operations (second pass).
-//! Always: the second pass sees a request only after it was authenticated, authorised and cleaned;
+//! Always: the second pass, and what it knows nothing of and is done before it, sees a request only
+//! after it was authenticated, authorised and cleaned;
 //! headers that the library reads more strictly than AWS, or acts on without our knowing, never
 //! reach it.
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use form_urlencoded::Serializer;
 use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::route::S3Route;
@@ -21,6 +22,7 @@ use s3s::{Body, S3Request, S3Response, S3Result, TrailingHeaders};
 use super::asking::{Asking, Came};
 use super::claims::{claims, md5_only, verify_document};
 use super::gate::Rights;
+use super::object::rename;
 use super::{documents, error, headers};
 use crate::auth::{Caller, Credentials, Identity, Operation, Served};
 use crate::error::GatewayError;
@@ -152,6 +154,14 @@ impl S3Route for Verified {
             return Err(error::not_served(operation));
         }
         headers::refuse_unsupported(&request.headers, operation)?;
+        if operation == Operation::RenameObject {
+            let body = documents::collect(&mut request.input, &asked.handle).await?;
+            // Meanwhile the bucket may have become another's.
+            self.rights.check(&asking).await?;
+            let body = (&body, request.trailing_headers.take());
+            rename(&self.rights, &asking, &request.headers, body).await?;
+            return Ok(S3Response::with_status(Body::empty(), StatusCode::OK));
+        }
         let body = match documents::has_document(operation) {
             false => request.input,
             true => {

@@ -137,9 +137,12 @@ fn random_locks(rng: &mut Rng) -> (Locks, Vec<(String, Mode)>) {
         locks = locks.upload(upload, mode);
         names.push((format!("upload {counter}"), mode));
     }
-    if rng.below(2) == 0 {
+    for _ in 0..rng.below(3) {
         let (bucket, key) = (rng.below(2), format!("{}", rng.below(2)));
-        names.push((format!("key {bucket} {key}"), Mode::Exclusive));
+        let name = (format!("key {bucket} {key}"), Mode::Exclusive);
+        if !names.contains(&name) {
+            names.push(name);
+        }
         locks = locks.key(BucketId::new(bucket), key);
     }
     (locks, names)
@@ -251,4 +254,56 @@ pub async fn a_dropped_transaction_leaves_nothing(backend: &dyn Backend) {
     assert_eq!(index.get(Table::Current, b"k").await.unwrap(), None);
     let late = write(&index, "k", "value").await;
     assert!(late > early);
+}
+
+/// Both keys of a transaction are held, whichever was named first.
+pub async fn two_keys_are_held(backend: &dyn Backend) {
+    let index = started(backend).await;
+    for (first, second) in [("a", "b"), ("b", "a"), ("a", "a")] {
+        let both = begin(&index, key_lock(first).key(BUCKET, second)).await;
+        let waits: Vec<_> = [first, second]
+            .map(|key| index.begin(key_lock(key)))
+            .into_iter()
+            .collect();
+        for mut waiting in waits {
+            let early = poll_times(&mut waiting, 20).await;
+            assert!(early.is_none(), "{first} and {second}");
+        }
+        drop(both);
+        drop(begin(&index, key_lock(second).key(BUCKET, first)).await);
+    }
+}
+
+/// A part of a transaction is durable and seen, and the locks go on; so do its orders, above.
+pub async fn locks_are_kept_after_a_part(backend: &dyn Backend) {
+    let index = started(backend).await;
+    let mut transaction = begin(&index, key_lock("k").key(BUCKET, "l")).await;
+    let early = transaction.take_order();
+    let mut batch = Batch::new();
+    batch.put(Table::Current, "k", row(early, "first"));
+    let mut rest = within("part", transaction.commit_part(batch))
+        .await
+        .unwrap();
+    let found = index.get(Table::Current, b"k").await.unwrap();
+    assert_eq!(found, Some(row(early, "first")));
+    let mut waiting = index.begin(key_lock("l"));
+    assert!(poll_times(&mut waiting, 20).await.is_none());
+    assert!(index.settled().await.unwrap() > early);
+    let late = rest.take_order();
+    assert!(late > early);
+    let other = write(&index, "other", "value").await;
+    assert!(other > late && index.settled().await.unwrap() <= late);
+    let mut batch = Batch::new();
+    batch.put(Table::Current, "l", row(late, "second"));
+    within("rest", rest.commit(batch)).await.unwrap();
+    drop(within("released", waiting).await.unwrap());
+    let found = index.get(Table::Current, b"l").await.unwrap();
+    assert_eq!(found, Some(row(late, "second")));
+
+    // A part that is refused ends the transaction.
+    let transaction = begin(&index, key_lock("k")).await;
+    let mut batch = Batch::new();
+    batch.delete_exactly(Table::Current, "k", late);
+    assert!(transaction.commit_part(batch).await.is_err());
+    drop(begin(&index, key_lock("k")).await);
 }

@@ -55,7 +55,8 @@ macro_rules! conformance_tests {
                 seen_positions_only_advance_within_a_log, oversize_and_reserved_rows_are_refused;
             locking: exclusive_locks_exclude, shared_locks_are_shared,
                 random_lock_sets_never_deadlock, writers_are_not_starved,
-                a_dropped_wait_leaves_no_lock, a_dropped_transaction_leaves_nothing;
+                a_dropped_wait_leaves_no_lock, a_dropped_transaction_leaves_nothing,
+                two_keys_are_held, locks_are_kept_after_a_part;
             ordering: orders_rise_over_all_transactions, generations_only_rise,
                 nothing_is_committed_before_a_generation, the_settled_mark_stays_below_open_orders,
                 the_settled_mark_waits_for_the_end_of_the_merge,

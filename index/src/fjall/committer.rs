@@ -28,7 +28,7 @@ type Reply = oneshot::Sender<Result<()>>;
 pub(super) struct Commit {
     pub(super) batch: Batch,
     pub(super) open: OpenOrders,
-    pub(super) held: Held,
+    pub(super) held: Arc<Held>,
     pub(super) reply: Reply,
     pub(super) handed_over: Instant,
 }

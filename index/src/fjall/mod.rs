@@ -288,7 +288,7 @@ impl Index for FjallIndex {
         Ok(Box::new(FjallTransaction {
             open: OpenOrders::new(&self.shared.orders),
             shared: Arc::clone(&self.shared),
-            held,
+            held: Arc::new(held),
         }))
     }
 
@@ -321,7 +321,23 @@ impl Index for FjallIndex {
 struct FjallTransaction {
     open: OpenOrders,
     shared: Arc<Shared>,
-    held: Held,
+    /// Also the committer's, until the outcome of a commit is known.
+    held: Arc<Held>,
+}
+
+impl FjallTransaction {
+    async fn hand_over(self, batch: Batch) -> Result<()> {
+        let Self { open, shared, held } = self;
+        let (reply, outcome) = oneshot::channel();
+        let job = Job::Commit(Commit {
+            batch,
+            open,
+            held,
+            reply,
+            handed_over: Instant::now(),
+        });
+        shared.hand_over(job, outcome).await
+    }
 }
 
 #[async_trait]
@@ -345,16 +361,17 @@ impl Transaction for FjallTransaction {
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<()> {
-        let Self { open, shared, held } = *self;
-        let (reply, outcome) = oneshot::channel();
-        let job = Job::Commit(Commit {
-            batch,
-            open,
-            held,
-            reply,
-            handed_over: Instant::now(),
-        });
-        shared.hand_over(job, outcome).await
+        self.hand_over(batch).await
+    }
+
+    async fn commit_part(self: Box<Self>, batch: Batch) -> Result<Box<dyn Transaction>> {
+        let rest = Self {
+            open: OpenOrders::new(&self.shared.orders),
+            shared: Arc::clone(&self.shared),
+            held: Arc::clone(&self.held),
+        };
+        self.hand_over(batch).await?;
+        Ok(Box::new(rest))
     }
 }
 

@@ -306,6 +306,12 @@ impl Transaction for MemoryTransaction {
     async fn commit(self: Box<Self>, batch: Batch) -> Result<()> {
         self.inner.commit(&batch, &self.open)
     }
+
+    async fn commit_part(mut self: Box<Self>, batch: Batch) -> Result<Box<dyn Transaction>> {
+        self.inner.commit(&batch, &self.open)?;
+        self.open = OpenOrders::new(&self.inner.orders);
+        Ok(self)
+    }
 }
 
 #[cfg(test)]

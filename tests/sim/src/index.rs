@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Bound;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -21,10 +22,14 @@ use tokio::sync::{Notify, oneshot};
 use crate::dice::Dice;
 use crate::exec::{Exec, ProcessId};
 
+/// What is left of a transaction that goes on.
+type Rest = Option<Box<dyn Transaction>>;
+
 struct Waiting {
     txn: Box<dyn Transaction>,
     batch: Batch,
-    done: oneshot::Sender<Result<()>>,
+    goes_on: bool,
+    done: oneshot::Sender<Result<Rest>>,
 }
 
 /// Batches handed over and not yet durable.
@@ -54,12 +59,14 @@ impl fmt::Debug for SimIndex {
 }
 
 /// The memory index never waits in a commit.
-fn commit_now(txn: Box<dyn Transaction>, batch: Batch) -> Result<()> {
-    let mut future = txn.commit(batch);
-    match future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
+fn commit_now(txn: Box<dyn Transaction>, batch: Batch, goes_on: bool) -> Result<Rest> {
+    let committing = async move {
+        match goes_on {
+            true => txn.commit_part(batch).await.map(Some),
+            false => txn.commit(batch).await.map(|()| None),
+        }
+    };
+    match pin!(committing).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,
         Poll::Pending => Err(IndexError::Closed),
     }
@@ -93,7 +100,8 @@ impl SimIndex {
                     let Some(next) = queue.waiting().pop_front() else {
                         break;
                     };
-                    done.push((next.done, commit_now(next.txn, next.batch)));
+                    let outcome = commit_now(next.txn, next.batch, next.goes_on);
+                    done.push((next.done, outcome));
                 }
                 clock
                     .sleep(Duration::from_nanos(dice.within(1..max / 4 + 2)))
@@ -112,7 +120,7 @@ impl SimIndex {
         let mut waiting = std::mem::take(&mut *self.queue.waiting());
         let kept = dice.below(waiting.len() as u64 + 1);
         for next in waiting.drain(..kept as usize) {
-            let _ = commit_now(next.txn, next.batch);
+            let _ = commit_now(next.txn, next.batch, next.goes_on);
         }
         drop(waiting);
         self.memory.reopen()
@@ -174,6 +182,21 @@ struct SimTransaction {
     queue: Arc<Queue>,
 }
 
+impl SimTransaction {
+    async fn hand_over(self, batch: Batch, goes_on: bool) -> Result<Rest> {
+        let (done, outcome) = oneshot::channel();
+        let waiting = Waiting {
+            txn: self.txn,
+            batch,
+            goes_on,
+            done,
+        };
+        self.queue.waiting().push_back(waiting);
+        self.queue.bell.notify_one();
+        outcome.await.unwrap_or(Err(IndexError::Closed))
+    }
+}
+
 #[async_trait]
 impl Transaction for SimTransaction {
     async fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<Row>> {
@@ -192,10 +215,12 @@ impl Transaction for SimTransaction {
         self.txn.take_order()
     }
     async fn commit(self: Box<Self>, batch: Batch) -> Result<()> {
-        let (done, outcome) = oneshot::channel();
-        let txn = self.txn;
-        self.queue.waiting().push_back(Waiting { txn, batch, done });
-        self.queue.bell.notify_one();
-        outcome.await.unwrap_or(Err(IndexError::Closed))
+        self.hand_over(batch, false).await.map(drop)
+    }
+    async fn commit_part(self: Box<Self>, batch: Batch) -> Result<Box<dyn Transaction>> {
+        let queue = Arc::clone(&self.queue);
+        let txn = self.hand_over(batch, true).await?;
+        let txn = txn.ok_or(IndexError::Closed)?;
+        Ok(Box::new(Self { txn, queue }))
     }
 }

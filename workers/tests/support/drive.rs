@@ -20,6 +20,8 @@ use holdfast_seam::NodeClient;
 mod faults;
 mod lease;
 
+pub use faults::Tombstones;
+
 /// A sealed shard.
 #[derive(Clone, Debug)]
 struct Shard {
@@ -70,6 +72,7 @@ struct State {
     is_out_of_service: bool,
     /// Seals to be refused.
     seals_to_fail: u32,
+    tombstones: Tombstones,
     purge_calls: u64,
     told: Order,
     /// It lost entries of its log, and was not compared whole since.
@@ -184,8 +187,9 @@ impl MemoryDrive {
         if Self::refuses(state, head.write, admitted) {
             return Err(DriveError::Purged);
         }
-        if state.seals_to_fail > 0 {
-            state.seals_to_fail -= 1;
+        let is_refused = state.refuses_tombstone(head.kind);
+        if is_refused || state.seals_to_fail > 0 {
+            state.seals_to_fail = state.seals_to_fail.saturating_sub(1);
             return Err(DriveError::Io {
                 what: "made to fail".to_owned(),
             });

@@ -19,6 +19,8 @@ macro_rules! object_operations {
             DeleteObject: DeleteObject / DeleteObjectVersion on Object, Served;
             /// PUT of an object with a source, which is asked about by itself.
             CopyObject: PutObject on Object, Served;
+            /// PUT of `?renameObject`; the object that is renamed is asked about by itself.
+            RenameObject: PutObject on Object, Served;
             /// GET of `?attributes`.
             GetObjectAttributes: GetObjectAttributes / GetObjectVersionAttributes on Object, Served;
             /// GET of `?acl` of an object.

@@ -3,7 +3,7 @@
 //! Owns: the closed list of query parameters of each operation, in a file per family.
 //! Leaves to others: reading their values (`s3`), permission (`auth`).
 //! Always: a parameter that is not in the list of its operation is refused, so that no unknown
-//! subresource falls through to the operation it modifies (`PUT /b/k?renameObject` must not be
+//! subresource falls through to the operation it modifies (`PUT /b/k?encryption` must not be
 //! PutObject).
 
 mod bucket;

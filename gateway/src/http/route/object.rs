@@ -35,7 +35,8 @@ const GET: [Found; 7] = [
         ],
     ),
 ];
-const PUT: [Found; 4] = [
+const PUT: [Found; 5] = [
+    (O::RenameObject, &["renameObject"]),
     (O::PutObjectAcl, &["acl", "versionId"]),
     (O::PutObjectTagging, &["tagging", "versionId"]),
     (O::PutObjectRetention, &["retention", "versionId"]),

@@ -13,6 +13,7 @@ mod get;
 mod head;
 mod legal_hold;
 mod put;
+mod rename;
 mod retention;
 mod tagging;
 
@@ -29,6 +30,7 @@ pub(super) use get::get;
 pub(super) use head::head;
 pub(super) use legal_hold::{get_legal_hold, put_legal_hold};
 pub(super) use put::put;
+pub(super) use rename::{is_about_source, rename};
 pub(super) use retention::{get_retention, put_retention};
 pub(super) use tagging::{delete_tagging, get_tagging, put_tagging, tags};
 

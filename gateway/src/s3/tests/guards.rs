@@ -159,7 +159,8 @@ async fn no_unknown_subresource_falls_through() {
     let server = Server::with_bucket().await;
     server.put("k", b"as it was").await;
     for (method, target) in [
-        ("PUT", "/bkt/k?renameObject"),
+        ("PUT", "/bkt/k?renameobject"),
+        ("PUT", "/bkt/k?renameObject&versionId=null"),
         ("PUT", "/bkt/k?encryption"),
         ("PUT", "/bkt/k?uploadId=u"),
         ("PUT", "/bkt/k?partNumber=1"),

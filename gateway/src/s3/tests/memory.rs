@@ -227,6 +227,20 @@ impl Objects for Memory {
             source_version: None,
         })
     }
+    async fn rename(&self, rename: RenameObject) -> Result<(), GatewayError> {
+        let stored = self.find(&rename.bucket, &rename.from)?;
+        check_read(&stored, &rename.source_conditions).map_err(|_| GatewayError::Precondition {
+            condition: "x-amz-rename-source-if-match",
+        })?;
+        let conditions = WriteConditions {
+            if_match: rename.conditions.if_match,
+            if_none_match: rename.conditions.if_none_match,
+        };
+        self.store(&rename.bucket, &rename.key, &conditions, &stored)?;
+        let name = (rename.bucket.to_string(), rename.from.as_str().to_owned());
+        self.objects.lock().unwrap().remove(&name);
+        Ok(())
+    }
     async fn list(&self, list: ListObjects) -> Result<ObjectPage, GatewayError> {
         self.row(&list.bucket)?;
         let objects = self.objects.lock().unwrap();

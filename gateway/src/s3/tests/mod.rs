@@ -24,6 +24,7 @@ mod objects;
 mod operations;
 mod policies;
 mod post;
+mod renames;
 mod reply;
 mod settings;
 mod sigv2;

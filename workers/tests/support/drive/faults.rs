@@ -4,9 +4,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_protocol::rpc::{DriveError, DriveRequest, LogPosition};
-use holdfast_protocol::{EncodedRecord, LogId, WriteId};
+use holdfast_protocol::{EncodedRecord, LogId, RecordKind, WriteId};
 
 use super::{MemoryDrive, State};
+
+/// What becomes of tombstones that come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tombstones {
+    #[default]
+    Taken,
+    /// They wait.
+    Held,
+    Refused,
+}
+
+impl State {
+    pub(super) fn refuses_tombstone(&self, kind: RecordKind) -> bool {
+        kind == RecordKind::Tombstone && self.tombstones == Tombstones::Refused
+    }
+}
 
 impl MemoryDrive {
     /// It does not answer, or does again.
@@ -101,6 +117,10 @@ impl MemoryDrive {
     pub fn hold_writes(&self, is_held: bool) {
         self.state().writes_nothing = is_held;
     }
+    /// Only what deletes is refused, or waits until it may go on.
+    pub fn set_tombstones(&self, tombstones: Tombstones) {
+        self.state().tombstones = tombstones;
+    }
     /// Calls that wait for that.
     pub fn held_writes(&self) -> usize {
         self.state().held_writes
@@ -122,6 +142,9 @@ impl MemoryDrive {
     pub(super) async fn held(&self, request: &DriveRequest) {
         let is_held: fn(&State) -> bool = match request {
             DriveRequest::Inventory { .. } => |state| state.lists_nothing,
+            DriveRequest::Seal { record, .. } if self.is_tombstone(record) => {
+                |state| state.writes_nothing || state.tombstones == Tombstones::Held
+            }
             DriveRequest::Stage { .. } | DriveRequest::Seal { .. } => |state| state.writes_nothing,
             DriveRequest::ReadRecord { write, .. } => {
                 self.state().asked.insert(*write);
@@ -147,6 +170,11 @@ impl MemoryDrive {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.state().held_writes -= usize::from(is_write);
+    }
+
+    fn is_tombstone(&self, record: &EncodedRecord) -> bool {
+        let head = record.verify(self.cluster);
+        head.is_ok_and(|head| head.kind == RecordKind::Tombstone)
     }
 
     pub(super) fn readable(state: &State, request: &DriveRequest) -> Result<(), DriveError> {
