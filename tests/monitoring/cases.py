@@ -9,13 +9,15 @@ from dataclasses import dataclass
 class Case:
     """`fires` and `quiet` are series by name; `labels` are those of the alert that fires.
 
-    The alert is looked for after `minutes`; there is a value every `step` minutes.
+    `also` has other series with which it fires, and its labels then. The alert is looked for after
+    `minutes`; there is a value every `step` minutes.
     """
     labels: dict
     fires: dict
     quiet: dict
     minutes: int = 60
     step: int = 1
+    also: tuple = ()
 
 
 GATEWAY = {"cluster": "c", "instance": "g:9001", "job": "holdfast-gateway"}
@@ -49,10 +51,11 @@ def buckets(make, name, slow, **labels):
     }
 
 
-def born(name, make, **labels):
-    """A counter whose series appears with its first count, and one that counted long ago."""
+def born(about, name, make, **labels):
+    """A counter that appears with its first count, one that goes on, one that counted long ago."""
     series = make(name, **labels)
-    return {"fires": {series: "_x54 1x5"}, "quiet": {series: "7x60"}}
+    return Case(about, {series: "_x54 1x5"}, {series: "7x60"},
+                also=((about, {series: "7x54 9x5"}),))
 
 
 def counted(name, make, quiet="7x60", step=5, **labels):
@@ -83,7 +86,9 @@ AVAILABILITY = {
     "HoldfastNoGateway": Case(
         CLUSTER, {gw("up"): "0x60", node("up"): "1x60"},
         # One of two is enough.
-        {gw("up"): "0x60", gw("up", instance="g2:9001"): "1x60"}),
+        {gw("up"): "0x60", gw("up", instance="g2:9001"): "1x60"},
+        # No gateway is even looked for.
+        also=(({"job": "holdfast-gateway"}, {node("up"): "1x60"}),)),
     "HoldfastGatewayDown": Case(
         GATEWAY, {gw("up"): "1x50 0x9"}, {gw("up"): "1x58 0x1"}),
     "HoldfastShardNodeDown": Case(
@@ -111,7 +116,10 @@ AVAILABILITY = {
             "_x54 1x5"},
         # A node that is away is another alert.
         {gw("holdfast_rpc_handshake_failures_total", side="client", reason="connect"):
-            "0+5x60"}),
+            "0+5x60"},
+        also=(({"cluster": "c", "instance": "g:9001", "side": "client", "reason": "identity"},
+               {gw("holdfast_rpc_handshake_failures_total", side="client", reason="identity"):
+                   "0+5x60"}),)),
     "HoldfastNodeCallsFailing": Case(
         CLUSTER,
         {gw("holdfast_rpc_requests_total", side="client", outcome="ok"): "0+90x60",
@@ -131,14 +139,14 @@ DRIVES = {
         # Two gateways that see the same drive.
         {gw("holdfast_cluster_drives", state="down"): "1x60",
          gw("holdfast_cluster_drives", state="down", instance="g2:9001"): "1x60"}),
-    "HoldfastDriveWriteErrors": Case(
-        {**DRIVE, "reason": "sync"},
-        **born("holdfast_drive_errors_total", node, drive="d1", reason="sync")),
-    "HoldfastDriveReadErrors": Case(
-        DRIVE, **born("holdfast_drive_errors_total", node, drive="d1", reason="read")),
-    "HoldfastDriveCorruption": Case(
-        {**DRIVE, "reason": "verify"},
-        **born("holdfast_drive_checksum_failures_total", node, drive="d1", reason="verify")),
+    "HoldfastDriveWriteErrors": born(
+        {**DRIVE, "reason": "sync"}, "holdfast_drive_errors_total", node,
+        drive="d1", reason="sync"),
+    "HoldfastDriveReadErrors": born(
+        DRIVE, "holdfast_drive_errors_total", node, drive="d1", reason="read"),
+    "HoldfastDriveCorruption": born(
+        {**DRIVE, "reason": "verify"}, "holdfast_drive_checksum_failures_total", node,
+        drive="d1", reason="verify"),
     "HoldfastDrivePartial": Case(
         CLUSTER, {gw("holdfast_drives_partial"): "1x60"},
         {gw("holdfast_drives_partial"): "1x20 0x39"}),
@@ -179,7 +187,8 @@ DURABILITY = {
          gw("holdfast_heal_objects_total"): "0+9x60"}),
     "HoldfastCompareStalled": Case(
         CLUSTER,
-        {gw("holdfast_compare_pending_drives"): "1x150", gw("holdfast_compare_rows_total"): "9x150"},
+        {gw("holdfast_compare_pending_drives"): "1x150",
+         gw("holdfast_compare_rows_total"): "9x150"},
         {gw("holdfast_compare_pending_drives"): "1x150",
          gw("holdfast_compare_rows_total"): "0+9x150"}, minutes=140),
     "HoldfastPurgeBacklogGrowing": Case(
@@ -211,6 +220,14 @@ S3 = {
         {"cluster": "c", "instance": "g:9001", "reason": "busy"},
         {gw("holdfast_s3_rejected_total", reason="busy"): "0+60x60"},
         {gw("holdfast_s3_rejected_total", reason="malformed_signature"): "0+60x60"}),
+    "HoldfastNotServing": Case(
+        {"cluster": "c", "instance": "g:9001"},
+        {gw("holdfast_s3_rejected_total", reason="not_serving"): "0+60x60"},
+        {gw("holdfast_s3_rejected_total", reason="not_serving"): "0+60x40 2400x19"}),
+    "HoldfastSignaturesWrong": Case(
+        {"cluster": "c", "instance": "g:9001"},
+        {gw("holdfast_s3_rejected_total", reason="signature"): "0+90x60"},
+        {gw("holdfast_s3_rejected_total", reason="signature"): "0+30x60"}),
     "HoldfastRequestsSlow": Case(
         {"cluster": "c", "op": "HeadObject"},
         buckets(gw, "holdfast_s3_request_duration_seconds", True, op="HeadObject"),
@@ -225,9 +242,9 @@ S3 = {
 }
 
 SERVICES = {
-    "HoldfastEventsDropped": Case(
-        {"cluster": "c", "target": "hook"},
-        **born("holdfast_notify_dropped_events_total", gw, target="hook")),
+    "HoldfastEventsDropped": born(
+        {"cluster": "c", "target": "hook"}, "holdfast_notify_dropped_events_total", gw,
+        target="hook"),
     "HoldfastEventsQueueGrowing": Case(
         {"cluster": "c", "target": "hook"},
         {gw("holdfast_notify_queued_events", target="hook"): "0+50x60"},
@@ -242,7 +259,8 @@ SERVICES = {
         CLUSTER, **counted("holdfast_access_log_failures_total", gw)),
     "HoldfastAccessLogDropped": Case(
         CLUSTER, {gw("holdfast_access_log_records_total", outcome="dropped"): "_x54 9x5"},
-        {gw("holdfast_access_log_records_total", outcome="delivered"): "_x54 9x5"}),
+        {gw("holdfast_access_log_records_total", outcome="delivered"): "_x54 9x5"},
+        also=((CLUSTER, {gw("holdfast_access_log_records_total", outcome="dropped"): "0+9x60"}),)),
     "HoldfastInventoryFailing": Case(
         CLUSTER, {gw("holdfast_inventory_lists_total", outcome="failed"): "0+1x60"},
         # One that failed once and was written then.

@@ -1,5 +1,5 @@
-"""Goal: the rules are valid; each alert fires when it should and not when it nearly should, says what
-about, and has a page that says what to do.
+"""Goal: the rules are valid; each alert fires when it should and not when it nearly should, says
+what about, and has a page that says what to do.
 
 Method: promtool checks the files and evaluates each alert over the figures of cases.py.
 """
@@ -32,10 +32,10 @@ def test_every_alert_has_a_case():
     assert sorted(ALERTS) == sorted(CASES)
 
 
-def _labels(name, case):
-    """`ALERTS` as it stands when the alert of a case fires."""
+def _labels(name, labels):
+    """`ALERTS` as it stands when an alert fires."""
     severity = ALERTS[name]["labels"]["severity"]
-    inside = {"alertname": name, "alertstate": "firing", "severity": severity, **case.labels}
+    inside = {"alertname": name, "alertstate": "firing", "severity": severity, **labels}
     return "ALERTS{" + ",".join(f'{k}="{v}"' for k, v in inside.items()) + "}"
 
 
@@ -53,8 +53,9 @@ def test_an_alert_fires_when_it_should_and_only_then(name, tmp_path):
         given = {entry.split("{")[0] for entry in series}
         assert given & rules.exported(rule["expr"]), "the case is about other metrics"
     expr = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
-    tests = [_unit(case, case.fires, expr, [{"labels": _labels(name, case), "value": 1}]),
-             _unit(case, case.quiet, expr, [])]
+    tests = [_unit(case, series, expr, [{"labels": _labels(name, labels), "value": 1}])
+             for labels, series in ((case.labels, case.fires), *case.also)]
+    tests.append(_unit(case, case.quiet, expr, []))
     document = {"rule_files": [str(path) for path in rules.RULE_FILES],
                 "evaluation_interval": f"{case.step}m",
                 "group_eval_order": [group["name"] for group in rules.groups()], "tests": tests}
