@@ -158,7 +158,7 @@ pub async fn look(gateway: &Gateway, key: &str) -> Option<Seen> {
 pub async fn usage(gateway: &Gateway) -> (u64, u64, u64) {
     let usage = holdfast_index::rows::get_usage(&*gateway.cluster.index, BUCKET).await;
     let usage = usage.unwrap();
-    (usage.objects, usage.bytes, usage.uploads)
+    (usage.objects(), usage.bytes(), usage.uploads)
 }
 
 /// How many writes the drives hold.
