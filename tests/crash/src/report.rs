@@ -6,7 +6,7 @@
 use crate::campaign::Outcome;
 use crate::error::{CrashError, Result};
 use crate::ledger::Name;
-use crate::tally::Tally;
+use crate::tally::{self, Tally};
 
 /// The key of a violation, as it is printed.
 pub fn name_of(text: &str) -> Option<Name> {
@@ -120,16 +120,17 @@ pub fn print(outcome: &Outcome, at_least: &[String]) -> Result<bool> {
         println!("with those before: {}", totals(&outcome.total));
     }
     let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!("seed {}", outcome.seed);
+    println!("seed {}, build {}", outcome.seed, tally::build());
     println!("test result: {word}. {passed} passed; {failed} failed; {skipped} ignored");
     Ok(failed == 0)
 }
 
 fn totals(tally: &Tally) -> String {
     format!(
-        "{} rounds, {} operations ({} acknowledged), {} kills {:?}, {} power cuts of {} file \
-         systems, {} mutations {:?}",
+        "{} rounds (begun, by build: {:?}), {} operations ({} acknowledged), {} kills {:?}, {} \
+         power cuts of {} file systems, {} mutations {:?}",
         tally.rounds,
+        tally.builds,
         tally.operations,
         tally.acknowledged,
         tally.kills(),
