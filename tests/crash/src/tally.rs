@@ -47,9 +47,9 @@ pub struct Tally {
 /// A build of which nothing was said.
 const UNKNOWN: &str = "unknown";
 
-/// The build under test, as the scripts that start the run say (`HOLDFAST_BUILD`).
+/// The build under test, as the scripts that start the run say (`HOLDFAST_TEST_BUILD`).
 pub fn build() -> String {
-    let said = std::env::var("HOLDFAST_BUILD").unwrap_or_default();
+    let said = std::env::var("HOLDFAST_TEST_BUILD").unwrap_or_default();
     match said.trim() {
         "" => UNKNOWN.to_owned(),
         said => said.to_owned(),

@@ -92,7 +92,7 @@ impl Totals {
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
-    let build = std::env::var("HOLDFAST_BUILD").unwrap_or_else(|_| "unknown".to_owned());
+    let build = std::env::var("HOLDFAST_TEST_BUILD").unwrap_or_else(|_| "unknown".to_owned());
     println!("form {:?}, seed {seed}, build {build}", flags.form);
     let mut totals = Totals::default();
     let done = record(&flags, seed, &mut totals);

@@ -44,9 +44,9 @@ pub struct Report {
     pub polls: u64,
 }
 
-/// The build that runs, as the scripts that start it say (`HOLDFAST_BUILD`), in one word.
+/// The build that runs, as the scripts that start it say (`HOLDFAST_TEST_BUILD`), in one word.
 pub fn build() -> String {
-    let said = std::env::var("HOLDFAST_BUILD").unwrap_or_default();
+    let said = std::env::var("HOLDFAST_TEST_BUILD").unwrap_or_default();
     match said.split_whitespace().collect::<Vec<_>>().join("_") {
         said if said.is_empty() => "unknown".to_owned(),
         said => said,
