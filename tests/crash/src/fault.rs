@@ -13,11 +13,12 @@ use crate::audit::{Kind as Wrong, Violation};
 use crate::damage::{self, OldPage};
 use crate::error::{CrashError, Result};
 use crate::tally::Tally;
-use crate::topology::{DRIVES, Form, LOSSES_MAX, Topology};
+use crate::topology::{DRIVES, Form, LEASE, LOSSES_MAX, Topology};
 use crate::volume;
 
-/// How long a process is stopped: longer than a drive may take to answer.
+/// How long a process is stopped: longer than a drive may take to answer, and than a lease lasts.
 const STOP: Duration = Duration::from_millis(2700);
+const _: () = assert!(STOP.as_millis() > LEASE.as_millis() + 500);
 /// How long a drive may take to come back after its bytes were changed before it counts as lost.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(20);
 
