@@ -11,6 +11,8 @@ mod support;
 use std::time::Duration;
 
 use holdfast_protocol::admin::scrub::DriveScrub;
+use holdfast_protocol::{ChecksumKind, ChecksumType, Manifest, ObjectChecksum};
+use holdfast_store::digest::Digests;
 use holdfast_workers::WorkersConfig;
 use support::{Cluster, Running, body, config};
 
@@ -224,5 +226,92 @@ async fn fresh_objects_are_read_back_and_decoded_from_parity() {
         .await;
     let watched = running.workers.scrub_status().watched;
     assert_eq!((watched.from_parity, watched.failures), (2, 0));
+    running.workers.stop().await;
+}
+
+/// Says of a body what its client was told, and then what `lie` makes of it.
+fn told(bytes: &[u8], lie: impl FnOnce(&mut Manifest)) -> impl FnOnce(&mut Manifest) {
+    let mut digests = Digests::new(Some(ChecksumKind::Crc32c));
+    digests.update(bytes);
+    let found = digests.finish();
+    move |manifest| {
+        manifest.etag.md5 = found.md5;
+        manifest.checksum = found.checksum.map(|(kind, digest)| ObjectChecksum {
+            kind,
+            covers: ChecksumType::FullObject,
+            digest,
+        });
+        lie(manifest);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_object_that_is_not_what_its_client_was_told_is_noticed() {
+    let mut cluster = Cluster::new("2+1", 3);
+    let config = WorkersConfig {
+        watch_one_in: 1,
+        watch_delay: Duration::from_millis(20),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let failures = |reason: &str| {
+        let all = &running.metrics.scrub.watch_failures;
+        all.with_label_values(&[reason]).get()
+    };
+    // A small body and a coded one: whole, with another MD5, with another checksum.
+    let mut watched = 0;
+    for (size, len) in [("small", 100), ("coded", 90_000)] {
+        let before = running.workers.scrub_status().watched.failures;
+        let lies: [(&str, fn(&mut Manifest), u64); 3] = [
+            ("none", |_| {}, 0),
+            ("MD5", |manifest| manifest.etag.md5[7] ^= 1, 1),
+            (
+                "checksum",
+                |manifest| manifest.checksum.as_mut().unwrap().digest[3] ^= 1,
+                2,
+            ),
+        ];
+        for (what, lie, expected) in lies {
+            let bytes = body(3, len);
+            let key = format!("{size} {what}");
+            let row = running.put_as(&key, &bytes, true, told(&bytes, lie));
+            row.await.unwrap();
+            watched += 1;
+            running
+                .until("it was read back", || async {
+                    running.workers.scrub_status().watched.objects == watched
+                })
+                .await;
+            let found = running.workers.scrub_status().watched.failures - before;
+            assert_eq!(found, expected, "{key}");
+            assert_eq!(failures("differs"), before + expected, "{key}");
+        }
+    }
+    assert_eq!(failures("unreadable"), 0);
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_object_that_cannot_be_read_back_is_noticed_as_such() {
+    let mut cluster = Cluster::new("2+1", 3);
+    let config = WorkersConfig {
+        watch_one_in: 1,
+        watch_delay: Duration::from_millis(300),
+        ..config()
+    };
+    let running = cluster.start_with(config).await;
+    let row = running.put("a", &body(1, 90_000), true).await.unwrap();
+    for holder in &row.placement.holders[..2] {
+        cluster.drive(*holder).rot(row.manifest.write);
+    }
+    running
+        .until("it was read back", || async {
+            running.workers.scrub_status().watched.objects == 1
+        })
+        .await;
+    assert_eq!(running.workers.scrub_status().watched.failures, 1);
+    let failures = &running.metrics.scrub.watch_failures;
+    assert_eq!(failures.with_label_values(&["unreadable"]).get(), 1);
+    assert_eq!(failures.with_label_values(&["differs"]).get(), 0);
     running.workers.stop().await;
 }

@@ -30,6 +30,8 @@ pub struct DriveLine {
     pub state: String,
     /// `active`, `draining` or `dead`.
     pub usage: String,
+    /// Whether it takes new shards.
+    pub writable: bool,
 }
 
 #[derive(Debug, Deserialize)]

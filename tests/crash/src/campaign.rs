@@ -83,7 +83,7 @@ impl Plan<'_> {
 /// What failed that is not the store's.
 pub fn run(flags: &Flags, interrupted: Arc<AtomicBool>) -> Result<Outcome> {
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
-    println!("seed {seed}");
+    println!("seed {seed}, build {}", tally::build());
     let mut work = WorkDir::create(&flags.dir)?;
     if flags.keep {
         work.keep();
@@ -192,7 +192,7 @@ fn rounds_of(
         if plan.interrupted.load(Ordering::Relaxed) {
             return Err(CrashError::Interrupted);
         }
-        let (mut tally, begun) = (Tally::default(), Instant::now());
+        let (mut tally, begun) = (Tally::of_round(), Instant::now());
         println!("round {number} of {form:?} {cluster} (seed {})", plan.seed);
         let violations = arena.round(shape, &mut tally)?;
         println!(

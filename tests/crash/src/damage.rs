@@ -128,13 +128,15 @@ pub fn remember(dir: &Path, rng: &mut fastrand::Rng) -> Result<Vec<OldPage>> {
     Ok(old)
 }
 
-/// Changes a drive's files `count` times; returns how, and where.
+/// Changes a drive's files `count` times, the last time by cutting one short if `truncates` (else
+/// now and then); returns how, and where. What was so before is no change.
 ///
 /// # Errors
 /// `File`.
 pub fn mutate(
     dir: &Path,
     count: usize,
+    truncates: bool,
     old: &[OldPage],
     rng: &mut fastrand::Rng,
 ) -> Result<Vec<(Mutation, String)>> {
@@ -148,7 +150,7 @@ pub fn mutate(
         .collect();
     let mut done = Vec::new();
     // What a file system lost of its end, at most once and behind the others.
-    let truncates = rng.u8(..4) == 0;
+    let truncates = rng.u8(..4) == 0 || truncates;
     // One of the two copies of the checkpoint, or the superblock.
     let small_file = rng.choice(0..small.len().max(1)).unwrap_or(0);
     for number in 0..count {
@@ -211,6 +213,11 @@ fn change(
         }
         Mutation::Zero => {
             let len = (file.metadata()?.len().saturating_sub(at)).min(PAGE as u64);
+            let mut bytes = vec![0; len as usize];
+            file.read_exact_at(&mut bytes, at)?;
+            if bytes.iter().all(|&byte| byte == 0) {
+                return Ok(None);
+            }
             file.write_all_at(&vec![0; len as usize], at)?;
             Ok(Some(format!("{len} bytes at {at}")))
         }
@@ -237,7 +244,11 @@ fn change(
             Ok(Some(format!("page at {}", page.at)))
         }
         Mutation::Truncate => {
-            file.set_len(at + rng.u64(..PAGE as u64))?;
+            let len = at + rng.u64(..PAGE as u64);
+            if len >= file.metadata()?.len() {
+                return Ok(None);
+            }
+            file.set_len(len)?;
             Ok(Some(format!("behind {at}")))
         }
     }
@@ -245,7 +256,44 @@ fn change(
 
 #[cfg(test)]
 mod tests {
-    use super::{Mutation, mutate, remember};
+    use super::{Mutation, change, mutate, remember, targets};
+
+    #[test]
+    fn what_was_so_before_is_no_change() {
+        let dir = std::env::temp_dir().join(format!("holdfast-crash-same-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let space = dir.join("space.0");
+        std::fs::write(&space, vec![7; 5000]).unwrap();
+        let mut rng = fastrand::Rng::with_seed(5);
+        let old = remember(&dir, &mut rng).unwrap();
+        let mut target = targets(&dir, "space.").unwrap().remove(0);
+        target.pages.truncate(1);
+        let mut done = |mutation| change(&target, mutation, &old, &mut rng).unwrap().is_some();
+        assert!(!done(Mutation::RestoreOld), "nothing was written since");
+        assert!(done(Mutation::Zero));
+        assert!(!done(Mutation::Zero), "it was zeros already");
+        assert!(!done(Mutation::Swap), "there is one page");
+        assert!(done(Mutation::RestoreOld));
+        assert!(done(Mutation::Truncate));
+        std::fs::write(&space, vec![7; 1]).unwrap();
+        let lens: Vec<bool> = (0..20).map(|_| done(Mutation::Truncate)).collect();
+        assert!(lens.iter().filter(|done| **done).count() <= 1);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_drive_is_cut_short_for_certain_when_that_is_asked_for() {
+        let dir = std::env::temp_dir().join(format!("holdfast-crash-cut-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for seed in 0..20 {
+            std::fs::write(dir.join("space.0"), vec![7; 400_000]).unwrap();
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let done = mutate(&dir, 8, true, &[], &mut rng).unwrap();
+            let cut = done.iter().filter(|(how, _)| *how == Mutation::Truncate);
+            assert_eq!(cut.count(), 1, "{done:?}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn every_kind_of_mutation_changes_stored_bytes() {
@@ -262,7 +310,7 @@ mod tests {
         for _ in 0..40 {
             let before = fill(&mut rng);
             std::fs::write(&space, &before).unwrap();
-            let done = mutate(&dir, 8, &old, &mut rng).unwrap();
+            let done = mutate(&dir, 8, false, &old, &mut rng).unwrap();
             assert_ne!(std::fs::read(&space).unwrap(), before);
             seen.extend(done.into_iter().map(|(mutation, _)| mutation));
         }

@@ -7,17 +7,20 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::audit::{Kind as Wrong, Violation};
 use crate::damage::{self, OldPage};
 use crate::error::{CrashError, Result};
 use crate::tally::Tally;
-use crate::topology::{DRIVES, Form, LOSSES_MAX, Topology};
+use crate::topology::{DRIVES, Form, LEASE, LOSSES_MAX, Topology};
 use crate::volume;
 
-/// How long a process is stopped: longer than a drive may take to answer.
+/// How long a process is stopped: longer than a drive may take to answer, and than a lease lasts.
 const STOP: Duration = Duration::from_millis(2700);
+const _: () = assert!(STOP.as_millis() > LEASE.as_millis() + 500);
+/// How long the gateway may take to see that a drive is full.
+const FULL_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a drive may take to come back after its bytes were changed before it counts as lost.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -140,6 +143,8 @@ pub struct Injector<'a> {
     pub pause: &'a dyn Fn(),
     /// Drives whose bytes were changed and that were not replaced since.
     pub tainted: &'a mut BTreeSet<usize>,
+    /// Whether a file of a drive of this cluster was cut short.
+    pub has_truncated: &'a mut bool,
     /// Pages of earlier rounds, by drive.
     pub old_pages: &'a [Vec<OldPage>],
     /// What went wrong.
@@ -155,17 +160,17 @@ impl std::fmt::Debug for Injector<'_> {
 }
 
 impl Injector<'_> {
-    /// Injects a fault, and undoes what an operator would undo.
+    /// Injects a fault, and undoes what an operator would undo. It counts if something met it: a
+    /// process that ran, a file system that was in use, a drive that saw that it is full.
     ///
     /// # Errors
     /// What failed.
     pub fn inject(&mut self, kind: Kind) -> Result<()> {
-        self.tally.fault(kind.name());
         let all: Vec<usize> = self.topology.all().collect();
         let mut nodes: Vec<usize> = self.topology.nodes().collect();
         self.rng.shuffle(&mut nodes);
         let several = self.rng.usize(2..=nodes.len().max(2)).min(nodes.len());
-        match kind {
+        let is_met = match kind {
             Kind::KillGateway => self.kill(&[0]),
             Kind::KillNode => self.kill(&nodes[..1]),
             Kind::KillNodes => self.kill(&nodes[..several]),
@@ -180,7 +185,11 @@ impl Injector<'_> {
             Kind::Damage => self.damage(),
             Kind::EmptyDrive => self.empty_drives(),
             Kind::RebuildIndex => self.rebuild_index(),
+        }?;
+        if is_met {
+            self.tally.fault(kind.name());
         }
+        Ok(())
     }
 
     /// Ends everything as it comes, and starts it anew.
@@ -191,47 +200,53 @@ impl Injector<'_> {
         if self.rng.bool() {
             self.topology.terminate()?;
         } else {
-            self.tally.fault(Kind::KillAll.name());
             let all: Vec<usize> = self.topology.all().collect();
-            self.strike(&all)?;
+            if self.strike(&all)? > 0 {
+                self.tally.fault(Kind::KillAll.name());
+            }
         }
         self.topology.start_missing()?;
         self.topology.wait_ready()
     }
 
-    fn strike(&mut self, members: &[usize]) -> Result<()> {
+    /// Kills; returns how many of them ran.
+    fn strike(&mut self, members: &[usize]) -> Result<usize> {
+        let mut killed = 0;
         for &member in members {
             if let Some(process) = self.topology.process(member)
                 && process.ended().is_none()
             {
                 let role = self.topology.role(member);
                 self.tally.kill(role);
+                killed += 1;
             }
         }
-        self.topology.kill(members)
+        self.topology.kill(members)?;
+        Ok(killed)
     }
 
-    fn kill(&mut self, members: &[usize]) -> Result<()> {
-        self.strike(members)?;
+    fn kill(&mut self, members: &[usize]) -> Result<bool> {
+        let killed = self.strike(members)?;
         if self.rng.bool() {
             (self.pause)();
         }
-        self.topology.start_missing()
+        self.topology.start_missing()?;
+        Ok(killed > 0)
     }
 
-    fn stop(&mut self, member: usize) -> Result<()> {
-        if let Some(process) = self.topology.process(member) {
-            process.stop();
-        }
+    fn stop(&mut self, member: usize) -> Result<bool> {
+        let Some(process) = self.topology.process(member) else {
+            return Ok(false);
+        };
+        process.stop();
         std::thread::sleep(STOP);
-        if let Some(process) = self.topology.process(member) {
-            process.go_on();
-        }
-        Ok(())
+        let runs = process.ended().is_none();
+        process.go_on();
+        Ok(runs)
     }
 
     /// Cuts file systems one after the other; or, of all, at one moment: nobody runs meanwhile.
-    fn cut(&mut self, members: &[usize], may_freeze: bool) -> Result<()> {
+    fn cut(&mut self, members: &[usize], may_freeze: bool) -> Result<bool> {
         if may_freeze && self.rng.bool() {
             for &member in members {
                 if let Some(process) = self.topology.process(member) {
@@ -239,23 +254,44 @@ impl Injector<'_> {
                 }
             }
         }
+        let mut is_met = false;
         for &member in members {
-            self.topology.volume(member).cut()?;
-            self.tally.file_systems_cut += 1;
+            let process = self.topology.process(member);
+            is_met |= process.is_some_and(|process| process.ended().is_none());
+            let volume = self.topology.volume(member);
+            let is_new = !volume.is_cut();
+            volume.cut()?;
+            self.tally.file_systems_cut += u64::from(is_new);
         }
         if !may_freeze && self.rng.bool() {
             (self.pause)();
         }
         // A machine without power runs nothing; a gateway whose index is gone ended by itself.
         self.topology.kill(members)?;
-        self.topology.start_missing()
+        self.topology.start_missing()?;
+        Ok(is_met)
     }
 
-    fn fill(&mut self, member: usize) -> Result<()> {
+    fn fill(&mut self, member: usize) -> Result<bool> {
         self.topology.volume(member).fill()?;
         (self.pause)();
         (self.pause)();
-        self.topology.volume(member).free()
+        let dir = self.topology.drive_dir(member.saturating_sub(1));
+        let end = Instant::now() + FULL_TIMEOUT;
+        let mut is_seen = self.is_full(&dir);
+        while !is_seen && Instant::now() < end {
+            (self.pause)();
+            is_seen = self.is_full(&dir);
+        }
+        self.topology.volume(member).free()?;
+        Ok(is_seen)
+    }
+
+    /// Whether the cluster shows that the drive takes nothing more.
+    fn is_full(&self, dir: &Path) -> bool {
+        let drives = self.topology.admin.drives().unwrap_or_default();
+        let mut drives = drives.iter().filter(|line| at(&line.directory, dir));
+        drives.any(|line| line.usage != "dead" && !line.writable)
     }
 
     /// Up to [`LOSSES_MAX`] drives that may be damaged or lost beside those that are tainted.
@@ -276,14 +312,17 @@ impl Injector<'_> {
         victims
     }
 
-    fn damage(&mut self) -> Result<()> {
+    fn damage(&mut self) -> Result<bool> {
         let victims = self.victims();
         self.topology.terminate()?;
-        let mut changes = String::new();
+        let (mut changes, mut is_met) = (String::new(), false);
         for &drive in &victims {
             let dir = self.topology.drive_dir(drive);
             let (count, old) = (self.rng.usize(40..90), &self.old_pages[drive]);
-            for (mutation, place) in damage::mutate(&dir, count, old, self.rng)? {
+            // The first of a cluster is cut short for certain, the others now and then.
+            let truncates = !std::mem::replace(self.has_truncated, true);
+            for (mutation, place) in damage::mutate(&dir, count, truncates, old, self.rng)? {
+                is_met = true;
                 self.tally.mutation(mutation.name());
                 changes.push_str(&format!("{} {place}\n", mutation.name()));
             }
@@ -325,12 +364,13 @@ impl Injector<'_> {
                 .collect();
             self.replace(&lost)?;
         }
-        Ok(())
+        Ok(is_met)
     }
 
-    fn empty_drives(&mut self) -> Result<()> {
+    fn empty_drives(&mut self) -> Result<bool> {
         let victims = self.victims();
-        self.replace(&victims)
+        self.replace(&victims)?;
+        Ok(!victims.is_empty())
     }
 
     /// Empties drives and has them laid out anew; what they held is healed.
@@ -381,7 +421,7 @@ impl Injector<'_> {
             })
     }
 
-    fn rebuild_index(&mut self) -> Result<()> {
+    fn rebuild_index(&mut self) -> Result<bool> {
         // Shard nodes go on: the command takes the place of their gateway.
         self.topology.terminate_one(0)?;
         let index = self.topology.data_dir().join("index");
@@ -394,7 +434,8 @@ impl Injector<'_> {
             self.violations.push(Violation::whole(Wrong::Check, what));
         }
         self.topology.start_missing()?;
-        self.topology.wait_ready()
+        self.topology.wait_ready()?;
+        Ok(code == 0)
     }
 }
 

@@ -4,9 +4,10 @@
 //! is a failure.
 
 use crate::campaign::Outcome;
+use crate::damage::Mutation;
 use crate::error::{CrashError, Result};
 use crate::ledger::Name;
-use crate::tally::Tally;
+use crate::tally::{self, Tally};
 
 /// The key of a violation, as it is printed.
 pub fn name_of(text: &str) -> Option<Name> {
@@ -70,6 +71,9 @@ fn of(tally: &Tally, what: &str) -> Option<u64> {
     }
 }
 
+/// Mutations after which each kind of them must have occurred.
+const MUTATIONS_ENOUGH: u64 = 200;
+
 /// Prints the end of a run; returns whether nothing failed.
 ///
 /// # Errors
@@ -100,6 +104,17 @@ pub fn print(outcome: &Outcome, at_least: &[String]) -> Result<bool> {
             ),
         }
     }
+    for mutation in Mutation::ALL {
+        let (name, all) = (mutation.name(), outcome.tally.mutations());
+        let count = outcome.tally.mutations.get(name).copied();
+        let count = count.unwrap_or_default();
+        if all >= MUTATIONS_ENOUGH || count > 0 {
+            verdict(
+                Some(count > 0),
+                format!("{name}: {count} of {all} mutations"),
+            );
+        }
+    }
     for (what, have, wanted) in Goals::parse(at_least)?.missing(&outcome.total) {
         let is_power = what == "power-cuts" && outcome.obstacle.is_some();
         verdict(
@@ -120,16 +135,17 @@ pub fn print(outcome: &Outcome, at_least: &[String]) -> Result<bool> {
         println!("with those before: {}", totals(&outcome.total));
     }
     let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!("seed {}", outcome.seed);
+    println!("seed {}, build {}", outcome.seed, tally::build());
     println!("test result: {word}. {passed} passed; {failed} failed; {skipped} ignored");
     Ok(failed == 0)
 }
 
 fn totals(tally: &Tally) -> String {
     format!(
-        "{} rounds, {} operations ({} acknowledged), {} kills {:?}, {} power cuts of {} file \
-         systems, {} mutations {:?}",
+        "{} rounds (begun, by build: {:?}), {} operations ({} acknowledged), {} kills {:?}, {} \
+         power cuts of {} file systems, {} mutations {:?}",
         tally.rounds,
+        tally.builds,
         tally.operations,
         tally.acknowledged,
         tally.kills(),
@@ -145,6 +161,7 @@ fn totals(tally: &Tally) -> String {
 mod tests {
     use super::{Goals, print};
     use crate::campaign::Outcome;
+    use crate::damage::Mutation;
     use crate::fault::Kind;
     use crate::tally::Tally;
 
@@ -172,6 +189,20 @@ mod tests {
     fn what_cannot_be_injected_here_is_skipped_and_nothing_else_is() {
         assert!(print(&outcome(Some("needs root"), 0), &[]).unwrap());
         assert!(!print(&outcome(Some("needs root"), 0), &["kills=1".to_owned()]).unwrap());
+    }
+
+    #[test]
+    fn a_kind_of_mutation_that_never_occurred_among_many_fails_the_run() {
+        let of = |kinds: &[Mutation], each: u64| {
+            let mut outcome = outcome(None, 3);
+            for kind in kinds {
+                (0..each).for_each(|_| outcome.tally.mutation(kind.name()));
+            }
+            print(&outcome, &[]).unwrap()
+        };
+        assert!(of(&Mutation::ALL, 40));
+        assert!(!of(&Mutation::ALL[..4], 50));
+        assert!(of(&Mutation::ALL[..4], 10), "too few to say so");
     }
 
     #[test]

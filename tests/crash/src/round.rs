@@ -110,6 +110,7 @@ pub struct Arena {
     live: Deck,
     at_rest: Deck,
     tainted: BTreeSet<usize>,
+    has_truncated: bool,
     old_pages: Vec<Vec<OldPage>>,
 }
 
@@ -149,6 +150,7 @@ impl Arena {
             live: Deck::new(live),
             at_rest: Deck::new(at_rest),
             tainted: BTreeSet::new(),
+            has_truncated: false,
             old_pages: vec![Vec::new(); DRIVES],
         })
     }
@@ -219,6 +221,7 @@ impl Arena {
             tally,
             pause,
             tainted: &mut self.tainted,
+            has_truncated: &mut self.has_truncated,
             old_pages: &self.old_pages,
             violations,
         }

@@ -39,6 +39,21 @@ pub struct Tally {
     pub rebuilds_checked: u64,
     /// What went wrong.
     pub violations: u64,
+    /// Rounds, also those that were not checked to their end, by the build that was tested.
+    #[serde(default)]
+    pub builds: BTreeMap<String, u64>,
+}
+
+/// A build of which nothing was said.
+const UNKNOWN: &str = "unknown";
+
+/// The build under test, as the scripts that start the run say (`HOLDFAST_TEST_BUILD`).
+pub fn build() -> String {
+    let said = std::env::var("HOLDFAST_TEST_BUILD").unwrap_or_default();
+    match said.trim() {
+        "" => UNKNOWN.to_owned(),
+        said => said.to_owned(),
+    }
 }
 
 fn add_map(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
@@ -48,6 +63,14 @@ fn add_map(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
 }
 
 impl Tally {
+    /// Of a round that begins.
+    pub fn of_round() -> Self {
+        Self {
+            builds: BTreeMap::from([(build(), 1)]),
+            ..Self::default()
+        }
+    }
+
     /// Counts a fault.
     pub fn fault(&mut self, kind: &str) {
         *self.faults.entry(kind.to_owned()).or_default() += 1;
@@ -76,6 +99,7 @@ impl Tally {
         self.audits += other.audits;
         self.rebuilds_checked += other.rebuilds_checked;
         self.violations += other.violations;
+        add_map(&mut self.builds, &other.builds);
     }
 
     /// Power cuts: events, not file systems.
@@ -137,11 +161,15 @@ pub fn read(path: &Path) -> Result<Tally> {
     };
     let mut total = Tally::default();
     for (index, line) in text.lines().enumerate() {
-        let line: Line = serde_json::from_str(line).map_err(|source| CrashError::Totals {
+        let mut line: Line = serde_json::from_str(line).map_err(|source| CrashError::Totals {
             path: path.to_owned(),
             line: index + 1,
             source,
         })?;
+        // Lines of before builds were noted.
+        if line.tally.builds.is_empty() {
+            line.tally.builds.insert(UNKNOWN.to_owned(), 1);
+        }
         total.add(&line.tally);
     }
     Ok(total)
@@ -167,7 +195,7 @@ pub fn append(path: &Path, line: &Line) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Tally, append, read};
+    use super::{Line, Tally, append, build, read};
     use crate::topology::{Form, Role};
 
     #[test]
@@ -176,7 +204,7 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         let _ = std::fs::remove_file(&path);
         assert_eq!(read(&path).unwrap(), Tally::default());
-        let mut tally = Tally::default();
+        let mut tally = Tally::of_round();
         tally.fault("cut-all");
         tally.fault("kill-all");
         tally.kill(Role::Gateway);
@@ -185,8 +213,17 @@ mod tests {
             let line = Line::new(7, round, Form::Cluster, tally.clone(), &[]);
             append(&path, &line).unwrap();
         }
+        // One of before builds were noted.
+        let old = Line::new(7, 3, Form::Cluster, Tally::default(), &[]);
+        let text = serde_json::to_string(&old).unwrap();
+        let text = text.replace(",\"builds\":{}", "");
+        assert!(!text.contains("\"builds\""), "{text}");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{before}{text}\n")).unwrap();
         let total = read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
+        assert_eq!(total.builds.values().sum::<u64>(), 4);
+        assert!(total.builds["unknown"] >= 1 && total.builds.contains_key(&build()));
         assert_eq!(
             (total.power_cuts(), total.kills(), total.mutations()),
             (3, 3, 3)

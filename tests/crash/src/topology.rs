@@ -26,6 +26,9 @@ pub const DRIVES: usize = 6;
 pub const LOSSES_MAX: usize = 2;
 /// How long a drive may take to answer: short, so that a stopped process passes it.
 const DRIVE_DEADLINE: &str = "2s";
+/// How long the gateway of a cluster may serve without hearing from its drives: as short as it may
+/// be, so that a stopped gateway passes it.
+pub const LEASE: Duration = Duration::from_secs(2);
 /// How long a start may take, rebuilding included.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long healing may take.
@@ -104,7 +107,8 @@ impl Member {
             ),
             (Form::Cluster, 0) => {
                 let node = format!("--node-listen 127.0.0.1:{}", ports.node);
-                let args = format!("gateway --data-dir {data} {listen} {node}");
+                let lease = LEASE.as_secs();
+                let args = format!("gateway --data-dir {data} {listen} {node} --lease {lease}s");
                 (Role::Gateway, args)
             }
             (Form::Cluster, _) => {

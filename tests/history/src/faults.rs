@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::error::RecordError;
-use crate::server::{Form, NODES, Server};
+use crate::server::{Form, LEASE_S, NODES, Server};
 use crate::work::Round;
 
 /// Longest that a killed or stopped node stays away.
 const AWAY_MAX: Duration = Duration::from_secs(3);
+/// How long a gateway is stopped: longer than its lease lasts.
+const STOPPED: Duration = Duration::from_millis(1000 * LEASE_S + 700);
 /// Answered operations after which it comes back at the latest.
 const AWAY_OPERATIONS: u64 = 60;
 /// How often the clients' progress is looked at.
@@ -25,6 +27,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(240);
 pub enum Fault {
     /// kill -9 of the embedded server or of the gateway, and a start.
     KillGateway,
+    /// SIGSTOP of the embedded server or of the gateway for longer than a lease, and SIGCONT.
+    StopGateway,
     /// kill -9 of one node, and a start a little later.
     KillNode,
     /// SIGSTOP of one node, and SIGCONT a little later.
@@ -37,9 +41,10 @@ impl Fault {
     /// What can happen to `form`.
     pub fn of(form: Form) -> &'static [Self] {
         match form {
-            Form::Embedded => &[Self::KillGateway],
+            Form::Embedded => &[Self::KillGateway, Self::StopGateway],
             Form::Cluster => &[
                 Self::KillGateway,
+                Self::StopGateway,
                 Self::KillNode,
                 Self::StopNode,
                 Self::KillAll,
@@ -51,6 +56,7 @@ impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Self::KillGateway => "kill-gateway",
+            Self::StopGateway => "stop-gateway",
             Self::KillNode => "kill-node",
             Self::StopNode => "stop-node",
             Self::KillAll => "kill-all",
@@ -134,6 +140,12 @@ fn strike(
         Fault::KillGateway => {
             server.kill_gateway();
             server.start_gateway()
+        }
+        Fault::StopGateway => {
+            server.stop_gateway(true);
+            std::thread::sleep(STOPPED);
+            server.stop_gateway(false);
+            Ok(())
         }
         Fault::KillAll => {
             server.kill_all();

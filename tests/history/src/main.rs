@@ -92,7 +92,8 @@ impl Totals {
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("form {:?}, seed {seed}", flags.form);
+    let build = std::env::var("HOLDFAST_TEST_BUILD").unwrap_or_else(|_| "unknown".to_owned());
+    println!("form {:?}, seed {seed}, build {build}", flags.form);
     let mut totals = Totals::default();
     let done = record(&flags, seed, &mut totals);
     let counts: Vec<String> = totals
@@ -120,7 +121,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let error: &dyn std::error::Error = &error;
-            eprint!("holdfast-history: seed {seed}: {error}");
+            eprint!("holdfast-history: seed {seed}, build {build}: {error}");
             let causes = std::iter::successors(error.source(), |cause| cause.source());
             causes.for_each(|cause| eprint!(": {cause}"));
             eprintln!();

@@ -19,6 +19,9 @@ use crate::error::RecordError;
 
 /// Drives of either form (4+2).
 pub const NODES: usize = 6;
+/// How long the gateway of a cluster may serve without hearing from its drives, in seconds: as
+/// short as it may be.
+pub const LEASE_S: u64 = 2;
 /// Longest wait for a ready line, on a machine that does much else.
 const READY: Duration = Duration::from_secs(180);
 
@@ -143,6 +146,14 @@ impl Server {
         });
     }
 
+    /// Stops the gateway (or all of the embedded server) in its tracks, or lets it go on.
+    pub fn stop_gateway(&self, stopped: bool) {
+        self.processes[0].signal(match stopped {
+            true => Signal::STOP,
+            false => Signal::CONT,
+        });
+    }
+
     /// The processes that ended although nobody killed them.
     pub fn ended(&mut self) -> Option<RecordError> {
         self.processes.iter_mut().find_map(|process| {
@@ -258,6 +269,7 @@ fn processes(form: Form, dir: &Path, ports: &[u16]) -> Vec<Process> {
         }
     };
     let (s3, admin, node_listen, drives) = (at(0), at(1), at(2), NODES.to_string());
+    let lease = format!("{LEASE_S}s");
     let listens = [("--listen", &*s3), ("--admin-listen", &*admin)];
     match form {
         Form::Embedded => vec![process("server", "server", &listens)],
@@ -266,6 +278,7 @@ fn processes(form: Form, dir: &Path, ports: &[u16]) -> Vec<Process> {
                 ("--node-listen", &*node_listen),
                 ("--geometry", "4+2"),
                 ("--drives", &*drives),
+                ("--lease", &*lease),
             ];
             let mut all = vec![process(
                 "gateway",

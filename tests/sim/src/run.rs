@@ -44,6 +44,15 @@ pub struct Report {
     pub polls: u64,
 }
 
+/// The build that runs, as the scripts that start it say (`HOLDFAST_TEST_BUILD`), in one word.
+pub fn build() -> String {
+    let said = std::env::var("HOLDFAST_TEST_BUILD").unwrap_or_default();
+    match said.split_whitespace().collect::<Vec<_>>().join("_") {
+        said if said.is_empty() => "unknown".to_owned(),
+        said => said,
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.plan)?;
@@ -53,6 +62,7 @@ impl fmt::Display for Report {
                 .try_for_each(|line| writeln!(f, "  {line}"))?;
             writeln!(f, "FAILED ({what}): {why}")?;
             let seed = self.plan.seed;
+            writeln!(f, "build: {}", build())?;
             writeln!(
                 f,
                 "again: cargo run -p holdfast-sim --bin simulate -- --seed {seed}"

@@ -62,6 +62,43 @@ impl HealBook {
     pub(crate) fn holds_back_for_drives(&self) -> bool {
         self.held_back.is_some()
     }
+
+    fn note(&mut self, rows: u64, bytes: u64, now: Monotonic) {
+        self.recent.push_back((now, rows, bytes));
+        while self
+            .recent
+            .front()
+            .is_some_and(|(at, ..)| now.since(*at) > RATE_WINDOW)
+        {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Rows and bytes that were healed of late, and over how many seconds.
+    fn pace(&self, now: Monotonic) -> (u64, u64, u64) {
+        let recent = self
+            .recent
+            .iter()
+            .filter(|(at, ..)| now.since(*at) <= RATE_WINDOW);
+        let (rows, bytes) = recent.fold((0, 0), |(rows, bytes), (_, r, b)| (rows + r, bytes + b));
+        let first = self.recent.iter().map(|(at, ..)| *at).min();
+        let measured = first.map_or(Duration::ZERO, |first| now.since(first));
+        (rows, bytes, measured.min(RATE_WINDOW).as_secs().max(1))
+    }
+
+    /// In how many seconds all is healed at the pace of late; `None` if that is not known. What
+    /// waits for a drive to come back, or is being compared, has no measured end.
+    fn eta(&self, comparing: u64, now: Monotonic) -> Option<u64> {
+        if comparing > 0 || self.holds_back() {
+            return None;
+        }
+        let (rows, _, seconds) = self.pace(now);
+        match (self.rows.max(0) as u64, rows, self.waiting) {
+            (0, ..) => Some(0),
+            (_, 0, _) | (.., 1..) => None,
+            (queued, rows, 0) => Some((queued * seconds).div_ceil(rows)),
+        }
+    }
 }
 
 impl Context {
@@ -188,15 +225,7 @@ impl Context {
 
     fn note_healed(&self, rows: u64, bytes: u64, now: Monotonic) {
         self.metrics.healed_bytes.inc_by(bytes);
-        let mut book = self.heal_book();
-        book.recent.push_back((now, rows, bytes));
-        while book
-            .recent
-            .front()
-            .is_some_and(|(at, ..)| now.since(*at) > RATE_WINDOW)
-        {
-            book.recent.pop_front();
-        }
+        self.heal_book().note(rows, bytes, now);
     }
 
     /// Waits until the budget allows to write so many bytes. Rows that cannot lose another shard do
@@ -239,20 +268,8 @@ impl Context {
             not_whole.map(ToString::to_string).collect()
         };
         let book = self.heal_book();
-        let recent = book
-            .recent
-            .iter()
-            .filter(|(at, ..)| now.since(*at) <= RATE_WINDOW);
-        let (rows, bytes) = recent.fold((0, 0), |(rows, bytes), (_, r, b)| (rows + r, bytes + b));
-        let first = book.recent.iter().map(|(at, ..)| *at).min();
-        let measured = first.map_or(Duration::ZERO, |first| now.since(first));
-        let seconds = measured.min(RATE_WINDOW).as_secs().max(1);
+        let (_, bytes, seconds) = book.pace(now);
         let queued = book.rows.max(0) as u64;
-        let eta_seconds = match (queued, rows) {
-            (0, _) => Some(0),
-            (_, 0) => None,
-            (queued, rows) => Some((queued * seconds).div_ceil(rows)),
-        };
         HealStatus {
             backlog_objects: queued + comparing,
             backlog_by_margin: book.by_margin.clone(),
@@ -262,14 +279,13 @@ impl Context {
             healed_bytes: self.metrics.healed_bytes.get(),
             failures: self.metrics.heal_failures.get(),
             bytes_per_second: bytes / seconds,
-            // What waits for a drive to come back has no measured end.
-            eta_seconds: match comparing > 0 || book.holds_back() {
-                true => None,
-                false => eta_seconds.filter(|_| queued == 0 || book.waiting == 0),
-            },
+            eta_seconds: book.eta(comparing, now),
             paused: book.paused,
             held_back: book.held_back.clone(),
             drives_comparing: drives,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

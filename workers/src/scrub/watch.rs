@@ -149,3 +149,6 @@ fn differs(manifest: &Manifest, found: &BodyDigests) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -294,6 +294,17 @@ impl Running {
 
     /// Writes an object; `commit` false stops before the index, as a crash would.
     pub async fn put(&self, key: &str, bytes: &[u8], commit: bool) -> Option<VersionRow> {
+        self.put_as(key, bytes, commit, |_| {}).await
+    }
+
+    /// As [`Running::put`], with what `say` makes of the manifest.
+    pub async fn put_as(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        commit: bool,
+        say: impl FnOnce(&mut Manifest),
+    ) -> Option<VersionRow> {
         let write = (self.next_write)();
         let group = group_of(BUCKET, key);
         let plan = BodyPlan {
@@ -314,6 +325,7 @@ impl Running {
         let order = txn.take_order();
         let mut manifest = self.manifest(key, order, bytes.len() as u64, Body::Empty);
         manifest.write = write;
+        say(&mut manifest);
         let sealed = match staged.body {
             StagedBody::Empty => unreachable!("tests write bytes"),
             StagedBody::Inline(body) => {

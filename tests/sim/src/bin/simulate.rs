@@ -6,7 +6,7 @@
 //! twice and compares the traces; `--trace` prints the end of good traces too, `--log` the
 //! product's own log; `--known FILE` names seeds that are known to fail, and why: they are printed,
 //! and one of them that passes is as wrong as another that fails; `--planted M` proves that each
-//! planted fault (`--only NAME,…`: each of these) is found by the seed that `--table FILE` has for
+//! planted fault (of `--only NAME,NAME` if given) is found by the seed that `--table FILE` has for
 //! it, or within M seeds.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_sim::plan::{FaultKind, Plan};
 use holdfast_sim::planted;
-use holdfast_sim::run::{Report, run_plan};
+use holdfast_sim::run::{Report, build, run_plan};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Seeds between two notes of the totals. Then the program starts itself anew: objects that hold
@@ -100,6 +100,8 @@ struct Totals {
     answered: u64,
     faults: BTreeMap<String, u64>,
     failed: Vec<u64>,
+    /// Seeds by the build that ran them.
+    builds: BTreeMap<String, u64>,
     /// Time taken by earlier processes of the same run.
     seconds: u64,
 }
@@ -109,6 +111,7 @@ impl Totals {
         self.seeds += 1;
         self.operations += report.ops;
         self.answered += report.answered;
+        *self.builds.entry(build()).or_default() += 1;
         for (kind, count) in &report.injected {
             *self.faults.entry(kind.to_string()).or_default() += count;
         }
@@ -128,6 +131,9 @@ impl Totals {
         }
         for seed in &self.failed {
             text += &format!("failed {seed}\n");
+        }
+        for (build, seeds) in &self.builds {
+            text += &format!("build:{build} {seeds}\n");
         }
         text
     }
@@ -150,8 +156,16 @@ impl Totals {
                     if let Some(kind) = other.strip_prefix("fault:") {
                         totals.faults.insert(kind.to_owned(), number);
                     }
+                    if let Some(build) = other.strip_prefix("build:") {
+                        totals.builds.insert(build.to_owned(), number);
+                    }
                 }
             }
+        }
+        // Files of before builds were noted.
+        let noted: u64 = totals.builds.values().sum();
+        if noted < totals.seeds {
+            *totals.builds.entry("unknown".to_owned()).or_default() += totals.seeds - noted;
         }
         (totals, next)
     }
@@ -181,6 +195,10 @@ impl Totals {
             self.failed.len(),
             self.failed
         );
+        let builds = self.builds.iter();
+        let builds = builds.map(|(build, seeds)| format!("{build} ({seeds} seeds)"));
+        let builds: Vec<String> = builds.collect();
+        println!("by {} builds: {}", builds.len(), builds.join(", "));
     }
 }
 
