@@ -202,6 +202,22 @@ impl Cluster {
         format!("node:{host}")
     }
 
+    /// Bits of a drive that were flipped; none of one that was replaced.
+    pub fn flips(&self, id: DriveId) -> u64 {
+        let mut drives = self.nodes.iter().flat_map(|node| &node.drives);
+        let drive = drives.find(|drive| drive.id == id);
+        drive.map_or(0, |drive| drive.flips)
+    }
+
+    /// Whether a drive says that it has no space left.
+    pub fn is_full(&self, id: DriveId) -> bool {
+        (0..self.nodes.len()).any(|node| {
+            let drives = self.report(node).drives;
+            let mut drives = drives.iter().filter(|drive| drive.id() == id);
+            drives.any(|drive| drive.status().free_bytes == 0)
+        })
+    }
+
     /// The node and place of a drive, by number.
     pub fn locate(&self, number: u64) -> (usize, usize) {
         let per_node = self.plan.drives_per_node;

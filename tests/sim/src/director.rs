@@ -6,11 +6,11 @@
 //! drive without which a version cannot be read that was shown but not acknowledged.
 
 mod brink;
+mod effects;
 mod faults;
 mod rest;
 mod takeover;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,9 +25,10 @@ use crate::exec::Exec;
 use crate::gateway::{Gateway, Leasing, Progress, REBUILT, Running, Start};
 use crate::load::{Load, bucket, kept_bucket};
 use crate::net::Host;
-use crate::plan::{FaultKind, Plan};
+use crate::plan::Plan;
 use crate::verdict;
 use brink::Shown;
+pub use effects::Injected;
 
 /// How often the director looks.
 const TICK: Duration = Duration::from_millis(5);
@@ -96,7 +97,7 @@ pub struct Director {
     start: Start,
     snapshot: Option<MemoryIndex>,
     endings: Vec<(u64, Ending)>,
-    injected: BTreeMap<FaultKind, u64>,
+    effects: effects::Effects,
     /// How taking in a new drive ended.
     take_in: Arc<Mutex<Option<Result<(), String>>>>,
     taking: Option<(crate::exec::ProcessId, u64)>,
@@ -129,7 +130,7 @@ impl Director {
             start: Start::Normal,
             snapshot: None,
             endings: Vec::new(),
-            injected: BTreeMap::new(),
+            effects: effects::Effects::default(),
             take_in: Arc::default(),
             taking: None,
             indexes: 1,
@@ -143,9 +144,9 @@ impl Director {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Faults that happened, by kind.
-    pub fn injected(&self) -> &BTreeMap<FaultKind, u64> {
-        &self.injected
+    /// Faults that were made, and those of them that took effect.
+    pub fn injected(&self) -> &Injected {
+        self.effects.injected()
     }
 
     /// Starts everything, does what the plan says, and brings the cluster to rest.
@@ -198,6 +199,7 @@ impl Director {
     /// A little time, and what has to be looked after.
     pub async fn tick(&mut self) -> Done<()> {
         self.exec.sleep(TICK).await;
+        self.look_at_effects();
         self.look_after_gateway();
         self.shown.look().await?;
         self.look_after_old();

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use holdfast_seam::{Disk, DiskFile, OpenMode};
 
-use medium::{Change, Dir, Faults, Inode, State, apply, strikes};
+use medium::{Change, Dir, Faults, Inode, Met, State, apply, strikes};
 
 /// The unit that survives a crash or does not, in bytes.
 pub const SECTOR_LEN: u64 = 512;
@@ -50,7 +50,7 @@ impl SimDisk {
             syncs: 0,
             cold_reads: 3,
             misread_one_in: 0,
-            misread: 0,
+            met: Met::default(),
         })))
     }
 
@@ -107,7 +107,17 @@ impl SimDisk {
 
     /// Reads that gave a wrong bit, so far.
     pub fn misreads(&self) -> u64 {
-        self.state().misread
+        self.state().met.misread
+    }
+
+    /// Syncs and writes that were made to fail, so far.
+    pub fn errors(&self) -> u64 {
+        self.state().met.errors
+    }
+
+    /// Writes and allocations for which there was no space, so far.
+    pub fn refusals(&self) -> u64 {
+        self.state().met.full
     }
 
     /// Whether the power has failed and [`SimDisk::crash`] is due.
@@ -249,16 +259,21 @@ impl DiskFile for SimFile {
         }
         if strikes(&mut state.faults.write) {
             state.faults.has_failed = true;
+            state.met.errors += 1;
             let part = state.random() as usize % (bytes.len() + 1);
             state.write(self.inode, self.life, &bytes[..part], offset)?;
             return Err(io::Error::other("injected write error"));
         }
-        state.write(self.inode, self.life, &bytes, offset)
+        let done = state.write(self.inode, self.life, &bytes, offset);
+        state.refused(&done);
+        done
     }
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.change()?;
-        state.allocate(self.inode, self.life, offset, len)
+        let done = state.allocate(self.inode, self.life, offset, len);
+        state.refused(&done);
+        done
     }
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.state();
@@ -266,6 +281,7 @@ impl DiskFile for SimFile {
         state.syncs += 1;
         let failed = strikes(&mut state.faults.sync);
         state.faults.has_failed |= failed;
+        state.met.errors += u64::from(failed);
         let inode = state.inode(self.inode, self.life)?;
         let dirty = std::mem::take(&mut inode.dirty);
         if failed {

@@ -77,8 +77,12 @@ struct State {
     ports: BTreeMap<String, (Host, Port)>,
     /// One direction between two hosts that is cut.
     cut: BTreeSet<(Host, Host)>,
+    /// How often bytes met a cut, by direction.
+    held: BTreeMap<(Host, Host), u64>,
     /// Hosts whose bytes take so many times as long.
     slow: BTreeMap<Host, u64>,
+    /// How often bytes took longer for it.
+    slowed: BTreeMap<Host, u64>,
     resets: u64,
 }
 
@@ -103,7 +107,9 @@ impl SimNetwork {
             next: 1,
             ports: BTreeMap::new(),
             cut: BTreeSet::new(),
+            held: BTreeMap::new(),
             slow: BTreeMap::new(),
+            slowed: BTreeMap::new(),
             resets: 0,
         })))
     }
@@ -130,6 +136,18 @@ impl SimNetwork {
         let readers = state.readers(|pipe| pipe.from == from && pipe.to == to);
         drop(state);
         readers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How often bytes, or somebody who wanted to connect, met a cut in one of these directions.
+    pub fn held(&self, directions: &[(Host, Host)]) -> u64 {
+        let state = self.state();
+        let held = directions.iter().filter_map(|way| state.held.get(way));
+        held.sum()
+    }
+
+    /// How often bytes of a host took longer because it is slow.
+    pub fn slowed(&self, host: Host) -> u64 {
+        self.state().slowed.get(&host).copied().unwrap_or_default()
     }
 
     /// Lets the bytes of a host take `factor` times as long.
@@ -205,8 +223,22 @@ impl State {
         if self.dice.permille(config.late_permille) {
             delay *= 20;
         }
-        let slow = |host| self.slow.get(&host).copied().unwrap_or(1);
-        delay * slow(from).max(slow(to))
+        let mut factor = 1;
+        for host in [from, to] {
+            let slow = self.slow.get(&host).copied().unwrap_or(1);
+            factor = factor.max(slow);
+            if slow > 1 {
+                *self.slowed.entry(host).or_default() += 1;
+            }
+        }
+        delay * factor
+    }
+
+    /// Counts that something met a cut.
+    fn hold(&mut self, way: (Host, Host)) {
+        if self.cut.contains(&way) {
+            *self.held.entry(way).or_default() += 1;
+        }
     }
 
     fn pipe(&mut self, from: Host, to: Host) -> u64 {
@@ -234,6 +266,7 @@ impl State {
             return;
         };
         let arrival = self.exec.now() + self.delay(from, to);
+        self.hold((from, to));
         if let Some(pipe) = self.pipes.get_mut(&id) {
             pipe.last = pipe.last.max(arrival);
             if let Piece::Bytes(bytes, _) = &piece {
@@ -291,8 +324,10 @@ impl Net for SimNet {
         };
         exec.until(arrival).await;
         let is_cut = {
-            let state = self.network.state();
+            let mut state = self.network.state();
             let (there, back) = ((self.host, target), (target, self.host));
+            state.hold(there);
+            state.hold(back);
             state.cut.contains(&there) || state.cut.contains(&back)
         };
         if is_cut {

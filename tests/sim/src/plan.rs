@@ -72,6 +72,12 @@ impl FaultKind {
     /// Those that are drawn for themselves; the others come in scenes ([`scenes`]).
     const SINGLE: usize = 13;
 
+    /// Whether processes end by it as they do in a crash.
+    pub fn is_crash(self) -> bool {
+        use FaultKind::{AllPower, GatewayCrash, NodeKill, NodePower};
+        matches!(self, GatewayCrash | NodeKill | NodePower | AllPower)
+    }
+
     /// Whether bytes that were durable are lost by it.
     pub fn destroys(self) -> bool {
         matches!(self, Self::DriveLost | Self::Corrupt)

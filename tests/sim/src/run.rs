@@ -4,7 +4,6 @@
 //! Leaves to others: everything in between.
 //! Always: a seed that fails says how to run it again.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +11,10 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::dice::Dice;
-use crate::director::{Director, Failure, failure};
+use crate::director::{Director, Failure, Injected, failure};
 use crate::exec::{Exec, OUTSIDE};
 use crate::load::Load;
-use crate::plan::{FaultKind, Plan};
+use crate::plan::Plan;
 use crate::verdict;
 
 /// Virtual time after which a run is given up.
@@ -34,8 +33,8 @@ pub struct Report {
     pub ops: u64,
     /// Operations written down with an answer.
     pub answered: u64,
-    /// Faults that happened.
-    pub injected: BTreeMap<FaultKind, u64>,
+    /// Faults that were made, and those that took effect.
+    pub injected: Injected,
     /// The end of the trace.
     pub tail: Vec<String>,
     /// Virtual time.
@@ -101,7 +100,7 @@ pub fn run_plan(plan: Plan) -> Report {
     let stepped = catch_unwind(AssertUnwindSafe(|| step(&exec, &cluster, &ended)));
     let (outcome, injected) = match stepped {
         Ok(done) => done,
-        Err(panic) => (Err(failure("panic", said(&*panic))), BTreeMap::new()),
+        Err(panic) => (Err(failure("panic", said(&*panic))), Injected::default()),
     };
     let mut report = Report {
         trace: exec.hash(),
@@ -121,7 +120,7 @@ pub fn run_plan(plan: Plan) -> Report {
     report
 }
 
-type Outcome = (Result<(), Failure>, BTreeMap<FaultKind, u64>);
+type Outcome = (Result<(), Failure>, Injected);
 type Ended = Arc<Mutex<Option<Outcome>>>;
 
 async fn direct(mut director: Director, told: Ended) {
@@ -137,7 +136,10 @@ fn step(exec: &Exec, cluster: &Mutex<Cluster>, ended: &Ended) -> Outcome {
     let time_max = TIME_MAX.as_nanos() as u64;
     loop {
         if let Err(stall) = exec.step() {
-            return (Err(failure("stall", format!("{stall:?}"))), BTreeMap::new());
+            return (
+                Err(failure("stall", format!("{stall:?}"))),
+                Injected::default(),
+            );
         }
         cluster
             .lock()
@@ -147,18 +149,29 @@ fn step(exec: &Exec, cluster: &Mutex<Cluster>, ended: &Ended) -> Outcome {
             return done;
         }
         if exec.now() > time_max {
-            return (Err(failure("stall", "a day has passed")), BTreeMap::new());
+            return (
+                Err(failure("stall", "a day has passed")),
+                Injected::default(),
+            );
         }
     }
 }
 
-/// A planned kind that never happened makes the seed worthless.
+/// Faults that must have taken effect in a run.
+const EFFECTS_MIN: u64 = 3;
+
+/// A planned kind that was never made, too few faults that took effect, or no crash among them make
+/// the seed worthless.
 fn missed(report: &Report) -> Option<Failure> {
+    let Injected { made, met } = &report.injected;
     let planned = report.plan.faults.iter().map(|fault| fault.kind);
-    let mut missed = planned.filter(|kind| !report.injected.contains_key(kind));
-    missed
-        .next()
-        .map(|kind| failure("plan", format!("{kind} never happened")))
+    if let Some(kind) = planned.into_iter().find(|kind| !made.contains_key(kind)) {
+        return Some(failure("plan", format!("{kind} never happened")));
+    }
+    let count: u64 = met.values().sum();
+    let has_crash = met.keys().any(|kind| kind.is_crash());
+    (report.plan.faults.len() as u64 >= EFFECTS_MIN && (count < EFFECTS_MIN || !has_crash))
+        .then(|| failure("plan", format!("what took effect is too little: {met:?}")))
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {

@@ -98,7 +98,9 @@ struct Totals {
     seeds: u64,
     operations: u64,
     answered: u64,
-    faults: BTreeMap<String, u64>,
+    /// Faults that were made, and those that took effect, by kind.
+    made: BTreeMap<String, u64>,
+    met: BTreeMap<String, u64>,
     failed: Vec<u64>,
     /// Seeds by the build that ran them.
     builds: BTreeMap<String, u64>,
@@ -112,8 +114,13 @@ impl Totals {
         self.operations += report.ops;
         self.answered += report.answered;
         *self.builds.entry(build()).or_default() += 1;
-        for (kind, count) in &report.injected {
-            *self.faults.entry(kind.to_string()).or_default() += count;
+        for (of, to) in [
+            (&report.injected.made, &mut self.made),
+            (&report.injected.met, &mut self.met),
+        ] {
+            for (kind, count) in of {
+                *to.entry(kind.to_string()).or_default() += count;
+            }
         }
         if report.failure.is_some() {
             self.failed.push(report.plan.seed);
@@ -126,7 +133,10 @@ impl Totals {
             "next {next}\nseeds {}\noperations {}\nanswered {}\nseconds {}\n",
             self.seeds, self.operations, self.answered, self.seconds
         );
-        for (kind, count) in &self.faults {
+        for (kind, count) in &self.made {
+            text += &format!("made:{kind} {count}\n");
+        }
+        for (kind, count) in &self.met {
             text += &format!("fault:{kind} {count}\n");
         }
         for seed in &self.failed {
@@ -154,7 +164,10 @@ impl Totals {
                 "failed" => totals.failed.push(number),
                 other => {
                     if let Some(kind) = other.strip_prefix("fault:") {
-                        totals.faults.insert(kind.to_owned(), number);
+                        totals.met.insert(kind.to_owned(), number);
+                    }
+                    if let Some(kind) = other.strip_prefix("made:") {
+                        totals.made.insert(kind.to_owned(), number);
                     }
                     if let Some(build) = other.strip_prefix("build:") {
                         totals.builds.insert(build.to_owned(), number);
@@ -172,12 +185,10 @@ impl Totals {
 
     fn print(&self, from: u64, start: Instant) {
         for kind in FaultKind::ALL {
-            let count = self.faults.get(&kind.to_string()).copied();
-            println!(
-                "fault {:14} {:6} times",
-                kind.to_string(),
-                count.unwrap_or(0)
-            );
+            let name = kind.to_string();
+            let of = |counts: &BTreeMap<String, u64>| counts.get(&name).copied().unwrap_or(0);
+            let (met, made) = (of(&self.met), of(&self.made));
+            println!("fault {name:14} {met:6} took effect of {made:6} made");
         }
         let bound = match self.failed.len() {
             0 => format!(
@@ -220,6 +231,19 @@ fn one(flags: &Flags, seed: u64) -> Report {
         }
     }
     report
+}
+
+/// Seeds from which on every kind that was made must have taken effect.
+const JUDGED_FROM: u64 = 20;
+
+/// Whether each kind of fault that was made took effect at least once; says which did not.
+fn are_all_met(totals: &Totals) -> bool {
+    let is_unmet = |kind: &&String| !totals.met.contains_key(*kind);
+    let unmet: Vec<&String> = totals.made.keys().filter(is_unmet).collect();
+    for kind in &unmet {
+        println!("fault {kind} was made and never took effect");
+    }
+    unmet.is_empty() || totals.seeds < JUDGED_FROM
 }
 
 /// Seeds that are known to fail, with the reason: `SEED REASON` a line, `#` before what is for
@@ -383,7 +407,8 @@ fn main() -> ExitCode {
     let _ = std::fs::remove_file(own_file());
     let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     totals.print(from, start);
-    match is_as_known(&totals.failed, &known, from, end) {
+    let is_met = are_all_met(&totals);
+    match is_as_known(&totals.failed, &known, from, end) && is_met {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }

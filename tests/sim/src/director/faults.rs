@@ -7,8 +7,11 @@
 use std::time::Duration;
 
 use holdfast_index::{Index, MemoryIndex};
+use holdfast_protocol::DriveId;
 
+use super::effects::Sign;
 use super::{Director, Done, Ending, RESTART};
+use crate::disk::SimDisk;
 use crate::gateway::{Leasing, Start};
 use crate::net::Host;
 use crate::plan::{Fault, FaultKind, MISREADS};
@@ -29,21 +32,40 @@ impl Director {
             self.spared(drive).await?;
         }
         self.exec.note(|| format!("fault {fault}"));
-        *self.injected.entry(fault.kind).or_default() += 1;
+        self.effects.made(fault.kind);
         let (node, place) = self.cluster().locate(fault.target);
         let (node, place) = match fault.kind.destroys() {
             true => self.corrupt_drive().unwrap_or((node, place)),
             false => (node, place),
         };
         match fault.kind {
-            FaultKind::GatewayCrash => self.stop_gateway(fault.lasts / 10),
+            FaultKind::GatewayCrash => {
+                if self.gateway.is_some() {
+                    self.effects.met(fault.kind);
+                }
+                self.stop_gateway(fault.lasts / 10);
+            }
             FaultKind::NodeKill => {
+                if self.runs(node) {
+                    self.effects.met(fault.kind);
+                }
                 self.cluster().kill(node);
                 self.later(fault.lasts, Ending::StartNode(node));
             }
-            FaultKind::NodePower => self.cut_power(fault, node, place).await?,
-            FaultKind::AllPower => self.cut_all_power(fault, node, place).await?,
+            FaultKind::NodePower => {
+                if self.runs(node) {
+                    self.effects.met(fault.kind);
+                }
+                self.cut_power(fault, node, place).await?;
+            }
+            FaultKind::AllPower => {
+                if (0..self.plan.nodes).any(|node| self.runs(node)) {
+                    self.effects.met(fault.kind);
+                }
+                self.cut_all_power(fault, node, place).await?;
+            }
             FaultKind::DriveLost => {
+                self.effects.met(fault.kind);
                 let mut cluster = self.cluster();
                 cluster.power_off(node);
                 cluster.replace(node, place);
@@ -52,12 +74,16 @@ impl Director {
             }
             FaultKind::Corrupt => self.rot(fault, node, place),
             FaultKind::Full => {
-                let disk = self.cluster().nodes[node].drives[place].disk.clone();
+                let (id, disk) = self.drive(node, place);
+                let sign = Sign::Full(id, disk.clone(), disk.refusals());
+                self.await_effect(fault.kind, fault.lasts, sign);
                 disk.set_capacity(disk.used() + fault.draw % 1_000_000);
                 self.later(fault.lasts, Ending::Roomy(node, place));
             }
             FaultKind::Eio => {
-                let disk = self.cluster().nodes[node].drives[place].disk.clone();
+                let (_, disk) = self.drive(node, place);
+                let sign = Sign::Error(disk.clone(), disk.errors());
+                self.await_effect(fault.kind, fault.lasts, sign);
                 match fault.draw % 2 {
                     0 => disk.fail_sync(fault.draw / 2 % 4),
                     _ => disk.fail_write(fault.draw / 2 % 8),
@@ -70,20 +96,34 @@ impl Director {
             FaultKind::IndexLost | FaultKind::IndexOld => self.lose_index(fault).await?,
             FaultKind::Takeover => self.take_over(fault).await?,
         }
+        self.look_at_effects();
         Ok(())
+    }
+
+    fn drive(&self, node: usize, place: usize) -> (DriveId, SimDisk) {
+        let cluster = self.cluster();
+        let drive = &cluster.nodes[node].drives[place];
+        (drive.id, drive.disk.clone())
+    }
+
+    fn runs(&self, node: usize) -> bool {
+        self.cluster().nodes[node].process.is_some()
     }
 
     /// Bits flip, once or again and again; or where the log ends; or only on their way from the
     /// medium.
     fn rot(&mut self, fault: Fault, node: usize, place: usize) {
+        let (id, disk) = self.drive(node, place);
         if fault.draw.is_multiple_of(MISREADS) {
-            let id = self.cluster().nodes[node].drives[place].id;
+            let sign = Sign::Misread(disk.clone(), disk.misreads());
+            self.await_effect(fault.kind, fault.lasts, sign);
             let one_in = 3 + fault.draw / MISREADS % 60;
             self.cluster().misread(id, one_in);
             return self.later(fault.lasts, Ending::ReadRight(id));
         }
+        let sign = Sign::Flip(id, self.cluster().flips(id));
+        self.await_effect(fault.kind, fault.lasts, sign);
         if fault.draw % MISREADS == 1 {
-            let id = self.cluster().nodes[node].drives[place].id;
             let count = 1 + fault.draw / MISREADS % 3;
             return self.cluster().corrupt_log(id, count);
         }
@@ -92,7 +132,6 @@ impl Director {
             1 => 1 + fault.draw / 3 % 30,
             _ => 1 + fault.draw / 3 % 4,
         };
-        let id = self.cluster().nodes[node].drives[place].id;
         self.cluster().corrupt(id, count);
         // And again, so that what is written meanwhile is hit as well.
         let bursts = match fault.draw / 1000 % 3 {
@@ -158,6 +197,8 @@ impl Director {
         };
         match fault.kind {
             FaultKind::Slow => {
+                let sign = Sign::Slowed(host, self.cluster().network.slowed(host));
+                self.await_effect(fault.kind, fault.lasts, sign);
                 let factor = 3 + fault.draw % 300;
                 self.cluster().network.set_slow(host, factor);
                 self.later(fault.lasts, Ending::Fast(host));
@@ -174,14 +215,20 @@ impl Director {
                     there.into_iter().chain(back)
                 });
                 let links: Vec<(Host, Host)> = links.collect();
+                let sign = Sign::Held(links.clone(), self.cluster().network.held(&links));
+                self.await_effect(fault.kind, fault.lasts, sign);
                 for &(from, to) in &links {
                     self.cluster().network.set_cut(from, to, true);
                 }
                 self.later(fault.lasts, Ending::Mend(links));
             }
             _ => {
+                let mut broken = 0;
                 for host in hosts {
-                    self.cluster().network.reset(gateway, host);
+                    broken += self.cluster().network.reset(gateway, host);
+                }
+                if broken > 0 {
+                    self.effects.met(fault.kind);
                 }
             }
         }
@@ -216,8 +263,11 @@ impl Director {
                 self.exec
                     .note(|| "an old copy of the index is restored".to_owned());
                 self.memory = Some(old);
+                self.effects.met(FaultKind::IndexOld);
             }
             _ => {
+                // Without a copy the index is lost.
+                self.effects.met(FaultKind::IndexLost);
                 self.memory = Some(self.new_index());
                 self.start = Start::Rebuild;
             }

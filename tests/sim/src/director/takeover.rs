@@ -39,6 +39,7 @@ impl Director {
         let Some(gateway) = self.gateway.take() else {
             return Ok(());
         };
+        self.effects.met(fault.kind);
         self.shown.end(gateway.index.snapshot());
         let running = self.load.gateway();
         self.load.set_gateway(None);

@@ -55,6 +55,17 @@ pub(super) struct Faults {
     pub(super) has_failed: bool,
 }
 
+/// What injected faults were met, so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Met {
+    /// Syncs and writes that were made to fail.
+    pub(super) errors: u64,
+    /// Writes and allocations for which there was no space.
+    pub(super) full: u64,
+    /// Reads that gave a wrong bit.
+    pub(super) misread: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) dirs: BTreeMap<PathBuf, Dir>,
@@ -73,11 +84,16 @@ pub(super) struct State {
     pub(super) cold_reads: u64,
     /// One read of so many gives a wrong bit; none if 0.
     pub(super) misread_one_in: u64,
-    /// Reads that did.
-    pub(super) misread: u64,
+    pub(super) met: Met,
 }
 
 impl State {
+    /// Counts what was refused for want of space.
+    pub(super) fn refused(&mut self, done: &io::Result<()>) {
+        let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
+        self.met.full += u64::from(done.as_ref().is_err_and(is_full));
+    }
+
     pub(super) fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;
@@ -95,7 +111,7 @@ impl State {
         let len = buffer.len().max(1) as u64;
         if let Some(byte) = buffer.get_mut((at / 8 % len) as usize) {
             *byte ^= 1 << (at % 8);
-            self.misread += 1;
+            self.met.misread += 1;
         }
     }
 

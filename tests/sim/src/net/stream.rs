@@ -93,6 +93,10 @@ impl State {
         }
         pipe.reader = Some(cx.waker().clone());
         if pipe.silent || self.cut.contains(&(pipe.from, pipe.to)) {
+            let (way, is_under_way) = ((pipe.from, pipe.to), !pipe.pieces.is_empty());
+            if is_under_way {
+                self.hold(way);
+            }
             return Found::Nothing;
         }
         let (under_way, max) = (pipe.under_way, if one_byte { 1 } else { usize::MAX });
