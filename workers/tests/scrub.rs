@@ -31,6 +31,9 @@ async fn passes(running: &Running) -> u64 {
     status.drives.iter().map(|drive| drive.last_bytes).sum()
 }
 
+/// What a manifest says that is not so.
+type Lie = fn(&mut Manifest);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parity_shard_that_rots_is_found_by_the_scrub_and_healed() {
     let mut cluster = Cluster::new("2+1", 3);
@@ -262,7 +265,7 @@ async fn a_fresh_object_that_is_not_what_its_client_was_told_is_noticed() {
     let mut watched = 0;
     for (size, len) in [("small", 100), ("coded", 90_000)] {
         let before = running.workers.scrub_status().watched.failures;
-        let lies: [(&str, fn(&mut Manifest), u64); 3] = [
+        let lies: [(&str, Lie, u64); 3] = [
             ("none", |_| {}, 0),
             ("MD5", |manifest| manifest.etag.md5[7] ^= 1, 1),
             (

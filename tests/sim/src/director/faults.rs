@@ -38,34 +38,18 @@ impl Director {
             true => self.corrupt_drive().unwrap_or((node, place)),
             false => (node, place),
         };
+        if self.ends_something(fault.kind, node) {
+            self.effects.met(fault.kind);
+        }
         match fault.kind {
-            FaultKind::GatewayCrash => {
-                if self.gateway.is_some() {
-                    self.effects.met(fault.kind);
-                }
-                self.stop_gateway(fault.lasts / 10);
-            }
+            FaultKind::GatewayCrash => self.stop_gateway(fault.lasts / 10),
             FaultKind::NodeKill => {
-                if self.runs(node) {
-                    self.effects.met(fault.kind);
-                }
                 self.cluster().kill(node);
                 self.later(fault.lasts, Ending::StartNode(node));
             }
-            FaultKind::NodePower => {
-                if self.runs(node) {
-                    self.effects.met(fault.kind);
-                }
-                self.cut_power(fault, node, place).await?;
-            }
-            FaultKind::AllPower => {
-                if (0..self.plan.nodes).any(|node| self.runs(node)) {
-                    self.effects.met(fault.kind);
-                }
-                self.cut_all_power(fault, node, place).await?;
-            }
+            FaultKind::NodePower => self.cut_power(fault, node, place).await?,
+            FaultKind::AllPower => self.cut_all_power(fault, node, place).await?,
             FaultKind::DriveLost => {
-                self.effects.met(fault.kind);
                 let mut cluster = self.cluster();
                 cluster.power_off(node);
                 cluster.replace(node, place);
@@ -106,8 +90,16 @@ impl Director {
         (drive.id, drive.disk.clone())
     }
 
-    fn runs(&self, node: usize) -> bool {
-        self.cluster().nodes[node].process.is_some()
+    /// Whether a process runs that the fault ends, or there is a drive that it takes away.
+    fn ends_something(&self, kind: FaultKind, node: usize) -> bool {
+        let runs = |node: usize| self.cluster().nodes[node].process.is_some();
+        match kind {
+            FaultKind::GatewayCrash => self.gateway.is_some(),
+            FaultKind::NodeKill | FaultKind::NodePower => runs(node),
+            FaultKind::AllPower => (0..self.plan.nodes).any(runs),
+            FaultKind::DriveLost => true,
+            _ => false,
+        }
     }
 
     /// Bits flip, once or again and again; or where the log ends; or only on their way from the
