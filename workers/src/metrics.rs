@@ -153,10 +153,7 @@ impl WorkersMetrics {
             )?,
             drives,
             durability,
-            durability_unknown: IntGauge::new(
-                "holdfast_durability_unknown_objects",
-                "Objects, about, of drives that wait to be compared or do not answer.",
-            )?,
+            durability_unknown: unknown()?,
             latency_factor,
             unread_seconds,
             partial: IntGauge::new(
@@ -173,6 +170,13 @@ impl WorkersMetrics {
             )?,
         })
     }
+}
+
+fn unknown() -> Result<IntGauge, prometheus::Error> {
+    IntGauge::new(
+        "holdfast_durability_unknown_objects",
+        "Objects, about, of drives that wait to be compared or do not answer.",
+    )
 }
 
 /// Drives by state, objects by margin.
