@@ -118,10 +118,7 @@ impl WorkersMetrics {
                 "holdfast_heal_failures_total",
                 "Attempts to heal that failed; they are made again.",
             )?,
-            heal_held_back: IntGauge::new(
-                "holdfast_heal_held_back_drives",
-                "Drives that vanished at once, while healing holds back because of them.",
-            )?,
+            heal_held_back: held_back()?,
             missing_shards: IntGauge::new(
                 "holdfast_heal_missing_shards",
                 "Shards and copies that are known to be missing.",
@@ -170,6 +167,13 @@ impl WorkersMetrics {
             )?,
         })
     }
+}
+
+fn held_back() -> Result<IntGauge, prometheus::Error> {
+    IntGauge::new(
+        "holdfast_heal_held_back_drives",
+        "Drives that vanished at once, while healing holds back because of them.",
+    )
 }
 
 fn unknown() -> Result<IntGauge, prometheus::Error> {
