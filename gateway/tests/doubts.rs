@@ -140,3 +140,32 @@ async fn a_key_in_doubt_is_neither_there_nor_not_until_the_drive_is_back() {
     assert_eq!(row.unwrap().unwrap().manifest, before.manifest);
     running.workers.stop().await;
 }
+
+/// Nobody knows the key of a record that cannot be read at all: any listing may lack it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_listing_is_given_while_a_record_is_hidden() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.put("sure/1", &body(1, 500), true).await.unwrap();
+    let hidden = running.put("hidden", &body(2, 500), true).await.unwrap();
+    running.until_quiet().await;
+    let [away, damaged]: [DriveId; 2] = hidden.placement.holders.try_into().unwrap();
+    running.workers.stop().await;
+    cluster.drive(away).set_down(true);
+    cluster.drive(damaged).damage(hidden.manifest.write);
+    assert!(rebuild(&mut cluster).await > 0);
+    let running = cluster.start().await;
+    let gateway = service(&running);
+    for prefix in ["", "sure/"] {
+        unavailable(gateway.list(list(prefix)).await.map(|page| page.next));
+    }
+    unavailable(head(&gateway, "hidden").await);
+    cluster.drive(away).set_down(false);
+    running.workers.stop().await;
+    assert_eq!(rebuild(&mut cluster).await, 0);
+    let running = cluster.start().await;
+    let gateway = service(&running);
+    assert_eq!(gateway.list(list("")).await.unwrap().objects.len(), 2);
+    assert_eq!(head(&gateway, "hidden").await.unwrap(), 500);
+    running.workers.stop().await;
+}

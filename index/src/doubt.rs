@@ -14,8 +14,9 @@ use crate::{Batch, Index, Result, Row, Table, keys, rows};
 
 /// Names keys in doubt; and, as [`ANY`], that any key may be.
 const KEY_KIND: &str = "local.doubt-key";
-/// No key's name looks like this.
+/// No key's name looks like these.
 const ANY: &str = "any";
+const UNLISTED: &str = "unlisted";
 /// Names drives that were absent and could tell.
 const DRIVE_KIND: &str = "local.awaited";
 /// More than a cluster has.
@@ -40,6 +41,11 @@ pub fn add_any(batch: &mut Batch) {
     note(batch, KEY_KIND, ANY);
 }
 
+/// Notes that a key may be missing from any listing, until drives that could tell are back.
+pub fn add_unlisted(batch: &mut Batch) {
+    note(batch, KEY_KIND, UNLISTED);
+}
+
 /// Notes a drive that was absent.
 pub fn add_drive(batch: &mut Batch, drive: DriveId) {
     note(batch, DRIVE_KIND, &drive.to_string());
@@ -57,6 +63,15 @@ pub fn remove_key(batch: &mut Batch, bucket: BucketId, key: &str) {
 /// `Read`.
 pub async fn any(index: &dyn Index) -> Result<bool> {
     Ok(rows::get_system(index, KEY_KIND, ANY).await?.is_some())
+}
+
+/// Whether a key may be missing from any listing, and drives that could tell are awaited.
+///
+/// # Errors
+/// `Read`.
+pub async fn is_unlisted(index: &dyn Index) -> Result<bool> {
+    let row = rows::get_system(index, KEY_KIND, UNLISTED).await?;
+    Ok(row.is_some())
 }
 
 /// Whether a key may exist although no row shows it.

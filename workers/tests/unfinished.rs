@@ -8,10 +8,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use holdfast_index::{MemoryIndex, rows};
+use holdfast_index::{Batch, Index, Locks, MemoryIndex, rows};
 use holdfast_protocol::{DriveId, IndexId, VersionRow};
+use holdfast_store::row_name;
 use holdfast_workers::ClaimOptions;
 use support::{BUCKET, Cluster, body};
 
@@ -123,4 +125,42 @@ async fn a_part_that_failed_and_rotted_does_not_come_to_light() {
     assert!(report.doubts.is_empty(), "{report:?}");
     let shown = rows::get_part(&*cluster.index, upload.manifest.write, 1).await;
     assert_eq!(shown.unwrap(), None);
+}
+
+/// What a rebuild makes of a write whose shards moved: one that nobody has is with the drive for
+/// which it was planned, which holds another one by now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_is_named_for_two_shards_keeps_the_one_that_it_has() {
+    let mut cluster = Cluster::new("2+2", 6);
+    let running = cluster.start().await;
+    let mut row = running.put("a", &body(1, CODED), true).await.unwrap();
+    running.until_quiet().await;
+    let before = row.clone();
+    let lost = row.placement.holders[1];
+    cluster.drive(lost).lose(row.manifest.write);
+    row.placement.holders[1] = row.placement.holders[0];
+    row.placement.missing = 1 << 1;
+    let mut batch = Batch::new();
+    batch.replace_current(&row, row.manifest.order).put_heal(
+        1,
+        &row_name(&row.manifest),
+        &row.manifest,
+    );
+    let txn = running.index.begin(Locks::none()).await.unwrap();
+    txn.commit(batch).await.unwrap();
+    running.workers.run_heal();
+    running
+        .until("all is whole", || async {
+            let placement = running.row("a").await.unwrap().placement;
+            let drives: BTreeSet<DriveId> = placement.holders.iter().copied().collect();
+            placement.missing == 0 && drives.len() == 4
+        })
+        .await;
+    running.until_quiet().await;
+    let after = running.row("a").await.unwrap().placement;
+    assert_eq!(after.holders[0], before.placement.holders[0]);
+    let report = running.workers.check(&|_| {}).await.unwrap();
+    assert!(report.clean, "{report:?}");
+    assert_eq!(running.get("a").await.unwrap(), body(1, CODED));
+    running.workers.stop().await;
 }

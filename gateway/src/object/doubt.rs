@@ -75,13 +75,16 @@ impl Service {
     /// A listing of these keys is exact.
     ///
     /// # Errors
-    /// `Unavailable` if a key in doubt would be listed.
+    /// `Unavailable` if a key in doubt would be listed, or may be any that is not known.
     pub(super) async fn sure_of_all(
         &self,
         bucket: BucketId,
         prefix: &str,
     ) -> Result<(), GatewayError> {
         if self.has_doubts().await? {
+            if doubt::is_unlisted(&*self.index).await? {
+                return Err(in_doubt("an object of which no record can be read"));
+            }
             let first = doubt::first(&*self.index, bucket, prefix).await?;
             return first.map_or(Ok(()), |key| Err(in_doubt(&format!("{key:?}"))));
         }

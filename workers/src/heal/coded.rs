@@ -279,12 +279,21 @@ pub(super) fn choose(
         ctx.store.drives().is_writable(*drive) && !refused.contains(drive) && is_active(drive)
     };
     let mut targets = Vec::new();
-    for (shard, health) in health.iter().enumerate() {
+    let all = health;
+    for (shard, health) in all.iter().enumerate() {
         let own = match health {
             Health::Good | Health::Away => continue,
             Health::Bad => Some(holders[shard]).filter(|drive| is_usable(drive)),
             Health::Lost => None,
         };
+        // After a rebuild a shard that nobody has is with the drive for which it was planned, which
+        // may have got another one since.
+        let own = own.filter(|drive| {
+            let mut held = holders.iter().zip(all).enumerate();
+            held.all(|(at, (holder, health))| {
+                at == shard || holder != drive || (*health == Health::Bad && at > shard)
+            })
+        });
         let from = manifest.write.counter as usize % spare.len().max(1);
         let others = group[shard..]
             .iter()

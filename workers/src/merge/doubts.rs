@@ -35,7 +35,12 @@ pub(super) fn rows(
     if any || is_hidden {
         doubt::add_any(&mut batches[0]);
     }
-    for drive in awaited(map, claimed, records) {
+    let awaited = awaited(map, claimed, records);
+    // Who forced a rebuild wants to see what there is.
+    if any && !is_hidden && !awaited.is_empty() {
+        doubt::add_unlisted(&mut batches[0]);
+    }
+    for drive in awaited {
         doubt::add_drive(&mut batches[0], drive);
     }
     let doubtful = merged
