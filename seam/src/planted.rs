@@ -43,7 +43,10 @@ pub const PLANTED: &[(&str, &str)] = &[
         "sweep-without-fence",
         "the sweep takes writes that may still commit",
     ),
-    ("void-ignored", "a merge shows what was voided"),
+    (
+        "void-ignored",
+        "a merge shows what was voided, and deletions of nothing leave no tombstone",
+    ),
     (
         "old-copy-served",
         "an old copy of the index is served as if it were none",
