@@ -125,3 +125,37 @@ fn seeds_reach_behind_the_magic() {
         );
     }
 }
+
+/// Programs that run no target of this crate: their own crates hold them against their lists.
+const OTHERS: [&str; 2] = ["gateway_", "policy_"];
+
+#[test]
+fn every_program_has_a_target_and_every_target_a_program() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let programs = std::fs::read_dir(folder.join("fuzz_targets")).unwrap();
+    let names = programs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names
+        .map(|name| name.trim_end_matches(".rs").to_owned())
+        .collect();
+    for name in &names {
+        let path = format!("path = \"fuzz_targets/{name}.rs\"");
+        assert!(manifest.contains(&path), "{name} is not in fuzz/Cargo.toml");
+    }
+    assert_eq!(manifest.matches("[[bin]]").count(), names.len());
+    let of_others = |name: &&String| OTHERS.iter().any(|other| name.starts_with(other));
+    let own: Vec<&String> = names.iter().filter(|name| !of_others(name)).collect();
+    for name in &own {
+        let is_known = targets::ALL.iter().any(|(known, _)| known == name);
+        assert!(is_known, "{name} runs no target");
+        let program = folder.join(format!("fuzz_targets/{name}.rs"));
+        let program = std::fs::read_to_string(program).unwrap();
+        assert!(
+            program.contains(&format!("targets::{name}(data)")),
+            "{name}"
+        );
+    }
+    for (name, _) in targets::ALL {
+        assert!(own.iter().any(|own| own == name), "{name} has no program");
+    }
+}

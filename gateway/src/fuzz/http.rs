@@ -1,16 +1,21 @@
 //! Targets of the outer layer and of authentication.
 //!
-//! Owns: chunk framing, queries, targets and routes, SigV4 claims, names.
+//! Owns: chunk framing, queries, targets and routes, claims of SigV4 and SigV2, names.
 //! Leaves to others: S3's documents and headers ([`crate::s3::fuzz`]).
 //! Always: as in [`super`].
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ::http::Method;
+use ::http::{HeaderMap, Method, Request};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::percent_decode_str;
+use sha1::Sha1;
 
 use super::{cut, headers};
-use crate::auth::{guard, scheme};
+use crate::auth::{Secret, guard, scheme, sigv2};
 use crate::http::{ChunkWatch, Chunks, Domains, Query, Target, route};
 use crate::{BucketName, ObjectKey};
 
@@ -162,6 +167,115 @@ pub(super) fn claim(data: &[u8]) {
         let is_there = |name: &String| headers.contains_key(name);
         assert!(claim.signed_headers.iter().all(is_there));
     }
+}
+
+/// Claims of version 2: one mechanism, and nothing beside it that version 2 does not cover. What is
+/// signed as the guide says verifies; with another key, method or path it does not.
+pub(super) fn claim_v2(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (line, lines) = cut(text);
+    let (method, uri) = line.split_once(' ').unwrap_or(("GET", line));
+    let Ok(mut request) = Request::builder().method(method).uri(uri).body(()) else {
+        return;
+    };
+    *request.headers_mut() = headers(lines);
+    let Ok(query) = Query::parse(request.uri().query()) else {
+        return;
+    };
+    let secret = Secret::new("of the target");
+    match sigv2::claim(request.headers(), &query) {
+        Ok(None) => assert!(!query.has("Signature") && !query.has("AWSAccessKeyId")),
+        Ok(Some(claim)) => {
+            assert_eq!(claim.is_presigned(), query.has("Signature"));
+            assert!(!query.has("X-Amz-Signature") && !query.has("X-Amz-Algorithm"));
+            assert!(claim.verify(&request, &query, None, &secret).is_err());
+            let _ = claim.check_age(request.headers(), 1_700_000_000_000);
+        }
+        Err(_) => {}
+    }
+    request.headers_mut().remove("authorization");
+    let Some(signed) = signed_by_the_guide(&request, &query) else {
+        return;
+    };
+    let mac = Hmac::<Sha1>::new_from_slice(b"of the target").expect("a key of any length");
+    let signature = STANDARD.encode(mac.chain_update(signed).finalize().into_bytes());
+    let Ok(value) = format!("AWS key:{signature}").parse() else {
+        return;
+    };
+    request.headers_mut().insert("authorization", value);
+    let Ok(Some(claim)) = sigv2::claim(request.headers(), &query) else {
+        return;
+    };
+    let verify =
+        |request: &Request<()>, secret: &Secret| claim.verify(request, &query, None, secret);
+    verify(&request, &secret).expect("what is signed as the guide says");
+    assert!(verify(&request, &Secret::new("another")).is_err());
+    let method = match *request.method() == Method::PUT {
+        true => Method::DELETE,
+        false => Method::PUT,
+    };
+    *request.method_mut() = method;
+    assert!(verify(&request, &secret).is_err(), "another method");
+}
+
+/// What version 2 signs of a request that is signed in its header, by the guide; `None` if it has
+/// parameters that are not among the few that are looked at here.
+fn signed_by_the_guide(request: &Request<()>, query: &Query) -> Option<String> {
+    let headers = request.headers();
+    let one = |name: &str| -> Option<&str> {
+        match headers.get(name) {
+            None => Some(""),
+            Some(value) => value.to_str().ok(),
+        }
+    };
+    let date = match headers.contains_key("x-amz-date") {
+        true => "",
+        false => one("date")?,
+    };
+    let (md5, kind) = (one("content-md5")?, one("content-type")?);
+    let mut text = format!("{}\n{md5}\n{kind}\n{date}\n", request.method());
+    text += &amz_lines(headers)?;
+    text += request.uri().path();
+    let mut covered = Vec::new();
+    for (name, _) in query.pairs() {
+        match name {
+            "acl" | "uploads" | "uploadId" | "partNumber" | "versionId" => covered.push(name),
+            "prefix" | "marker" | "max-keys" => {}
+            _ => return None,
+        }
+    }
+    covered.sort_unstable();
+    for (at, name) in covered.into_iter().enumerate() {
+        let pairs = request.uri().query()?.split('&');
+        let mut written = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let (_, value) = written.find(|(written, _)| *written == name)?;
+        let value = percent_decode_str(value).decode_utf8().ok()?;
+        text += if at == 0 { "?" } else { "&" };
+        text += name;
+        if request.uri().query()?.split('&').all(|pair| pair != name) {
+            text += &format!("={value}");
+        }
+    }
+    Some(text)
+}
+
+fn amz_lines(headers: &HeaderMap) -> Option<String> {
+    let mut lines = String::new();
+    let amz = |name: &&::http::HeaderName| name.as_str().starts_with("x-amz-");
+    let names: BTreeSet<&str> = headers
+        .keys()
+        .filter(amz)
+        .map(|name| name.as_str())
+        .collect();
+    for name in names {
+        let values = headers.get_all(name).iter().map(|value| value.to_str());
+        let values: Vec<&str> = values.collect::<Result<_, _>>().ok()?;
+        let values: Vec<&str> = values.into_iter().map(str::trim_ascii).collect();
+        lines += &format!("{name}:{}\n", values.join(","));
+    }
+    Some(lines)
 }
 
 /// Names: what is accepted keeps the rules of S3, written down again.

@@ -24,6 +24,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("gateway_query", http::query),
     ("gateway_target", http::target),
     ("gateway_claim", http::claim),
+    ("gateway_claim_v2", http::claim_v2),
     ("gateway_names", http::names),
     ("gateway_form", post::form),
     ("gateway_policy", post::policy),
@@ -40,6 +41,12 @@ pub const ALL: &[(&str, Target)] = &[
     ("gateway_lifecycle", crate::s3::bucket_fuzz::lifecycle),
     ("gateway_notification", crate::s3::bucket_fuzz::notification),
     ("gateway_event", crate::s3::bucket_fuzz::event),
+    ("gateway_inventory", crate::s3::bucket_fuzz::inventory),
+    ("gateway_cors", crate::s3::bucket_fuzz::cors),
+    ("gateway_tagging", crate::s3::bucket_fuzz::tagging),
+    ("gateway_object_lock", crate::s3::bucket_fuzz::object_lock),
+    ("gateway_complete", crate::s3::fuzz::complete),
+    ("gateway_delete_many", crate::s3::fuzz::delete_many),
 ];
 
 /// Runs one target; for the programs in `fuzz/`.

@@ -131,3 +131,15 @@ fn every_target_has_a_program() {
         assert!(program.contains(&format!("fuzz::run(\"{name}\"")), "{name}");
     }
 }
+
+#[test]
+fn every_program_of_the_gateway_has_a_target() {
+    let programs = std::fs::read_dir(folder().join("../fuzz_targets")).unwrap();
+    let names = programs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names.filter(|name| name.starts_with("gateway_")).collect();
+    for name in &names {
+        let name = name.trim_end_matches(".rs");
+        assert!(ALL.iter().any(|(known, _)| *known == name), "{name}");
+    }
+    assert_eq!(names.len(), ALL.len());
+}

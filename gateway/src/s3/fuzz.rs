@@ -1,13 +1,16 @@
 //! Targets of S3's documents and headers.
 //!
-//! Owns: XML, ranges, conditions, metadata, checksums, copy sources, dates.
+//! Owns: XML, ranges, conditions, metadata, checksums, copy sources, dates; bodies of
+//! CompleteMultipartUpload and DeleteObjects.
 //! Leaves to others: inputs ([`crate::fuzz`]).
 //! Always: as in [`crate::fuzz`].
 
-use s3s::dto::CopySource;
+use s3s::dto::{self, CopySource};
 
-use super::object;
+use super::bucket_fuzz::parse;
+use super::object::delete_many as many;
 use super::{claims, documents, headers, values};
+use super::{multipart, object};
 use crate::auth::Operation;
 use crate::fuzz;
 use crate::object::Classes;
@@ -135,6 +138,46 @@ pub(crate) fn copy_source(data: &[u8]) {
     if let Ok(from) = object::source(&parsed) {
         assert!(text.contains(from.bucket.as_str()) || text.contains('%'));
         assert!(!from.key.as_str().is_empty());
+    }
+}
+
+/// Bodies of CompleteMultipartUpload: a part that is taken has its own number and entity tag, and a
+/// checksum as long as its algorithm makes it.
+pub(crate) fn complete(data: &[u8]) {
+    let Some(document) = parse::<dto::CompletedMultipartUpload>(data) else {
+        return;
+    };
+    for part in document.parts.unwrap_or_default() {
+        let Ok(named) = multipart::complete::named(&part) else {
+            continue;
+        };
+        assert_eq!(
+            i64::from(named.number),
+            part.part_number.map_or(-1, i64::from)
+        );
+        assert!(part.e_tag.is_some() && !named.etag.starts_with('"') && !named.etag.ends_with('"'));
+        if let Some((kind, digest)) = named.checksum {
+            assert_eq!(digest.len(), claims::compute(kind, b"").len(), "{kind:?}");
+        }
+    }
+}
+
+/// Bodies of DeleteObjects: a condition that is named is never read as none.
+pub(crate) fn delete_many(data: &[u8]) {
+    let Some(document) = parse::<dto::Delete>(data) else {
+        return;
+    };
+    for asked in document.objects {
+        let conditions = many::conditions(&asked);
+        assert_eq!(conditions.if_match.is_some(), asked.e_tag.is_some());
+        let size = asked.size.filter(|size| *size >= 0);
+        assert_eq!(conditions.size.is_some(), size.is_some());
+        let at_or_after_1970 = asked.last_modified_time.is_some();
+        assert!(at_or_after_1970 || conditions.modified_ms.is_none());
+        if let Ok(Some(version)) = object::version(asked.version_id.as_deref()) {
+            let again = object::version(Some(&version.to_string()));
+            assert_eq!(again.expect("what is shown may be named"), Some(version));
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn delete_cors(
     Ok(S3Response::new(DeleteBucketCorsOutput {}))
 }
 
-fn rule(document: Document) -> Result<CorsRule, GatewayError> {
+pub(super) fn rule(document: Document) -> Result<CorsRule, GatewayError> {
     let method = |name: &String| {
         CorsMethod::parse(name).ok_or_else(|| GatewayError::InvalidRequest {
             why: format!(
@@ -78,7 +78,7 @@ fn rule(document: Document) -> Result<CorsRule, GatewayError> {
     })
 }
 
-fn document(rule: &CorsRule) -> Document {
+pub(super) fn document(rule: &CorsRule) -> Document {
     let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
     let methods = rule.methods.iter().map(|method| method.name().to_owned());
     Document {

@@ -1,6 +1,7 @@
 //! Targets of the documents that configure a bucket.
 //!
-//! Owns: websites, notifications, logging, lifecycle rules; events as they wait.
+//! Owns: websites, notifications, logging, lifecycle rules, inventories, CORS, tags, object lock;
+//! events as they wait.
 //! Leaves to others: inputs ([`crate::fuzz`]).
 //! Always: as in [`crate::fuzz`]; what is accepted is stored and read again alike, and the document
 //! that is made of it means the same.
@@ -14,14 +15,15 @@ use s3s::dto;
 use s3s::xml::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{lifecycle, logging, notification, website};
+use super::{cors, inventory, lifecycle, logging, notification, object_lock, tagging, website};
 use crate::http::website::{Moved, Path};
 use crate::notify::{Event, EventKind, Keyed, Target, TargetError, Targets};
 use crate::object::Classes;
 use crate::s3::documents;
-use crate::settings::{Lifecycle, NewKey, Settings, Website};
+use crate::settings::{Cors, Inventories, Lifecycle, NewKey, Period, Settings, Tags, Website};
 
-fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
+/// A document, read as requests are.
+pub(in crate::s3) fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
     documents::check(data).ok()?;
     let mut deserializer = Deserializer::new(data);
     let document = T::deserialize(&mut deserializer).ok()?;
@@ -185,6 +187,101 @@ pub(crate) fn notification(data: &[u8]) {
             ..Settings::default()
         });
     }
+}
+
+/// Inventories: names that are part of keys are bounded and harmless, and no field comes twice.
+pub(crate) fn inventory(data: &[u8]) {
+    let Some(document) = parse::<dto::InventoryConfiguration>(data) else {
+        return;
+    };
+    let Ok(read) = inventory::read(document) else {
+        return;
+    };
+    let again = inventory::read(inventory::document(&read));
+    assert_eq!(again.expect("what is shown may be set"), read);
+    assert!((1..=64).contains(&read.id.len()) && !read.id.contains('/'));
+    for (at, field) in read.fields.iter().enumerate() {
+        assert!(!read.fields[..at].contains(field), "{field:?} twice");
+    }
+    let mut all = Inventories::default();
+    all.put(read).expect("the first of a bucket");
+    stored(&Settings {
+        inventory: Some(all),
+        ..Settings::default()
+    });
+}
+
+/// CORS: bounded; each rule has an origin and a method, and at most one `*` in a pattern.
+pub(crate) fn cors(data: &[u8]) {
+    let Some(document) = parse::<dto::CORSConfiguration>(data) else {
+        return;
+    };
+    let read = |rules: Vec<dto::CORSRule>| {
+        let rules = rules.into_iter().map(cors::rule);
+        Cors::new(rules.collect::<Result<_, _>>()?)
+    };
+    let Ok(cors) = read(document.cors_rules) else {
+        return;
+    };
+    assert!((1..=100).contains(&cors.rules().len()));
+    for rule in cors.rules() {
+        assert!(!rule.origins.is_empty() && !rule.methods.is_empty());
+        for pattern in rule.origins.iter().chain(&rule.headers) {
+            assert!(pattern.matches('*').count() <= 1, "{pattern:?}");
+        }
+        assert!(rule.expose.iter().all(|name| !name.contains('*')));
+    }
+    let shown: Vec<_> = cors.rules().iter().map(cors::document).collect();
+    assert_eq!(read(shown).expect("what is shown may be set"), cors);
+    stored(&Settings {
+        cors: Some(cors),
+        ..Settings::default()
+    });
+}
+
+/// Tags of buckets and objects: bounded, no key twice, none of AWS's own.
+pub(crate) fn tagging(data: &[u8]) {
+    let Some(document) = parse::<dto::Tagging>(data) else {
+        return;
+    };
+    let Ok(tags) = tagging::read(document.tag_set) else {
+        return;
+    };
+    let pairs = tags.pairs();
+    assert!(pairs.len() <= 50);
+    for (at, (key, value)) in pairs.iter().enumerate() {
+        assert!((1..=128).contains(&key.chars().count()) && value.chars().count() <= 256);
+        assert!(!key.starts_with("aws:") && pairs[..at].iter().all(|(known, _)| known != key));
+    }
+    let of_object = Tags::of_object(pairs.to_vec());
+    assert_eq!(of_object.is_ok(), pairs.len() <= 10);
+    let again = tagging::read(tagging::document(&tags));
+    assert_eq!(again.expect("what is shown may be set"), tags);
+    stored(&Settings {
+        tags: Some(tags),
+        ..Settings::default()
+    });
+}
+
+/// Object lock: a default of 1 day to 100 years, or none.
+pub(crate) fn object_lock(data: &[u8]) {
+    let Some(document) = parse::<dto::ObjectLockConfiguration>(data) else {
+        return;
+    };
+    let Ok(lock) = object_lock::read(Some(document)) else {
+        return;
+    };
+    match lock.default.map(|default| default.period) {
+        Some(Period::Days(days)) => assert!((1..=36_500).contains(&days)),
+        Some(Period::Years(years)) => assert!((1..=100).contains(&years)),
+        None => {}
+    }
+    let again = object_lock::read(Some(object_lock::document(lock)));
+    assert_eq!(again.expect("what is shown may be set"), lock);
+    stored(&Settings {
+        lock: Some(lock),
+        ..Settings::default()
+    });
 }
 
 /// Events as they wait.

@@ -120,7 +120,7 @@ fn no_target() -> GatewayError {
     invalid("Bucket", "the destination bucket does not exist")
 }
 
-fn read(document: InventoryConfiguration) -> Result<Inventory, GatewayError> {
+pub(super) fn read(document: InventoryConfiguration) -> Result<Inventory, GatewayError> {
     let malformed = |why| Err(GatewayError::MalformedDocument { why });
     let target = document.destination.s3_bucket_destination;
     if target.encryption.is_some() {
@@ -180,7 +180,7 @@ fn not_served(what: &str) -> GatewayError {
     }
 }
 
-fn document(inventory: &Inventory) -> InventoryConfiguration {
+pub(super) fn document(inventory: &Inventory) -> InventoryConfiguration {
     let format = match inventory.format {
         InventoryFormat::Csv => dto::InventoryFormat::CSV,
         InventoryFormat::Parquet => dto::InventoryFormat::PARQUET,

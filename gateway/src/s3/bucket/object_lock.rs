@@ -24,6 +24,12 @@ pub(crate) async fn get_object_lock(
     let lock = bucket.settings().lock.ok_or(GatewayError::NotConfigured {
         setting: Setting::ObjectLock,
     })?;
+    Ok(S3Response::new(GetObjectLockConfigurationOutput {
+        object_lock_configuration: Some(document(lock)),
+    }))
+}
+
+pub(super) fn document(lock: ObjectLock) -> ObjectLockConfiguration {
     let rule = lock.default.map(|default| {
         let (days, years) = match default.period {
             Period::Days(days) => (i32::try_from(days).ok(), None),
@@ -34,12 +40,10 @@ pub(crate) async fn get_object_lock(
             default_retention: Some(DefaultDocument { days, mode, years }),
         }
     });
-    Ok(S3Response::new(GetObjectLockConfigurationOutput {
-        object_lock_configuration: Some(ObjectLockConfiguration {
-            object_lock_enabled: Some(ObjectLockEnabled::from_static(ObjectLockEnabled::ENABLED)),
-            rule,
-        }),
-    }))
+    ObjectLockConfiguration {
+        object_lock_enabled: Some(ObjectLockEnabled::from_static(ObjectLockEnabled::ENABLED)),
+        rule,
+    }
 }
 
 pub(crate) async fn put_object_lock(
@@ -62,7 +66,7 @@ pub(crate) async fn put_object_lock(
     Ok(S3Response::new(PutObjectLockConfigurationOutput::default()))
 }
 
-fn read(document: Option<ObjectLockConfiguration>) -> Result<ObjectLock, GatewayError> {
+pub(super) fn read(document: Option<ObjectLockConfiguration>) -> Result<ObjectLock, GatewayError> {
     let malformed = |why| Err(GatewayError::MalformedDocument { why });
     let Some(document) = document else {
         return malformed("there is no ObjectLockConfiguration");

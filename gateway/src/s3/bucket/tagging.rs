@@ -21,13 +21,28 @@ pub(crate) async fn get_tagging(
     let tags = tags.ok_or(GatewayError::NotConfigured {
         setting: Setting::Tagging,
     })?;
+    Ok(S3Response::new(GetBucketTaggingOutput {
+        tag_set: document(tags),
+    }))
+}
+
+pub(super) fn document(tags: &Tags) -> Vec<Tag> {
     let tag = |(key, value): &(String, String)| Tag {
         key: Some(key.clone()),
         value: Some(value.clone()),
     };
-    Ok(S3Response::new(GetBucketTaggingOutput {
-        tag_set: tags.pairs().iter().map(tag).collect(),
-    }))
+    tags.pairs().iter().map(tag).collect()
+}
+
+pub(super) fn read(document: Vec<Tag>) -> Result<Tags, GatewayError> {
+    let pair = |tag: Tag| {
+        let missing = GatewayError::MalformedDocument {
+            why: "a tag has a Key and a Value",
+        };
+        tag.key.zip(tag.value).ok_or(missing)
+    };
+    let pairs = document.into_iter().map(pair);
+    Tags::new(pairs.collect::<Result<_, GatewayError>>()?)
 }
 
 pub(crate) async fn put_tagging(
@@ -35,14 +50,7 @@ pub(crate) async fn put_tagging(
     request: S3Request<PutBucketTaggingInput>,
 ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
     let name = BucketName::parse(&request.input.bucket)?;
-    let pair = |tag: Tag| {
-        let missing = GatewayError::MalformedDocument {
-            why: "a tag has a Key and a Value",
-        };
-        tag.key.zip(tag.value).ok_or(missing)
-    };
-    let pairs = request.input.tagging.tag_set.into_iter().map(pair);
-    let tags = Tags::new(pairs.collect::<Result<_, GatewayError>>()?)?;
+    let tags = read(request.input.tagging.tag_set)?;
     let edit = move |settings: &mut Settings| {
         settings.tags = (!tags.pairs().is_empty()).then_some(tags);
         Ok(())

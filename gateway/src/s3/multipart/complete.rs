@@ -67,7 +67,7 @@ pub(crate) async fn complete(
     Ok(S3Response::new(output))
 }
 
-fn named(part: &CompletedPart) -> S3Result<NamedPart> {
+pub(in crate::s3) fn named(part: &CompletedPart) -> S3Result<NamedPart> {
     let (Some(number), Some(tag)) = (part.part_number, &part.e_tag) else {
         return Err(error::malformed_xml("a part lacks its number or its ETag"));
     };

@@ -5,7 +5,7 @@
 //! Always: part numbers are 1 to 10,000; upload ids are opaque.
 
 mod abort;
-mod complete;
+pub(super) mod complete;
 mod copy_part;
 mod create;
 mod list_parts;

@@ -75,6 +75,19 @@ pub(crate) async fn delete_many(
     }))
 }
 
+/// What must be so of the object that goes.
+pub(in crate::s3) fn conditions(object: &ObjectIdentifier) -> DeleteConditions {
+    let tag = object.e_tag.as_ref().map(|tag| tag.value());
+    DeleteConditions {
+        if_match: tag.map(|tag| match tag {
+            "*" => ETagMatch::Any,
+            tag => ETagMatch::OneOf(vec![tag.to_owned()]),
+        }),
+        size: object.size.and_then(|size| u64::try_from(size).ok()),
+        modified_ms: object.last_modified_time.as_ref().and_then(from_timestamp),
+    }
+}
+
 async fn delete_one(
     gateway: &Gateway,
     prepared: &Prepared,
@@ -103,20 +116,11 @@ async fn delete_one(
     }
     let bypass =
         headers::bypasses(&prepared.headers) && may(Action::BypassGovernanceRetention).await?;
-    let tag = object.e_tag.as_ref().map(|tag| tag.value());
-    let conditions = DeleteConditions {
-        if_match: tag.map(|tag| match tag {
-            "*" => ETagMatch::Any,
-            tag => ETagMatch::OneOf(vec![tag.to_owned()]),
-        }),
-        size: object.size.and_then(|size| u64::try_from(size).ok()),
-        modified_ms: object.last_modified_time.as_ref().and_then(from_timestamp),
-    };
     let delete = DeleteObject {
         bucket: bucket.clone(),
         key,
         version,
-        conditions,
+        conditions: conditions(object),
         bypass,
         by: prepared.by.clone(),
     };

@@ -8,7 +8,7 @@ mod acl;
 mod attributes;
 mod copy;
 mod delete;
-mod delete_many;
+pub(super) mod delete_many;
 mod get;
 mod head;
 mod legal_hold;

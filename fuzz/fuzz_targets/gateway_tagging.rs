@@ -1,0 +1,4 @@
+//! Fuzzes `gateway_tagging` of the gateway.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| holdfast_gateway::fuzz::run("gateway_tagging", data));
