@@ -262,12 +262,8 @@ pub(super) fn choose(
         map.drive(*drive)
             .is_some_and(|drive| drive.usage == DriveUse::Active)
     };
-    let spare = map
-        .drives
-        .iter()
-        .map(|drive| drive.id)
-        .filter(|drive| !group.contains(drive));
-    let spare: Vec<DriveId> = spare.filter(|drive| is_active(drive)).collect();
+    let mut spare: Vec<DriveId> = map.drives.iter().map(|drive| drive.id).collect();
+    spare.retain(|drive| !group.contains(drive) && is_active(drive));
     // Drives that hold, or may still hold, a shard of the write.
     let mut used: BTreeSet<DriveId> = holders
         .iter()
@@ -286,14 +282,7 @@ pub(super) fn choose(
             Health::Bad => Some(holders[shard]).filter(|drive| is_usable(drive)),
             Health::Lost => None,
         };
-        // After a rebuild a shard that nobody has is with the drive for which it was planned, which
-        // may have got another one since.
-        let own = own.filter(|drive| {
-            let mut held = holders.iter().zip(all).enumerate();
-            held.all(|(at, (holder, health))| {
-                at == shard || holder != drive || (*health == Health::Bad && at > shard)
-            })
-        });
+        let own = own.filter(|drive| !has_other(holders, all, shard, *drive));
         let from = manifest.write.counter as usize % spare.len().max(1);
         let others = group[shard..]
             .iter()
@@ -319,4 +308,14 @@ pub(super) fn choose(
         }
     }
     targets
+}
+
+/// Whether a drive has another shard of the write than this one, or gets one first. After a rebuild
+/// a shard that nobody has is with the drive for which it was planned, which may have got another
+/// one since.
+fn has_other(holders: &[DriveId], health: &[Health], shard: usize, drive: DriveId) -> bool {
+    let mut held = holders.iter().zip(health).enumerate();
+    held.any(|(at, (holder, health))| {
+        at != shard && *holder == drive && (*health != Health::Bad || at < shard)
+    })
 }
