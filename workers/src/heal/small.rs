@@ -129,9 +129,8 @@ fn awaited(ctx: &Context, placed: &Placed, health: &[Health]) -> Vec<DriveId> {
         others.retain(|drive| !ctx.store.drives().is_writable(*drive));
         return others;
     }
-    let holders = placed.row.placement.holders.iter().zip(health);
-    let silent = holders.filter(|(_, health)| **health == Health::Away);
-    silent.map(|(drive, _)| *drive).collect()
+    // What could not be read today may be readable tomorrow.
+    placed.row.placement.holders.clone()
 }
 
 /// Drives that may take a copy, those of the group first.
