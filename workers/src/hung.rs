@@ -16,7 +16,7 @@ use holdfast_seam::Monotonic;
 use crate::context::Context;
 use crate::watch::DriveState;
 
-/// Remembered at most; of others it is not known that they hang.
+/// Remembered at most; one more, and all that hang are found anew.
 const READS_MAX: usize = 10_000;
 
 /// Since when nobody could read a write from a drive.

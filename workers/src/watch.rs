@@ -169,6 +169,8 @@ impl Watcher {
         }
         let partial = self.ctx.partial().len();
         self.ctx.metrics.partial.set(partial as i64);
+        let unknown = i64::try_from(self.ctx.unknown_objects()).unwrap_or(i64::MAX);
+        self.ctx.metrics.durability_unknown.set(unknown);
         // Before anything that returned has the healer look again.
         self.ctx.judge_vanished();
         // What fails is done with the next poll.

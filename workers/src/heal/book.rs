@@ -163,9 +163,6 @@ impl Context {
         let book = self.compares();
         let drives = book.pending.len() + book.running.len() + book.lost.len();
         self.metrics.drives_comparing.set(drives as i64);
-        drop(book);
-        let unknown = i64::try_from(self.unknown_objects()).unwrap_or(i64::MAX);
-        self.metrics.durability_unknown.set(unknown);
     }
 
     /// About how many objects the drives hold that may miss something; at least one for each drive.

