@@ -19,11 +19,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use gateway::{DAY, Gateway, HOUR};
-use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
-    CompleteUpload, CreateUpload, GetObject, NamedPart, ObjectInfo, PutObject, PutPart,
-    ReadConditions, VersionId, WriteConditions,
+    GetObject, ObjectInfo, PutObject, ReadConditions, VersionId,
 };
 use holdfast_gateway::settings::{
     FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentTransition, Transition,
@@ -33,7 +31,7 @@ use holdfast_index::rows::{self, Which};
 use holdfast_protocol::manifest::STORAGE_CLASS;
 use holdfast_protocol::row::VersionRow;
 use holdfast_protocol::{Body, Metadata};
-use operations::requests::{incoming, put_of};
+use operations::requests::{put_in_parts, put_of};
 use operations::{bucket, object_key};
 use support::body;
 
@@ -72,43 +70,9 @@ impl Client<'_> {
 
     /// Uploads in two parts.
     async fn put_parts(&self, key: &str, class: Option<&str>, seed: u8) {
-        let create = CreateUpload {
-            bucket: bucket(),
-            key: object_key(key),
-            metadata: in_class(class),
-            checksum: None,
-            by: Caller::Anonymous,
-        };
-        let service = &self.0.service;
-        let upload = service.create_upload(create).await.unwrap().id;
-        let mut parts = Vec::new();
-        for (number, len) in [(1, PART), (7, 70_000)] {
-            let put = PutPart {
-                bucket: bucket(),
-                key: object_key(key),
-                upload: upload.clone(),
-                number,
-                body: incoming(&body(seed, len)),
-                by: Caller::Anonymous,
-            };
-            parts.push(NamedPart {
-                number: number.into(),
-                etag: service.put_part(put).await.unwrap().etag.to_string(),
-                checksum: None,
-            });
-        }
-        let done = CompleteUpload {
-            bucket: bucket(),
-            key: object_key(key),
-            upload,
-            parts,
-            checksum: None,
-            checksum_type: None,
-            len: None,
-            conditions: WriteConditions::default(),
-            by: Caller::Anonymous,
-        };
-        service.complete_upload(done).await.unwrap();
+        let parts = [(1, PART), (7, 70_000)].map(|(number, len)| (number, body(seed, len)));
+        let object = (key, in_class(class));
+        put_in_parts(&self.0.service, object, None, &parts).await;
     }
 
     async fn row(&self, key: &str, version: Option<VersionId>) -> VersionRow {

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use holdfast_gateway::auth::Caller;
 use holdfast_gateway::object::types::{
-    BodyClaims, DeleteConditions, DeleteObject, Incoming, PutObject, VersionId, WriteConditions,
+    BodyClaims, CompleteUpload, CreateUpload, DeleteConditions, DeleteObject, Incoming, NamedPart,
+    PutObject, PutPart, VersionId, WriteConditions,
 };
-use holdfast_protocol::Metadata;
+use holdfast_gateway::object::{Objects, Service};
+use holdfast_protocol::{ChecksumKind, ChecksumType, Metadata};
 
 use super::{bucket, object_key};
 
@@ -45,4 +47,49 @@ pub fn delete_of(key: &str, version: Option<VersionId>) -> DeleteObject {
         bypass: false,
         by: Caller::Anonymous,
     }
+}
+
+/// Uploads an object in parts, given by number and bytes.
+pub async fn put_in_parts(
+    service: &Service,
+    (key, metadata): (&str, Metadata),
+    checksum: Option<(ChecksumKind, ChecksumType)>,
+    parts: &[(u16, Vec<u8>)],
+) {
+    let create = CreateUpload {
+        bucket: bucket(),
+        key: object_key(key),
+        metadata,
+        checksum,
+        by: Caller::Anonymous,
+    };
+    let upload = service.create_upload(create).await.unwrap().id;
+    let mut named = Vec::new();
+    for (number, bytes) in parts {
+        let put = PutPart {
+            bucket: bucket(),
+            key: object_key(key),
+            upload: upload.clone(),
+            number: *number,
+            body: incoming(bytes),
+            by: Caller::Anonymous,
+        };
+        named.push(NamedPart {
+            number: (*number).into(),
+            etag: service.put_part(put).await.unwrap().etag.to_string(),
+            checksum: None,
+        });
+    }
+    let done = CompleteUpload {
+        bucket: bucket(),
+        key: object_key(key),
+        upload,
+        parts: named,
+        checksum: None,
+        checksum_type: None,
+        len: None,
+        conditions: WriteConditions::default(),
+        by: Caller::Anonymous,
+    };
+    service.complete_upload(done).await.unwrap();
 }

@@ -8,14 +8,13 @@ use holdfast_gateway::auth::Caller;
 use holdfast_gateway::error::GatewayError;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::object::types::{
-    ChangeObject, CompleteUpload, CreateUpload, GetObject, NamedPart, PutObject, PutPart,
-    ReadConditions, RenameObject, WriteConditions,
+    ChangeObject, GetObject, PutObject, ReadConditions, RenameObject,
 };
 use holdfast_protocol::manifest::STORAGE_CLASS;
 use holdfast_protocol::{ChecksumKind, ChecksumType, Metadata};
 
 use crate::gateway::Gateway;
-use crate::operations::requests::{incoming, put_of};
+use crate::operations::requests::{put_in_parts, put_of};
 use crate::operations::{bucket, object_key};
 use crate::support::{BUCKET, body};
 
@@ -64,43 +63,10 @@ pub async fn fill(gateway: &Gateway, key: &str, kind: Kind, seed: u8) {
 }
 
 async fn fill_parts(gateway: &Gateway, key: &str, seed: u8) {
-    let service = &gateway.service;
-    let create = CreateUpload {
-        bucket: bucket(),
-        key: object_key(key),
-        metadata: kept(Some("NARROW")),
-        checksum: Some((ChecksumKind::Crc32c, ChecksumType::Composite)),
-        by: Caller::Anonymous,
-    };
-    let upload = service.create_upload(create).await.unwrap().id;
-    let mut parts = Vec::new();
-    for (number, len) in [(2, PART), (7, 300)] {
-        let put = PutPart {
-            bucket: bucket(),
-            key: object_key(key),
-            upload: upload.clone(),
-            number,
-            body: incoming(&body(seed, len)),
-            by: Caller::Anonymous,
-        };
-        parts.push(NamedPart {
-            number: number.into(),
-            etag: service.put_part(put).await.unwrap().etag.to_string(),
-            checksum: None,
-        });
-    }
-    let done = CompleteUpload {
-        bucket: bucket(),
-        key: object_key(key),
-        upload,
-        parts,
-        checksum: None,
-        checksum_type: None,
-        len: None,
-        conditions: WriteConditions::default(),
-        by: Caller::Anonymous,
-    };
-    service.complete_upload(done).await.unwrap();
+    let parts = [(2, PART), (7, 300)].map(|(number, len)| (number, body(seed, len)));
+    let checksum = Some((ChecksumKind::Crc32c, ChecksumType::Composite));
+    let object = (key, kept(Some("NARROW")));
+    put_in_parts(&gateway.service, object, checksum, &parts).await;
 }
 
 /// What an object is to a client.
