@@ -44,10 +44,6 @@ pub const PLANTED: &[(&str, &str)] = &[
         "the sweep takes writes that may still commit",
     ),
     (
-        "void-ignored",
-        "a merge shows what was voided, and deletions of nothing leave no tombstone",
-    ),
-    (
         "old-copy-served",
         "an old copy of the index is served as if it were none",
     ),

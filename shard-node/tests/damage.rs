@@ -6,6 +6,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use holdfast_protocol::drive::LogMark;
 use holdfast_protocol::rpc::{DriveError, DriveReply, DriveRequest};
 use holdfast_shard_node::{Drive, NodeError};
@@ -55,6 +57,36 @@ fn a_process_that_restarts_after_a_failed_sync_makes_durable_what_it_still_sees(
         assert_eq!(read_record(&drive, write_id(2)).await.unwrap(), record);
         let drive = rig.crash(drive).await;
         assert_eq!(read_record(&drive, write_id(2)).await.unwrap(), record);
+    });
+}
+
+#[test]
+fn a_drive_that_recovers_on_a_full_file_system_takes_writes_once_there_is_space() {
+    world::run(async {
+        let (rig, drive) = Rig::new(config()).await;
+        seal_small(&drive, 5).await;
+        // A log that was damaged goes on only after a checkpoint.
+        let at = rig.find(&body(write_id(3), 0, 1000));
+        assert!(rig.disk.flip(&rig.path("space.0"), at - 60, 1));
+        drive.abandon().await;
+        rig.disk.set_capacity(rig.disk.used());
+        let drive = rig.open().await.unwrap();
+        for _ in 0..3 {
+            assert!(status(&drive).await.trouble.is_some());
+            assert!(!status(&drive).await.writable);
+            let refused = seal(&drive, tombstone(write_id(10)), None).await;
+            assert!(matches!(refused, Err(DriveError::OutOfService { .. })));
+            let kept = inline_record(write_id(2), 1000);
+            assert_eq!(read_record(&drive, write_id(2)).await.unwrap(), kept);
+            rig.world.clock.sleep(Duration::from_secs(3)).await;
+        }
+        rig.disk.set_capacity(1 << 30);
+        rig.world.clock.sleep(Duration::from_secs(3)).await;
+        assert_eq!(status(&drive).await.trouble, None);
+        seal(&drive, tombstone(write_id(10)), None).await.unwrap();
+        let drive = rig.crash(drive).await;
+        assert_eq!(status(&drive).await.trouble, None);
+        drive.audit().unwrap();
     });
 }
 

@@ -15,7 +15,7 @@ use holdfast_protocol::admin::heal::{HealPlan, HealStatus};
 use holdfast_protocol::admin::inspect::{InspectReport, InspectRequest};
 use holdfast_protocol::admin::scrub::ScrubStatus;
 use holdfast_protocol::{DriveId, WriteId};
-use holdfast_seam::{BoxFuture, Task, planted};
+use holdfast_seam::{BoxFuture, Task};
 use holdfast_store::{Store, Trouble};
 use tokio::sync::{Notify, mpsc};
 
@@ -215,8 +215,7 @@ impl Workers {
     /// done without a tombstone. One that was handed to [`Workers::void`] counts until its void is
     /// durable.
     pub fn hides_writes(&self) -> bool {
-        // By itself a merge that ignores voids harms nothing: deletions guard, too.
-        !self.ctx.guards_may_go() && !planted("void-ignored")
+        !self.ctx.guards_may_go()
     }
 
     /// Compares the index with all drives that answer, both ways; `progress` is told how many rows

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use holdfast_gateway::accounts::{Directory, MasterKey};
 use holdfast_gateway::auth::Secret as Key;
-use holdfast_gateway::http::{Health, Limits, Pace};
+use holdfast_gateway::http::{Health, Limits, Pace, Timers};
 use holdfast_gateway::notify::Targets;
 use holdfast_gateway::object::Objects;
 use holdfast_gateway::s3::{self, BucketAcls, S3Config};
@@ -134,6 +134,7 @@ impl Front {
                     Switch::On => BucketAcls::On,
                 },
                 body: limits.body,
+                timers: Timers::default(),
             },
             targets,
             logs: Logs::new(config, metrics),

@@ -8,18 +8,19 @@
 //! ([`BodyHandle::drain`]).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::time::{Instant, Sleep};
+use hyper::rt::{Sleep, Timer};
 
-use super::ChunkWatch;
+use super::{ChunkWatch, Timers};
 use crate::error::BodyError;
 
 /// How slow a client may be.
@@ -54,7 +55,7 @@ impl BodyHandle {
     }
     /// Reads and drops what the client still sends, at most `len` bytes and `time`, so that it sees
     /// the answer instead of a reset connection.
-    pub async fn drain(&self, len: u64, time: Duration) {
+    pub async fn drain(&self, len: u64, time: Duration, timers: &Timers) {
         let Some(mut rest) = lock(&self.0.rest).take() else {
             return;
         };
@@ -69,7 +70,7 @@ impl BodyHandle {
             }
         };
         // Whoever sends more, or more slowly, sees the connection closed.
-        let _ = tokio::time::timeout(time, read).await;
+        let _ = timers.within(time, read).await;
     }
 }
 
@@ -78,13 +79,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// The body of a request.
-#[derive(Debug)]
 pub struct RequestBody {
     inner: Option<hyper::body::Incoming>,
     watch: Option<ChunkWatch>,
     queue: VecDeque<Bytes>,
     pace: Pace,
-    timer: Option<Pin<Box<Sleep>>>,
+    timers: Timers,
+    timer: Option<Pin<Box<dyn Sleep>>>,
     waiting_since: Option<Instant>,
     waited: Duration,
     handle: BodyHandle,
@@ -92,12 +93,18 @@ pub struct RequestBody {
 
 impl RequestBody {
     /// Wraps what the transport gives; `watch` if the body is `aws-chunked`.
-    pub fn new(inner: hyper::body::Incoming, watch: Option<ChunkWatch>, pace: Pace) -> Self {
+    pub fn new(
+        inner: hyper::body::Incoming,
+        watch: Option<ChunkWatch>,
+        pace: Pace,
+        timers: &Timers,
+    ) -> Self {
         Self {
             inner: Some(inner),
             watch,
             queue: VecDeque::new(),
             pace,
+            timers: timers.clone(),
             timer: None,
             waiting_since: None,
             waited: Duration::ZERO,
@@ -131,7 +138,7 @@ impl RequestBody {
         let Some(since) = self.waiting_since.take() else {
             return Ok(());
         };
-        self.waited += since.elapsed();
+        self.waited += self.timers.now().saturating_duration_since(since);
         let least = self.waited.as_secs_f64() * self.pace.rate_min as f64;
         match self.waited > self.pace.idle && (total as f64) < least {
             true => Err(BodyError::TooSlow),
@@ -141,12 +148,12 @@ impl RequestBody {
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.waiting_since.is_none() {
-            let now = Instant::now();
+            let now = self.timers.now();
             let deadline = now + self.pace.idle;
             self.waiting_since = Some(now);
             match &mut self.timer {
-                Some(timer) => timer.as_mut().reset(deadline),
-                None => self.timer = Some(Box::pin(tokio::time::sleep_until(deadline))),
+                Some(timer) => self.timers.reset(timer, deadline),
+                None => self.timer = Some(self.timers.sleep_until(deadline)),
             }
         }
         match &mut self.timer {
@@ -186,6 +193,12 @@ impl RequestBody {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").finish_non_exhaustive()
     }
 }
 

@@ -17,18 +17,18 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
+use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Limits, ResponseBody};
+use super::{Limits, ResponseBody, Timers};
 
 /// How long those who came while draining may take for their answer once it is over.
 const LATE_GRACE: Duration = Duration::from_secs(1);
@@ -109,9 +109,11 @@ impl Door {
                 self.handler.connection_refused();
                 continue;
             };
+            let _ = stream.set_nodelay(true);
             let (handler, limits, stop) = (Arc::clone(&self.handler), self.limits, stop.clone());
             tasks.spawn(async move {
-                connection(stream, peer, handler, limits, stop).await;
+                let timers = Timers::default();
+                connection((stream, peer), handler, limits, timers, stop).await;
                 drop((slot, seat));
             });
         }
@@ -126,21 +128,28 @@ async fn drain(mut tasks: JoinSet<()>, grace: Duration) -> Drained {
     Drained { cut }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+/// Serves one connection until it ends; told to stop, until the request under way is answered.
+pub async fn connection<S>(
+    (stream, peer): (S, SocketAddr),
     handler: Arc<dyn Handler>,
     limits: Limits,
+    timers: Timers,
     shutdown: CancellationToken,
-) {
-    let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Patient::new(stream, limits.write_stall));
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let io = TokioIo::new(Patient {
+        stream,
+        stall: limits.write_stall,
+        timers: timers.clone(),
+        timer: None,
+    });
     let service = service_fn(move |request| {
         let answer = handler.handle(request, peer);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timers)
         .header_read_timeout(limits.head_timeout)
         .max_headers(limits.headers_max)
         .max_header_size(limits.head_len_max)
@@ -148,6 +157,7 @@ async fn connection(
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
@@ -217,29 +227,21 @@ impl Drop for Seat {
 }
 
 /// A stream that fails when the peer takes nothing for too long.
-struct Patient {
-    stream: TcpStream,
+struct Patient<S> {
+    stream: S,
     stall: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    timers: Timers,
+    timer: Option<Pin<Box<dyn Sleep>>>,
 }
 
-impl Patient {
-    const fn new(stream: TcpStream, stall: Duration) -> Self {
-        Self {
-            stream,
-            stall,
-            timer: None,
-        }
-    }
+impl<S> Patient<S> {
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.timer = None;
             return poll;
         }
-        let stall = self.stall;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        let (stall, timers) = (self.stall, &self.timers);
+        let timer = self.timer.get_or_insert_with(|| timers.sleep(stall));
         timer
             .as_mut()
             .poll(cx)
@@ -247,7 +249,7 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -257,7 +259,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -16,6 +16,7 @@ pub mod query;
 pub mod refusal;
 pub mod route;
 pub mod target;
+pub mod timers;
 pub mod website;
 
 #[cfg(test)]
@@ -29,10 +30,11 @@ pub use body::{BodyHandle, Pace, RequestBody};
 pub use chunks::{ChunkWatch, Chunks, SIGNED_CHUNK_MAX};
 pub use cors::CrossOrigin;
 pub use health::{Health, Readiness};
-pub use listener::{Drained, Handler, serve};
+pub use listener::{Drained, Handler, connection, serve};
 pub use query::Query;
 pub use refusal::Refusal;
 pub use target::{Domains, Target};
+pub use timers::Timers;
 
 /// The body of an answer.
 pub type ResponseBody =

@@ -45,7 +45,7 @@ use s3s::{S3, S3Result};
 use tokio::sync::Semaphore;
 
 use crate::auth::Credentials;
-use crate::http::{Domains, Health, Pace};
+use crate::http::{Domains, Health, Pace, Timers};
 use crate::logging::AccessLog;
 use crate::metrics::S3Metrics;
 use crate::notify::Targets;
@@ -86,6 +86,8 @@ pub struct S3Config {
     pub bucket_acls: BucketAcls,
     /// How slow a body may be.
     pub body: Pace,
+    /// What tells how long that takes.
+    pub timers: Timers,
 }
 
 /// Makes the S3 front.
@@ -132,6 +134,7 @@ pub fn service(
         websites: Domains::new(config.websites),
         sigv2: config.sigv2,
         pace: config.body,
+        timers: config.timers,
         metrics,
         health,
         access_log,

@@ -36,7 +36,7 @@ use crate::auth::scheme::Claim;
 use crate::auth::{Caller, Operation, guard, scheme, sigv2};
 use crate::http::{
     BodyHandle, ChunkWatch, Chunks, Domains, Handler, Health, Pace, Query, Readiness, Refusal,
-    RequestBody, ResponseBody, Target, health, route,
+    RequestBody, ResponseBody, Target, Timers, health, route,
 };
 use crate::logging::AccessLog;
 use crate::metrics::S3Metrics;
@@ -64,6 +64,7 @@ pub(super) struct Layers {
     /// Whether requests may be signed by signature version 2.
     pub sigv2: bool,
     pub pace: Pace,
+    pub timers: Timers,
     pub metrics: S3Metrics,
     pub health: Arc<dyn Health>,
     pub access_log: Option<AccessLog>,
@@ -311,11 +312,11 @@ impl Layers {
         self.metrics.rejected(refusal.reason());
         debug!(error = %refusal, "refused");
         let expects = request.headers().contains_key(EXPECT);
-        let body = RequestBody::new(request.into_body(), None, self.pace);
+        let body = RequestBody::new(request.into_body(), None, self.pace, &self.timers);
         let handle = body.handle();
         drop(body);
         if !expects {
-            handle.drain(LEFTOVER_LEN_MAX, LEFTOVER_TIME).await;
+            self.drain(&handle).await;
         }
         (error::refused(refusal).map(Body::from), handle)
     }
@@ -327,13 +328,13 @@ impl Layers {
     ) -> (Response<Body>, BodyHandle) {
         let (mut parts, body) = request.into_parts();
         let expects = parts.headers.contains_key(EXPECT);
-        let body = RequestBody::new(body, admitted.watch, self.pace);
+        let body = RequestBody::new(body, admitted.watch, self.pace, &self.timers);
         let handle = body.handle();
         let operation = admitted.came.operation;
         if operation == Operation::PostObject {
             let query = Arc::new(admitted.query);
             let answer = self.post_object(&parts.headers, admitted.came, &query, body);
-            let answer = settled(answer, &handle, expects).await;
+            let answer = self.settled(answer, &handle, expects).await;
             return (answer, handle);
         }
         let body = match self.document(operation, &parts.headers, body).await {
@@ -367,7 +368,7 @@ impl Layers {
                 error::panicked().map(Body::from)
             })
         });
-        (settled(answer, &handle, expects).await, handle)
+        (self.settled(answer, &handle, expects).await, handle)
     }
 
     /// Holds a document that comes without a length: its signature is over its hash and length.
@@ -401,24 +402,30 @@ impl Layers {
         }
         Ok(Body::http_body(Full::new(Bytes::from(document))))
     }
-}
 
-/// The answer, also where making it panics; and the client is ready to see it.
-pub(super) async fn settled(
-    answer: impl Future<Output = Response<Body>>,
-    handle: &BodyHandle,
-    expects: bool,
-) -> Response<Body> {
-    let answer = AssertUnwindSafe(answer).catch_unwind().await;
-    let answer = answer.unwrap_or_else(|_| {
-        error!("a request panicked");
-        error::panicked().map(Body::from)
-    });
-    let failed = answer.status().is_client_error() || answer.status().is_server_error();
-    if failed && !expects {
-        handle.drain(LEFTOVER_LEN_MAX, LEFTOVER_TIME).await;
+    /// The answer, also where making it panics; and the client is ready to see it.
+    pub(super) async fn settled(
+        &self,
+        answer: impl Future<Output = Response<Body>>,
+        handle: &BodyHandle,
+        expects: bool,
+    ) -> Response<Body> {
+        let answer = AssertUnwindSafe(answer).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|_| {
+            error!("a request panicked");
+            error::panicked().map(Body::from)
+        });
+        let failed = answer.status().is_client_error() || answer.status().is_server_error();
+        if failed && !expects {
+            self.drain(handle).await;
+        }
+        answer
     }
-    answer
+
+    async fn drain(&self, handle: &BodyHandle) {
+        let drained = handle.drain(LEFTOVER_LEN_MAX, LEFTOVER_TIME, &self.timers);
+        drained.await;
+    }
 }
 
 /// What watches the body pass, if it is `aws-chunked`.

@@ -25,7 +25,7 @@ use super::asking::{Asking, Came, Signed};
 use super::error;
 use super::headers;
 use super::object::describe;
-use super::service::{Layers, settled};
+use super::service::Layers;
 use crate::auth::{Caller, Operation};
 use crate::error::GatewayError;
 use crate::http::website::{Moved, Path};
@@ -94,14 +94,14 @@ impl Layers {
         peer: IpAddr,
     ) -> (Response<Body>, BodyHandle) {
         let (parts, body) = request.into_parts();
-        let body = RequestBody::new(body, None, self.pace);
+        let body = RequestBody::new(body, None, self.pace, &self.timers);
         let handle = body.handle();
         drop(body);
         tracing::Span::current().record("op", WEBSITE);
         tracing::Span::current().record("bucket", field::display(bucket));
         let expects = parts.headers.contains_key(http::header::EXPECT);
         let answer = self.answer_visit(&parts, bucket, peer);
-        let answer = settled(answer, &handle, expects).await;
+        let answer = self.settled(answer, &handle, expects).await;
         (answer, handle)
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn entries(bytes: &[u8]) -> Vec<Found> {
 impl Log {
     /// The next moves, if there is a chunk worth emptying.
     pub(crate) fn moves(&mut self) -> Vec<Item> {
-        if self.shared.files.check().is_err() {
+        if self.shared.check_log().is_err() {
             return Vec::new();
         }
         if self.compaction.pending.is_empty() {

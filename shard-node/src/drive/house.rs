@@ -82,7 +82,7 @@ async fn prewrite(shared: &Arc<Shared>) -> bool {
 /// How many pages to write ahead now, if free space is short and the file system has enough.
 fn wanted(shared: &Shared) -> Option<u64> {
     let config = &shared.config;
-    if shared.files.check().is_err() {
+    if shared.check_log().is_err() {
         return None;
     }
     let now = shared.world.clock.now();

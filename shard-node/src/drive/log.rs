@@ -100,19 +100,28 @@ impl Log {
             while let Ok(request) = queue.try_recv() {
                 self.serve(vec![request]);
             }
-            self.checkpoint_now();
+            if self.shared.check_log().is_ok() {
+                self.checkpoint_now();
+            }
             let _ = reply.send(());
         }
     }
 
     fn serve(&mut self, requests: Vec<Request>) {
         let idle = requests.iter().all(|r| matches!(r, Request::Idle));
+        if idle {
+            self.resume();
+        }
+        let is_suspended = self.shared.check_log().is_err();
         let mut items: Vec<Item> = self.moves();
         self.admit(requests, &mut items);
         while !items.is_empty() {
             let fitting = self.fitting(&items);
             let rest = items.split_off(fitting);
             self.commit(std::mem::replace(&mut items, rest));
+        }
+        if is_suspended {
+            return;
         }
         if idle {
             self.sync_mark();
@@ -122,7 +131,7 @@ impl Log {
 
     /// Decides, in order, what the requests may do.
     fn admit(&self, requests: Vec<Request>, items: &mut Vec<Item>) {
-        let trouble = self.shared.files.check().err();
+        let trouble = self.shared.check_log().err();
         let mut state = self.shared.state.lock();
         let mut grant = state.grant;
         let mut purged = Purged::default();

@@ -25,6 +25,7 @@ mod seal;
 mod space;
 mod stage;
 mod state;
+mod suspend;
 mod table;
 mod writes;
 
@@ -33,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast_protocol::drive::superblock::LEN_MAX;
-use holdfast_protocol::drive::{ClaimEntry, PAGE_LEN, Superblock};
+use holdfast_protocol::drive::{ClaimEntry, Superblock};
 use holdfast_protocol::rpc::{DriveCall, DriveError, DriveReply, DriveRequest, DriveStatus};
 use holdfast_protocol::{ClaimantId, ClusterId, DriveId, Generation, LogId};
 use holdfast_seam::spawn::blocking;
@@ -48,6 +49,7 @@ use self::recover::{Recovered, recover};
 use self::request::{Dropped, Request};
 use self::seal::{Arrived, Caller};
 use self::state::Shared;
+use self::suspend::write_ahead;
 use self::writes::Writes;
 use crate::config::{DriveConfig, FormatOptions};
 use crate::error::NodeError;
@@ -209,6 +211,7 @@ impl Drive {
         let shared = &self.shared;
         let trouble = shared.files.trouble();
         let state = shared.state.lock();
+        let trouble = trouble.or_else(|| state.suspended.clone());
         let free_bytes = state.free_bytes(shared);
         DriveStatus {
             cluster: shared.superblock.cluster,
@@ -472,29 +475,9 @@ fn open(
     write_ahead(&shared, &tail);
     let mut log = Log::new(Arc::clone(&shared), tail);
     log.since_checkpoint = replayed;
-    if must_checkpoint && !log.checkpoint_now() {
-        shared.files.fail("no checkpoint after recovery".to_owned());
+    if must_checkpoint {
+        log.begin();
     }
     shared.publish(&shared.state.lock());
     Ok(log)
-}
-
-/// Writes what of the log's two chunks is beyond the end of the files, so that the log goes on when
-/// the file system is full. If it is full already, so be it.
-fn write_ahead(shared: &Shared, tail: &log::Tail) {
-    let chunk_len = shared.superblock.chunk_len;
-    let end = shared.files.end().unwrap_or_default();
-    let current = (tail.page * PAGE_LEN, tail.used);
-    for (start, used) in [current, (tail.next_chunk * PAGE_LEN, 0)] {
-        let from = end.max(start + used);
-        if from < start + chunk_len {
-            let _ = house::zero(&shared.files, from, start + chunk_len - from);
-        }
-    }
-    // Not all that was allocated need be there after a crash.
-    let end = shared.files.end().unwrap_or_default();
-    let frontier = shared.state.lock().space.frontier() * PAGE_LEN;
-    if end < frontier {
-        let _ = shared.files.allocate(end, frontier - end);
-    }
 }

@@ -26,6 +26,7 @@ use super::purged::Purged;
 use super::space::Space;
 use super::stage::places;
 use super::state::{Chunk, State};
+use super::suspend::NO_CHUNK;
 use super::table::Table;
 
 mod apply;
@@ -427,11 +428,10 @@ impl<'a> Replay<'a> {
             tail.last_batch = 0;
             let number = tail.chunk;
             state.chunks.insert(tail.page, Chunk { number, live: 0 });
-            let pages = self.superblock.chunk_len / PAGE_LEN;
-            let growth = state.available / PAGE_LEN;
-            let extent = state.space.take_one(pages, growth);
-            tail.next_chunk = extent.ok_or(DriveError::Full)?.page;
-            state.allocated = state.allocated.max(state.space.frontier());
+            // None: the log waits for space.
+            tail.next_chunk = state
+                .set_aside(self.superblock.chunk_len)
+                .unwrap_or(NO_CHUNK);
         }
         state.end = LogPosition {
             log: tail.log,

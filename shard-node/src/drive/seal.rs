@@ -70,7 +70,7 @@ pub(crate) async fn seal(
     caller: Caller,
     mut arrived: Arrived,
 ) -> Result<DriveReply, DriveError> {
-    shared.files.check()?;
+    shared.check_log()?;
     let record = &arrived.record;
     let head = record.verify(shared.superblock.cluster).map_err(|error| {
         shared.metrics.checksum_failure("arrival");

@@ -181,7 +181,7 @@ async fn admit(
     admitted: Order,
     cell: &Cell,
 ) -> Result<Option<Part>, DriveError> {
-    shared.files.check()?;
+    shared.check_log()?;
     check_cell(shared, key.0, key.1, cell)?;
     let mut begun = begin(shared, key, len_hint, admitted, cell, Attempt::First);
     let wanted = len_hint.unwrap_or_default().min(AHEAD_MAX);

@@ -94,6 +94,8 @@ pub(crate) struct State {
     pub(crate) allocated: u64,
     /// It lost entries of its log, and was not compared whole since.
     pub(crate) partial: bool,
+    /// Why nothing may be written yet, after a recovery.
+    pub(crate) suspended: Option<String>,
     /// Entries that were found damaged while nobody asked for them.
     pub(crate) found: u64,
     pub(crate) checkpoint_sequence: u64,
@@ -122,6 +124,7 @@ impl State {
             data_pages: 0,
             available: 0,
             partial: false,
+            suspended: None,
             found: 0,
             checkpoint_sequence: 0,
             checkpoint_running: false,

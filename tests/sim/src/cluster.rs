@@ -25,6 +25,7 @@ use crate::disk::SimDisk;
 use crate::exec::{Exec, ProcessId, SimSpawn};
 use crate::net::{Host, NetConfig, SimNetwork};
 use crate::plan::Plan;
+pub use rot::Rot;
 
 /// The simulated cluster's identity.
 pub const CLUSTER: ClusterId = ClusterId::new(0xc1);
@@ -45,7 +46,7 @@ pub struct DriveSlot {
     pub disk: SimDisk,
     /// It was never opened: an empty disk is laid out.
     pub is_new: bool,
-    /// Bits of it that were flipped since it was laid out.
+    /// Bits of it that were flipped, and sectors that became unreadable, since it was laid out.
     pub flips: u64,
 }
 

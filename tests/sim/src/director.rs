@@ -19,16 +19,16 @@ use holdfast_gateway::settings::{Settings, Versioning};
 use holdfast_index::{Index, MemoryIndex};
 use holdfast_protocol::{DriveId, IndexId};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Rot};
 use crate::dice::Dice;
 use crate::exec::Exec;
 use crate::gateway::{Gateway, Leasing, Progress, REBUILT, Running, Start};
 use crate::load::{Load, bucket, kept_bucket};
 use crate::net::Host;
-use crate::plan::Plan;
+use crate::plan::{Fault, FaultKind, Plan};
 use crate::verdict;
 use brink::Shown;
-pub use effects::Injected;
+pub use effects::{EFFECTS_MIN, Injected};
 
 /// How often the director looks.
 const TICK: Duration = Duration::from_millis(5);
@@ -40,6 +40,9 @@ const LOOK_TICKS: u64 = 50;
 const HEAL_MAX: Duration = Duration::from_secs(40 * 60);
 /// How long a gateway may take to serve, once nothing is broken any more.
 const START_MAX: Duration = Duration::from_secs(10 * 60);
+/// Faults on top of a plan at most, and operations after each.
+const EXTRA_MAX: usize = 9;
+const EXTRA_OPS: u64 = 60;
 /// Pause of a process manager before it starts a gateway again.
 const RESTART: Duration = Duration::from_millis(200);
 
@@ -51,7 +54,7 @@ enum Ending {
     Mend(Vec<(Host, Host)>),
     Fast(Host),
     Roomy(usize, usize),
-    Rot(DriveId, u64),
+    Rot(DriveId, u64, Rot),
     ReadRight(DriveId),
     StartGateway,
     AskOld,
@@ -181,6 +184,7 @@ impl Director {
         while self.load.begun() < self.plan.ops {
             self.tick().await?;
         }
+        self.make_worthwhile().await?;
         self.load.stop();
         while self.load.running() > 0 {
             self.tick().await?;
@@ -196,6 +200,34 @@ impl Director {
         self.whole().await
     }
 
+    /// Crashes on top of a plan of which too little took effect.
+    async fn make_worthwhile(&mut self) -> Done<()> {
+        let kinds = [
+            FaultKind::AllPower,
+            FaultKind::GatewayCrash,
+            FaultKind::NodeKill,
+        ];
+        let is_judged = self.plan.faults.len() as u64 >= EFFECTS_MIN;
+        for kind in kinds.into_iter().cycle().take(EXTRA_MAX) {
+            if !is_judged || self.injected().is_worthwhile() {
+                break;
+            }
+            let fault = Fault {
+                after_ops: self.load.begun(),
+                kind,
+                target: self.dice.u64(),
+                lasts: Duration::from_millis(self.dice.within(1..5000)),
+                draw: self.dice.u64(),
+            };
+            self.inject(fault).await?;
+            let begun = self.load.begun() + EXTRA_OPS;
+            while self.load.begun() < begun {
+                self.tick().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// A little time, and what has to be looked after.
     pub async fn tick(&mut self) -> Done<()> {
         self.exec.sleep(TICK).await;
@@ -208,7 +240,7 @@ impl Director {
         while let Some(at) = self.endings.iter().position(|(at, _)| *at <= now) {
             let (_, ending) = self.endings.swap_remove(at);
             match ending {
-                Ending::Rot(drive, _) if self.is_last(drive).await? => {}
+                Ending::Rot(drive, ..) if self.is_last(drive).await? => {}
                 ending => self.end(ending),
             }
         }
@@ -407,8 +439,9 @@ impl Director {
             Ending::Roomy(node, place) => {
                 let disk = self.cluster().nodes[node].drives[place].disk.clone();
                 disk.set_capacity(u64::MAX / 2);
+                self.load.feed(false);
             }
-            Ending::Rot(drive, count) => self.cluster().corrupt(drive, count),
+            Ending::Rot(drive, count, how) => self.cluster().corrupt(drive, count, how),
             Ending::ReadRight(drive) => self.cluster().misread(drive, 0),
             Ending::StartGateway => self.start_gateway(),
             Ending::AskOld => self.ask_old(),
@@ -420,7 +453,7 @@ impl Director {
     async fn end_all(&mut self) -> Done<()> {
         while let Some((_, ending)) = self.endings.pop() {
             match ending {
-                Ending::Rot(drive, _) if self.is_last(drive).await? => {}
+                Ending::Rot(drive, ..) if self.is_last(drive).await? => {}
                 ending => self.end(ending),
             }
             self.tick().await?;

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use crate::cluster::{CLUSTER, Cluster, chain, secret};
 use crate::disk::SimDisk;
 use crate::exec::{Exec, ProcessId};
+use crate::front;
 use crate::index::SimIndex;
 use crate::net::Host;
 use crate::plan::Plan;
@@ -45,6 +46,8 @@ const STRIPE_BYTES: usize = 2 << 20;
 pub struct Running {
     /// Its process.
     pub process: ProcessId,
+    /// Its machine.
+    pub host: Host,
     /// The operations.
     pub service: Service,
     /// The background work.
@@ -110,6 +113,7 @@ struct Parts {
     map_drives: Vec<MapDrive>,
     replaced: Vec<(DriveId, MapDrive)>,
     process: ProcessId,
+    host: Host,
     start: Start,
     leasing: Option<Leasing>,
 }
@@ -141,6 +145,7 @@ impl Gateway {
             map_drives: cluster.map_drives(),
             replaced: cluster.replaced.clone(),
             process,
+            host: cluster.gateway_host,
             start,
             leasing,
         };
@@ -367,8 +372,19 @@ async fn serve(parts: Parts, begun: Begun, fatal: Fatal) -> Result<Running, Stri
         let watch = service.clone().watch_uploads(age, aborted);
         parts.exec.spawn(parts.process, "uploads", Box::pin(watch));
     }
+    if parts.plan.through_front {
+        let world = parts.world.clone();
+        front::start(
+            &parts.exec,
+            parts.process,
+            world,
+            parts.host,
+            service.clone(),
+        );
+    }
     Ok(Running {
         process: parts.process,
+        host: parts.host,
         service,
         workers,
         store,

@@ -13,6 +13,7 @@ pub mod dice;
 pub mod director;
 pub mod disk;
 pub mod exec;
+pub mod front;
 pub mod gateway;
 pub mod history;
 pub mod index;

@@ -7,6 +7,7 @@
 
 mod brief;
 mod client;
+mod door;
 mod multipart;
 mod versions;
 
@@ -14,21 +15,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::{Either, select};
-use holdfast_gateway::error::BodyError;
-use holdfast_gateway::object::types::Incoming;
-use holdfast_gateway::{BucketName, GatewayError, ObjectKey};
+use holdfast_gateway::{BucketName, ObjectKey};
 use tokio::sync::oneshot;
 
 use crate::book::Book;
 use crate::dice::Dice;
 use crate::exec::{Exec, OUTSIDE};
+use crate::front;
 use crate::gateway::Running;
 use crate::history::{Action, Operation, Outcome};
+use crate::net::{Host, SimNetwork};
 use crate::plan::Plan;
 use crate::values::Values;
+use door::s3::{Kept, S3};
+use door::{At, Door, Ended, Got};
 
 /// The bucket that clients use.
 pub const BUCKET: &str = "bucket";
@@ -36,6 +37,8 @@ pub const BUCKET: &str = "bucket";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The client that reads everything in the end; it never gives up early.
 const AUDITOR: u32 = 1000;
+/// The host of the first client.
+const CLIENT_HOST: Host = 1000;
 /// S3's least part, in bytes.
 const PART_LEN_MIN: usize = 5 << 20;
 
@@ -48,6 +51,7 @@ pub struct Load {
     pub plan: Arc<Plan>,
     /// The values.
     pub values: Values,
+    network: SimNetwork,
     shared: Arc<Shared>,
 }
 
@@ -68,6 +72,8 @@ struct Shared {
     stop: AtomicBool,
     /// The director waits for something else than operations.
     is_slow: AtomicBool,
+    /// A drive is full, and somebody should notice.
+    is_hungry: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -111,53 +117,33 @@ fn object_key(key: &str) -> ObjectKey {
     ObjectKey::parse(key).expect("it is a key")
 }
 
-/// A body that comes in pieces, and breaks after `cut` bytes, if given.
-fn incoming(bytes: &Bytes, dice: &mut Dice, cut: Option<usize>) -> Incoming {
-    let mut pieces: Vec<Result<Bytes, BodyError>> = Vec::new();
-    let mut at = 0;
-    let end = cut.unwrap_or(bytes.len());
-    let piece_max = if dice.permille(100) { 700 } else { 200_000 };
-    while at < end {
-        let len = (dice.within(1..piece_max) as usize).min(end - at);
-        pieces.push(Ok(bytes.slice(at..at + len)));
-        at += len;
-    }
-    if cut.is_some() {
-        pieces.push(Err(BodyError::Gone("the client went away".to_owned())));
-    }
-    let len = dice.permille(800).then_some(bytes.len() as u64);
-    Incoming {
-        stream: futures::stream::iter(pieces).boxed(),
-        len,
-        checksum: None,
-        claims: Box::new(|| Ok(Default::default())),
+fn at(key: &str) -> At {
+    At {
+        bucket: bucket_of(key),
+        key: object_key(key),
     }
 }
 
 /// What a failed operation means for the history.
-fn outcome_of(error: &GatewayError) -> Outcome {
-    match error {
-        GatewayError::NoSuchKey { .. } => Outcome::NotFound,
-        GatewayError::Precondition { .. } | GatewayError::NotModified { .. } => {
-            Outcome::PreconditionFailed
-        }
-        GatewayError::Conflict => Outcome::Conflict,
-        GatewayError::Busy { .. }
-        | GatewayError::Unavailable { .. }
-        | GatewayError::Store(_)
-        | GatewayError::Index(_)
-        | GatewayError::Internal { .. } => Outcome::Failed,
+fn outcome_of(ended: &Ended) -> Outcome {
+    match ended {
+        Ended::Silent => Outcome::Unknown,
+        Ended::NoSuchKey => Outcome::NotFound,
+        Ended::NotMet => Outcome::PreconditionFailed,
+        Ended::Conflict => Outcome::Conflict,
+        Ended::Failed(_) => Outcome::Failed,
         _ => Outcome::Refused,
     }
 }
 
 impl Load {
     /// Clients of a plan, not yet at work.
-    pub fn new(exec: Exec, plan: &Plan) -> Self {
+    pub fn new(exec: Exec, plan: &Plan, network: SimNetwork) -> Self {
         Self {
             exec,
             plan: Arc::new(plan.clone()),
             values: Values::default(),
+            network,
             shared: Arc::default(),
         }
     }
@@ -190,6 +176,11 @@ impl Load {
     /// Lets the clients pause longer, or no longer.
     pub fn slow_down(&self, is_slow: bool) {
         self.shared.is_slow.store(is_slow, Ordering::Relaxed);
+    }
+
+    /// Has the clients write more, or no longer.
+    pub fn feed(&self, is_hungry: bool) {
+        self.shared.is_hungry.store(is_hungry, Ordering::Relaxed);
     }
 
     /// Has the clients end.
@@ -229,6 +220,7 @@ impl Load {
                 load: self.clone(),
                 dice: dice.fork(),
                 number,
+                kept: Kept::default(),
             };
             let work = async move {
                 client.run().await;
@@ -250,6 +242,7 @@ impl Load {
             load: self.clone(),
             dice,
             number: AUDITOR,
+            kept: Kept::default(),
         }
     }
 
@@ -298,15 +291,12 @@ pub fn full(key: &str) -> String {
 }
 
 /// One client.
-#[derive(Debug)]
 pub struct Client {
     load: Load,
     dice: Dice,
     number: u32,
+    kept: Kept,
 }
-
-/// The end of an operation, as the client sees it.
-type Got<T> = Option<Result<T, GatewayError>>;
 
 impl Client {
     async fn run(&mut self) {
@@ -360,17 +350,36 @@ impl Client {
         }
     }
 
-    /// Runs `work` in the gateway's process; `None` when no answer comes.
+    /// The way to that gateway.
+    fn door(&mut self) -> Option<Door> {
+        let running = self.addressed()?;
+        if !self.load.plan.through_front {
+            return Some(Door::Inside(running));
+        }
+        Some(Door::Front(Box::new(S3 {
+            exec: self.load.exec.clone(),
+            net: self.load.network.of(CLIENT_HOST + self.number as Host),
+            addr: front::addr(running.host),
+            dice: self.dice.fork(),
+            // What it asks must be answered, and a kept connection may be closed at any moment.
+            kept: match self.number {
+                AUDITOR => Kept::default(),
+                _ => Arc::clone(&self.kept),
+            },
+        })))
+    }
+
+    /// Runs `work`, in the gateway's process or outside.
     async fn ask<T, W, F>(&mut self, work: W) -> Got<T>
     where
         T: Send + 'static,
-        W: FnOnce(Arc<Running>) -> F,
-        F: Future<Output = Result<T, GatewayError>> + Send + 'static,
+        W: FnOnce(Door) -> F,
+        F: Future<Output = Got<T>> + Send + 'static,
     {
-        let running = self.addressed()?;
-        let process = running.process;
+        let door = self.door().ok_or(Ended::Silent)?;
+        let process = door.process();
         let (send, receive) = oneshot::channel();
-        let work = work(running);
+        let work = work(door);
         let work = async move {
             let _ = send.send(work.await);
         };
@@ -381,10 +390,10 @@ impl Client {
             false => PATIENCE,
         };
         match select(receive, self.load.exec.sleep(patience)).await {
-            Either::Left((answer, _)) => answer.ok(),
+            Either::Left((answer, _)) => answer.unwrap_or(Err(Ended::Silent)),
             Either::Right(_) => {
                 task.abort();
-                None
+                Err(Ended::Silent)
             }
         }
     }

@@ -48,11 +48,13 @@ pub enum FaultKind {
     IndexOld,
     /// The gateway sleeps, or is cut off, and another takes its place.
     Takeover,
+    /// Sectors of a drive cannot be read (EIO) until they are written again.
+    Unreadable,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::GatewayCrash,
         Self::NodeKill,
         Self::NodePower,
@@ -67,9 +69,11 @@ impl FaultKind {
         Self::IndexLost,
         Self::IndexOld,
         Self::Takeover,
+        Self::Unreadable,
     ];
 
-    /// Those that are drawn for themselves; the others come in scenes ([`scenes`]).
+    /// Those that are drawn for themselves; the others come in scenes ([`scenes`]), or in the place
+    /// of rot ([`Plan::spoil`]).
     const SINGLE: usize = 13;
 
     /// Whether processes end by it as they do in a crash.
@@ -80,7 +84,7 @@ impl FaultKind {
 
     /// Whether bytes that were durable are lost by it.
     pub fn destroys(self) -> bool {
-        matches!(self, Self::DriveLost | Self::Corrupt)
+        matches!(self, Self::DriveLost | Self::Corrupt | Self::Unreadable)
     }
 }
 
@@ -101,6 +105,7 @@ impl fmt::Display for FaultKind {
             Self::IndexLost => "index-lost",
             Self::IndexOld => "index-old",
             Self::Takeover => "takeover",
+            Self::Unreadable => "unreadable",
         };
         f.write_str(name)
     }
@@ -184,6 +189,8 @@ pub struct Plan {
     pub lease: Option<Duration>,
     /// Clients delete a lot, also what may have come of a write that failed.
     pub has_cleaners: bool,
+    /// Clients speak S3 over HTTP, instead of asking past the front. Never drawn.
+    pub through_front: bool,
     /// The faults, in order.
     pub faults: Vec<Fault>,
 }
@@ -235,6 +242,7 @@ impl Plan {
             compare_interval: Duration::from_secs(120),
             lease: None,
             has_cleaners: false,
+            through_front: false,
             faults: Vec::new(),
         };
         plan.make_eager();
@@ -245,6 +253,7 @@ impl Plan {
         plan.draw_faults(&mut dice);
         plan.crowd_faults();
         plan.add_scenes();
+        plan.spoil();
         plan
     }
 
@@ -286,6 +295,17 @@ impl Plan {
             .collect();
         faults.sort_by_key(|fault| fault.after_ops);
         self.faults = faults;
+    }
+
+    /// Of what changes bytes, a half makes sectors unreadable instead.
+    fn spoil(&mut self) {
+        let flips =
+            |fault: &&mut Fault| fault.kind == FaultKind::Corrupt && fault.draw % MISREADS > 1;
+        for fault in self.faults.iter_mut().filter(flips) {
+            if (fault.draw / 31).is_multiple_of(2) {
+                fault.kind = FaultKind::Unreadable;
+            }
+        }
     }
 
     /// Drives in all.

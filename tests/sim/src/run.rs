@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::dice::Dice;
-use crate::director::{Director, Failure, Injected, failure};
+use crate::director::{Director, EFFECTS_MIN, Failure, Injected, failure};
 use crate::exec::{Exec, OUTSIDE};
 use crate::load::Load;
 use crate::plan::Plan;
@@ -64,7 +64,12 @@ impl fmt::Display for Report {
             writeln!(f, "build: {}", build())?;
             writeln!(
                 f,
-                "again: cargo run -p holdfast-sim --bin simulate -- --seed {seed}"
+                "again: cargo run -p holdfast-sim --bin simulate -- --seed {seed}{}",
+                if self.plan.through_front {
+                    " --front"
+                } else {
+                    ""
+                }
             )?;
         }
         write!(
@@ -85,8 +90,9 @@ pub fn run_plan(plan: Plan) -> Report {
     let mut dice = Dice::new(plan.seed);
     let exec = Exec::new(dice.fork());
     let cluster = Cluster::new(exec.clone(), &plan, dice.fork());
+    let network = cluster.network.clone();
     let cluster = Arc::new(Mutex::new(cluster));
-    let load = Load::new(exec.clone(), &plan);
+    let load = Load::new(exec.clone(), &plan, network);
     let director = Director::new(
         Arc::clone(&cluster),
         load.clone(),
@@ -157,9 +163,6 @@ fn step(exec: &Exec, cluster: &Mutex<Cluster>, ended: &Ended) -> Outcome {
     }
 }
 
-/// Faults that must have taken effect in a run.
-const EFFECTS_MIN: u64 = 3;
-
 /// A planned kind that was never made, too few faults that took effect, or no crash among them make
 /// the seed worthless.
 fn missed(report: &Report) -> Option<Failure> {
@@ -168,9 +171,8 @@ fn missed(report: &Report) -> Option<Failure> {
     if let Some(kind) = planned.into_iter().find(|kind| !made.contains_key(kind)) {
         return Some(failure("plan", format!("{kind} never happened")));
     }
-    let count: u64 = met.values().sum();
-    let has_crash = met.keys().any(|kind| kind.is_crash());
-    (report.plan.faults.len() as u64 >= EFFECTS_MIN && (count < EFFECTS_MIN || !has_crash))
+    let is_judged = report.plan.faults.len() as u64 >= EFFECTS_MIN;
+    (is_judged && !report.injected.is_worthwhile())
         .then(|| failure("plan", format!("what took effect is too little: {met:?}")))
 }
 

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use holdfast_sim::plan::{FaultKind, Plan};
-use holdfast_sim::run::run;
+use holdfast_sim::run::{Report, run, run_plan};
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
@@ -25,12 +25,31 @@ fn the_same_seed_gives_the_same_trace() {
 /// takes over. In 85 a new drive had granted the generation before it was taken in. In 124 a
 /// gateway that slept through a takeover voided a write that the other had shown. In 810 a drive
 /// forgot a purge with part of its log, and an old copy of the index was rebuilt. In 1976 a merge
-/// showed an upload whose only copy its drive called damaged, and nobody healed from it.
+/// showed an upload whose only copy its drive called damaged, and nobody healed from it. In 148 a
+/// drive started on a full file system, and stayed out of service when there was space again.
 #[test]
 fn seeds_are_clean() {
-    for seed in [4, 5, 6, 12, 81, 85, 124, 350, 810, 1976] {
+    for seed in [4, 5, 6, 12, 81, 85, 124, 148, 350, 810, 1976] {
         let report = run(seed);
         assert!(report.failure.is_none(), "{report}");
+    }
+}
+
+fn through_the_front(seed: u64) -> Report {
+    run_plan(Plan {
+        through_front: true,
+        ..Plan::new(seed)
+    })
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_through_the_s3_front() {
+    for seed in [3, 8, 12, 17, 50] {
+        let (first, second) = (through_the_front(seed), through_the_front(seed));
+        assert!(first.failure.is_none(), "{first}");
+        assert_eq!(first.tail, second.tail, "seed {seed}");
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert_ne!(first.trace, run(seed).trace, "seed {seed}");
     }
 }
 

@@ -43,7 +43,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Administrator, Credentials, Secret};
-use crate::http::{Drained, Health, Limits, Readiness, serve};
+use crate::http::{Drained, Health, Limits, Readiness, Timers, serve};
 use crate::logging::{AccessLog, AccessLogMetrics, Entry};
 use crate::metrics::S3Metrics;
 use crate::s3::{BucketAcls, S3Config, service};
@@ -118,6 +118,7 @@ impl Server {
             sigv2,
             bucket_acls,
             body: limits.body,
+            timers: Timers::default(),
         };
         let health = state.clone();
         let targets = notifications::targets();

@@ -5,7 +5,8 @@
 //! ones and totals; `--resume FILE` keeps totals and goes on from there; `--twice` runs each seed
 //! twice and compares the traces; `--trace` prints the end of good traces too, `--log` the
 //! product's own log; `--known FILE` names seeds that are known to fail, and why: they are printed,
-//! and one of them that passes is as wrong as another that fails; `--planted M` proves that each
+//! and one of them that passes is as wrong as another that fails; `--front` has the clients speak
+//! S3 over HTTP, through hyper and the S3 library; `--planted M` proves that each
 //! planted fault (of `--only NAME,NAME` if given) is found by the seed that `--table FILE` has for
 //! it, or within M seeds.
 
@@ -41,6 +42,7 @@ struct Flags {
     trace: bool,
     twice: bool,
     same_generation: bool,
+    front: bool,
     until_failure: bool,
 }
 
@@ -58,6 +60,7 @@ fn flags() -> Result<Flags, String> {
         trace: false,
         twice: false,
         same_generation: false,
+        front: false,
         until_failure: false,
     };
     let mut args = std::env::args().skip(1);
@@ -78,6 +81,7 @@ fn flags() -> Result<Flags, String> {
             "--table" => flags.table = Some(value()?),
             "--planted" => flags.planted = Some(number(value()?)?),
             "--trace" => flags.trace = true,
+            "--front" => flags.front = true,
             "--same-generation" => flags.same_generation = true,
             "--until-failure" => flags.until_failure = true,
             "--twice" => flags.twice = true,
@@ -219,6 +223,7 @@ fn one(flags: &Flags, seed: u64) -> Report {
         plan.faults.truncate(faults);
     }
     plan.old_copy_of_same_generation |= flags.same_generation;
+    plan.through_front = flags.front;
     let mut report = run_plan(plan.clone());
     if flags.twice {
         let again = run_plan(plan);

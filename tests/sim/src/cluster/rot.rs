@@ -16,6 +16,15 @@ use crate::disk::SECTOR_LEN;
 /// What was never written; comparing with it is far faster than looking at each byte.
 const EMPTY: [u8; SECTOR_LEN as usize] = [0; SECTOR_LEN as usize];
 
+/// What happens to a sector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rot {
+    /// A bit of it flips.
+    Flip,
+    /// It cannot be read until it is written again.
+    Spoil,
+}
+
 /// A sector of a drive: arena and offset.
 type Sector = (usize, u64);
 
@@ -23,9 +32,9 @@ type Sector = (usize, u64);
 const NEWEST: usize = 40;
 
 impl Cluster {
-    /// Flips bits on a drive where something was written, a third of them where a batch of the
+    /// Damages sectors of a drive where something was written, a third of them where a batch of the
     /// log begins. Nothing happens when the drive was replaced meanwhile.
-    pub fn corrupt(&mut self, id: DriveId, count: u64) {
+    pub fn corrupt(&mut self, id: DriveId, count: u64, how: Rot) {
         let drives = self.nodes.iter_mut().flat_map(|node| &mut node.drives);
         let Some(drive) = drives.into_iter().find(|drive| drive.id == id) else {
             return;
@@ -36,13 +45,20 @@ impl Cluster {
                 true => self.dice.pick(&log).map(|(_, sector)| sector),
                 false => self.dice.pick(&written),
             };
-            if let Some(&(arena, sector)) = found {
-                flip(drive, &mut self.dice, &arenas[arena], sector);
+            match (found, how) {
+                (Some(&(arena, sector)), Rot::Flip) => {
+                    flip(drive, &mut self.dice, &arenas[arena], sector);
+                }
+                (Some(&(arena, sector)), Rot::Spoil) => {
+                    let is_new = drive.disk.spoil(&arenas[arena], sector);
+                    drive.flips += u64::from(is_new);
+                }
+                (None, _) => {}
             }
         }
         let flips = drive.flips;
         self.exec
-            .note(|| format!("{flips} bits of drive {id} have flipped"));
+            .note(|| format!("drive {id} is damaged ({how:?}) in {flips} places"));
     }
 
     /// Flips bits where the newest batches of a drive's log begin.

@@ -25,6 +25,17 @@ pub struct Injected {
     pub met: BTreeMap<FaultKind, u64>,
 }
 
+/// Faults that must have taken effect in a run.
+pub const EFFECTS_MIN: u64 = 3;
+
+impl Injected {
+    /// Whether enough took effect, and a crash is among it.
+    pub fn is_worthwhile(&self) -> bool {
+        let count: u64 = self.met.values().sum();
+        count >= EFFECTS_MIN && self.met.keys().any(|kind| kind.is_crash())
+    }
+}
+
 /// What shows that a fault was met; numbers are what there was before.
 #[derive(Debug)]
 pub(super) enum Sign {

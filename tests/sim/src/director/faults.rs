@@ -11,10 +11,14 @@ use holdfast_protocol::DriveId;
 
 use super::effects::Sign;
 use super::{Director, Done, Ending, RESTART};
+use crate::cluster::Rot;
 use crate::disk::SimDisk;
 use crate::gateway::{Leasing, Start};
 use crate::net::Host;
 use crate::plan::{Fault, FaultKind, MISREADS};
+
+/// How long a drive is full at least.
+const FULL_MIN: Duration = Duration::from_secs(5);
 
 impl Director {
     pub(super) async fn inject(&mut self, fault: Fault) -> Done<()> {
@@ -56,13 +60,16 @@ impl Director {
                 drop(cluster);
                 self.later(fault.lasts / 2, Ending::StartNode(node));
             }
-            FaultKind::Corrupt => self.rot(fault, node, place),
+            FaultKind::Corrupt | FaultKind::Unreadable => self.rot(fault, node, place),
             FaultKind::Full => {
                 let (id, disk) = self.drive(node, place);
                 let sign = Sign::Full(id, disk.clone(), disk.refusals());
-                self.await_effect(fault.kind, fault.lasts, sign);
-                disk.set_capacity(disk.used() + fault.draw % 1_000_000);
-                self.later(fault.lasts, Ending::Roomy(node, place));
+                let lasts = fault.lasts + FULL_MIN;
+                self.await_effect(fault.kind, lasts, sign);
+                // Long enough to be met: drives write into space that they laid out before.
+                disk.set_capacity(disk.used() + fault.draw % 50_000);
+                self.load.feed(true);
+                self.later(lasts, Ending::Roomy(node, place));
             }
             FaultKind::Eio => {
                 let (_, disk) = self.drive(node, place);
@@ -102,8 +109,8 @@ impl Director {
         }
     }
 
-    /// Bits flip, once or again and again; or where the log ends; or only on their way from the
-    /// medium.
+    /// Bits flip, or sectors cannot be read, once or again and again; or bits flip where the log
+    /// ends; or only on their way from the medium.
     fn rot(&mut self, fault: Fault, node: usize, place: usize) {
         let (id, disk) = self.drive(node, place);
         if fault.draw.is_multiple_of(MISREADS) {
@@ -124,7 +131,11 @@ impl Director {
             1 => 1 + fault.draw / 3 % 30,
             _ => 1 + fault.draw / 3 % 4,
         };
-        self.cluster().corrupt(id, count);
+        let how = match fault.kind {
+            FaultKind::Unreadable => Rot::Spoil,
+            _ => Rot::Flip,
+        };
+        self.cluster().corrupt(id, count, how);
         // And again, so that what is written meanwhile is hit as well.
         let bursts = match fault.draw / 1000 % 3 {
             0 => 0,
@@ -132,7 +143,7 @@ impl Director {
             _ => 40,
         };
         for burst in 1..=bursts {
-            self.later(fault.lasts * burst / bursts, Ending::Rot(id, count));
+            self.later(fault.lasts * burst / bursts, Ending::Rot(id, count, how));
         }
         if (fault.draw / 7).is_multiple_of(2) {
             self.later(fault.lasts / 10, Ending::RestartNode(node));

@@ -3,9 +3,6 @@
 //! Owns: what clients do in it. Deleting it says what a LIST says that finds nothing.
 //! Leaves to others: the operations on keys ([`super::client`]).
 
-use holdfast_gateway::object::Objects;
-use holdfast_gateway::settings::Settings;
-
 use super::{BRIEF_KEYS, Client, brief_name, bucket_of, full};
 use crate::history::{Action, Outcome};
 
@@ -24,23 +21,13 @@ impl Client {
 
     async fn make_bucket(&mut self) {
         let name = bucket_of(BRIEF_KEYS);
-        let _ = self
-            .ask(|gateway| async move {
-                gateway
-                    .service
-                    .create_bucket(&name, "owner", Settings::default())
-                    .await
-            })
-            .await;
+        let _ = self.ask(|door| door.make_bucket(name)).await;
     }
 
     async fn drop_bucket(&mut self) {
         let name = bucket_of(BRIEF_KEYS);
         let call = self.load.tick();
-        let got = self
-            .ask(|gateway| async move { gateway.service.delete_bucket(&name).await })
-            .await;
-        if let Some(Ok(())) = got {
+        if let Ok(()) = self.ask(|door| door.drop_bucket(name)).await {
             let action = Action::List {
                 prefix: full(BRIEF_KEYS),
                 after: None,

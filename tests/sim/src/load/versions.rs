@@ -5,25 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
-use holdfast_gateway::GatewayError;
-use holdfast_gateway::auth::Caller;
-use holdfast_gateway::object::types::{
-    ChangeObject, DeleteConditions, DeleteObject, GetObject, ListObjects, ListVersions, PutObject,
-    ReadConditions, VersionId, VersionPage, WriteConditions,
-};
-use holdfast_gateway::object::{Objects, types};
-use holdfast_protocol::Metadata;
+use holdfast_gateway::object::types::{ListObjects, ListVersions, VersionId, WriteConditions};
 
-use super::{Client, Got, KEPT_KEYS, bucket_of, incoming, lock, object_key};
+use super::door::{Ended, Got, Upload, VersionPage};
+use super::{Client, KEPT_KEYS, at, bucket_of, lock};
 use crate::book::{Book, End, Read, Shown, Window};
 use crate::history::Outcome;
 use crate::values::body;
 
 /// Keys in it.
 const KEYS: u64 = 4;
-/// Where tags are kept.
-const TAGS: &str = "x-amz-tagging";
 
 fn kept_name(number: u64) -> String {
     format!("{KEPT_KEYS}{number}")
@@ -78,20 +69,11 @@ impl Client {
         let bytes = body(self.load.values.next(), len);
         let value = self.load.values.add(bytes.clone());
         let cut = self.dice.permille(5).then(|| bytes.len() / 2);
-        let put = PutObject {
-            bucket: bucket_of(key),
-            key: object_key(key),
-            metadata: Metadata::default(),
-            body: incoming(&bytes, &mut self.dice, cut),
-            conditions: WriteConditions::default(),
-            by: Caller::Anonymous,
-        };
+        let (at, sent) = (at(key), Upload::new(&bytes, &mut self.dice, cut));
         let call = self.load.tick();
         let place = self.book(|book| book.making(key, Some(value), call));
-        let got = self
-            .ask(|gateway| async move { gateway.service.put(put).await })
-            .await;
-        let got = got.map(|got| got.map(|written| written.version));
+        let put = self.ask(|door| door.put(at, sent, WriteConditions::default()));
+        let got = put.await.map(|made| made.version);
         self.made(key, place, got);
     }
 
@@ -99,20 +81,19 @@ impl Client {
         let call = self.load.tick();
         let place = self.book(|book| book.making(key, None, call));
         let got = self.remove(key, None).await;
-        let got = got.map(|got| got.map(|deleted| deleted.version));
         self.made(key, place, got);
     }
 
     fn made(&mut self, key: &str, place: usize, got: Got<Option<VersionId>>) {
         let end = self.load.tick();
         let id = match got {
-            Some(Ok(Some(id))) => Ok(id.to_string()),
-            Some(Ok(None)) => {
+            Ok(Some(id)) => Ok(id.to_string()),
+            Ok(None) => {
                 self.load
                     .served_wrong(format!("{key} was written without a version"));
                 Err(End::Unknown)
             }
-            other => Err(end_of(&self.failed(other.map(|got| got.map(drop))))),
+            other => Err(end_of(&self.failed(other.map(drop)))),
         };
         self.load
             .exec
@@ -131,7 +112,7 @@ impl Client {
         };
         let got = self.remove(key, VersionId::parse(&id)).await;
         let end = self.load.tick();
-        let how = match self.failed(got.map(|got| got.map(drop))) {
+        let how = match self.failed(got.map(drop)) {
             Outcome::Ok => End::Done,
             outcome => end_of(&outcome),
         };
@@ -142,17 +123,9 @@ impl Client {
         self.book(|book| book.erased(key, number, end, how));
     }
 
-    async fn remove(&mut self, key: &str, version: Option<VersionId>) -> Got<types::Deleted> {
-        let delete = DeleteObject {
-            bucket: bucket_of(key),
-            key: object_key(key),
-            version,
-            conditions: DeleteConditions::default(),
-            bypass: false,
-            by: Caller::Anonymous,
-        };
-        self.ask(|gateway| async move { gateway.service.delete(delete).await })
-            .await
+    async fn remove(&mut self, key: &str, version: Option<VersionId>) -> Got<Option<VersionId>> {
+        let at = at(key);
+        self.ask(|door| door.delete(at, version)).await
     }
 
     async fn tag(&mut self, key: &str) {
@@ -166,21 +139,10 @@ impl Client {
         let Some(number) = tagging else {
             return;
         };
-        let change = ChangeObject {
-            bucket: bucket_of(key),
-            key: object_key(key),
-            version: VersionId::parse(&id),
-            edit: Box::new(move |metadata, _, _| {
-                metadata.set(TAGS, kept);
-                Ok(())
-            }),
-            by: Caller::Anonymous,
-        };
-        let got = self
-            .ask(|gateway| async move { gateway.service.change(change).await })
-            .await;
+        let (at, version) = (at(key), VersionId::parse(&id));
+        let got = self.ask(|door| door.tag(at, version, kept)).await;
         let end = self.load.tick();
-        let how = match self.failed(got.map(|got| got.map(drop))) {
+        let how = match self.failed(got.map(drop)) {
             Outcome::Ok => End::Done,
             outcome => end_of(&outcome),
         };
@@ -225,43 +187,27 @@ impl Client {
 
     /// What is read; `None` if that is not known.
     async fn read(&mut self, key: &str, version: Option<VersionId>) -> Option<Read> {
-        let get = GetObject {
-            bucket: bucket_of(key),
-            key: object_key(key),
-            version,
-            range: None,
-            part: None,
-            conditions: ReadConditions::default(),
-        };
-        let got = self
-            .ask(|gateway| async move {
-                let mut read = gateway.service.get(get).await?;
-                let mut bytes = Vec::new();
-                while let Some(piece) = read.stream.next().await {
-                    bytes.extend_from_slice(&piece?);
+        let at = at(key);
+        match self.ask(|door| door.get(at, version, None)).await {
+            Ok(read) => {
+                if let Some(cut) = read.cut {
+                    self.failed(Err(Ended::Failed(cut)));
+                    return None;
                 }
-                Ok((read.info, bytes))
-            })
-            .await;
-        match got? {
-            Ok((info, bytes)) => {
-                let value = self.load.values.of(&info.etag.to_string());
-                if self.load.values.bytes(value).as_deref() != Some(&bytes) {
-                    let what = format!("{key}: {} bytes are not those of {value:?}", bytes.len());
+                let value = self.load.values.of(&read.etag);
+                if self.load.values.bytes(value).as_deref() != Some(&read.bytes) {
+                    let len = read.bytes.len();
+                    let what = format!("{key}: {len} bytes are not those of {value:?}");
                     self.load.served_wrong(what);
                 }
-                let tags = info.metadata.get(TAGS).map(str::to_owned);
                 self.load.count(true);
-                Some(Read::Value(value, tags))
+                Some(Read::Value(value, read.tags))
             }
-            Err(GatewayError::DeleteMarker { .. }) if version.is_some() => Some(Read::Marker),
-            Err(
-                GatewayError::NoSuchVersion { .. }
-                | GatewayError::NoSuchKey { .. }
-                | GatewayError::DeleteMarker { .. },
-            ) => Some(Read::Nothing),
-            Err(error) => {
-                self.failed(Some(Err(error)));
+            Err(Ended::Silent) => None,
+            Err(Ended::Marker) if version.is_some() => Some(Read::Marker),
+            Err(Ended::NoSuchVersion | Ended::NoSuchKey | Ended::Marker) => Some(Read::Nothing),
+            Err(ended) => {
+                self.failed(Err(ended));
                 None
             }
         }
@@ -279,13 +225,12 @@ impl Client {
                 return false;
             };
             for (place, version) in page.versions.into_iter().enumerate() {
-                let value = (!version.is_marker)
-                    .then(|| self.load.values.of(&version.object.etag.to_string()));
-                let key = version.object.key;
+                let value = version.etag.map(|etag| self.load.values.of(&etag));
+                let key = version.key;
                 // Between two pages what was behind it may have become current.
                 let goes_on = place == 0 && last.as_ref() == Some(&key);
                 listed.entry(key.clone()).or_default().push(Shown {
-                    id: version.version.to_string(),
+                    id: version.id,
                     value,
                     is_latest: version.is_latest && !goes_on,
                 });
@@ -325,16 +270,13 @@ impl Client {
             },
             after_version: after_version.flatten(),
         };
-        let got = self
-            .ask(|gateway| async move { gateway.service.list_versions(list).await })
-            .await;
-        match got? {
+        match self.ask(|door| door.versions(list)).await {
             Ok(page) => {
                 self.load.count(true);
                 Some(page)
             }
-            Err(error) => {
-                self.failed(Some(Err(error)));
+            Err(ended) => {
+                self.failed(Err(ended));
                 None
             }
         }
