@@ -220,7 +220,7 @@ pub(crate) async fn look(
         Ok(kept) => judge(index, drive, &kept.record).await?,
         Err(DriveError::NotFound | DriveError::Purged) => Look::Gone,
         // Its copy here says nothing; that no row has its write was seen already.
-        Err(DriveError::Damaged { .. }) => Look::Unknown,
+        Err(DriveError::Damaged { .. } | DriveError::Io { .. }) => Look::Unknown,
         Err(source) => return Err(WorkersError::Drive { drive, source }),
     };
     let look = match look {

@@ -15,7 +15,8 @@ use holdfast_protocol::{BLOCK_LEN, BlockIdentity, ClusterId, WriteId, block_chec
 
 use super::files::Files;
 use super::read::{
-    Opened, Pinned, TRIES, Trouble, fetch, on_medium, open, part, read_places, row_of, settle,
+    Opened, Pinned, TRIES, Trouble, fetch, on_medium, open, part, read_places, record, row_of,
+    settle, sound,
 };
 use super::stage::places;
 use super::state::Shared;
@@ -130,10 +131,21 @@ pub(crate) async fn verify(
     for _ in 0..TRIES {
         let row = shard_row(shared, write, shard)?;
         let address = row.address;
-        let done = load_shard(shared, &pinned, row).await;
+        let done = load_shard(shared, &pinned, row.clone()).await;
         if let Some(answer) = settle(shared, write, address, done) {
             let (entry, sums) = answer?;
-            return check(shared, &pinned, write, entry, sums).await;
+            let checked = check(shared, &pinned, write, entry, sums).await;
+            let is_good = |reply: &DriveReply| match reply {
+                DriveReply::Verified { bad, .. } => bad.is_empty(),
+                _ => false,
+            };
+            if row.damaged
+                && checked.as_ref().is_ok_and(is_good)
+                && record(shared, write, true).await.is_ok()
+            {
+                sound(shared, write, &row);
+            }
+            return checked;
         }
     }
     Err(DriveError::Busy)

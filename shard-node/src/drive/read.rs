@@ -93,12 +93,28 @@ pub(crate) async fn record(
     for _ in 0..TRIES {
         let row = row_of(shared, write)?;
         let address = row.address;
-        let done = load_record(shared, &pinned, row, with_body).await;
+        let done = load_record(shared, &pinned, row.clone(), with_body).await;
         if let Some(answer) = settle(shared, write, address, done) {
+            if with_body && answer.is_ok() && row.shard.is_none() {
+                sound(shared, write, &row);
+            }
             return answer;
         }
     }
     Err(DriveError::Busy)
+}
+
+/// All of an entry that was called damaged was read and is what it should be: the medium gave other
+/// bytes before.
+pub(crate) fn sound(shared: &Shared, write: WriteId, row: &TableEntry) {
+    if !row.damaged {
+        return;
+    }
+    let mut state = shared.state.lock();
+    if state.table.get(write).map(|row| row.address) == Some(row.address) {
+        state.table.mark_sound(write);
+        tracing::info!(%write, "log entry is sound after all");
+    }
 }
 
 async fn load_record(

@@ -122,18 +122,25 @@ impl Table {
 
     /// Marks `write` as damaged. `false` if it is not held or was marked before.
     pub(crate) fn mark_damaged(&mut self, write: WriteId) -> bool {
-        let Some((_, leaf)) = self.leaves.range_mut(..=write).next_back() else {
-            return false;
-        };
-        let Ok(slot) = leaf.binary_search_by_key(&write, |row| row.write) else {
-            return false;
-        };
-        let Some(row) = leaf.get_mut(slot) else {
+        let Some(row) = self.row_mut(write) else {
             return false;
         };
         let new = row.flags & DAMAGED == 0;
         row.flags |= DAMAGED;
         new
+    }
+
+    /// Marks `write` as sound again.
+    pub(crate) fn mark_sound(&mut self, write: WriteId) {
+        if let Some(row) = self.row_mut(write) {
+            row.flags &= !DAMAGED;
+        }
+    }
+
+    fn row_mut(&mut self, write: WriteId) -> Option<&mut Row> {
+        let (_, leaf) = self.leaves.range_mut(..=write).next_back()?;
+        let slot = leaf.binary_search_by_key(&write, |row| row.write).ok()?;
+        leaf.get_mut(slot)
     }
 
     /// What is held above `after`, in ascending order.

@@ -48,6 +48,15 @@ pub struct DriveSlot {
     pub is_new: bool,
     /// Bits of it that were flipped, and sectors that became unreadable, since it was laid out.
     pub flips: u64,
+    /// What they changed was found and healed.
+    pub is_mended: bool,
+}
+
+impl DriveSlot {
+    /// Whether bytes of it were changed, and not healed.
+    pub fn is_damaged(&self) -> bool {
+        self.flips > 0 && !self.is_mended
+    }
 }
 
 /// A node's machine.
@@ -128,6 +137,7 @@ impl Cluster {
                     disk: SimDisk::new(dice.u64()),
                     is_new: true,
                     flips: 0,
+                    is_mended: false,
                 });
                 next_drive += 1;
             }
@@ -344,6 +354,7 @@ impl Cluster {
             disk: SimDisk::new(self.dice.u64()),
             is_new: true,
             flips: 0,
+            is_mended: false,
         };
         let successor = self.map_drive(node, place);
         self.replaced.push((lost, successor));

@@ -196,6 +196,7 @@ impl Director {
             self.calm().await?;
             verdict::read_in_time(self).await?;
         }
+        self.heal_rot().await?;
         self.replace_corrupt().await?;
         self.whole().await
     }
@@ -354,6 +355,13 @@ impl Director {
                         .note(|| format!("drive {drive} did not open: {why}"));
                     cluster.kill(node);
                     cluster.start(node);
+                }
+                // There was no space to lay it out.
+                Some(place) if drives[place].is_new && drives[place].disk.refusals() > 0 => {
+                    self.exec
+                        .note(|| format!("drive {drive} was not laid out: {why}"));
+                    cluster.kill(node);
+                    self.later(RESTART, Ending::StartNode(node));
                 }
                 _ => return Err(failure("drive", format!("{drive} does not open: {why}"))),
             }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -24,6 +25,9 @@ const WALL_START_MS: u64 = 1_800_000_000_000;
 const CIRCLE_POLLS: u64 = 2_000_000;
 /// Lines of the trace that are kept.
 const TAIL_LINES: usize = 120;
+
+/// Whether every line of the trace is printed as it comes.
+pub static PRINTS_NOTES: AtomicBool = AtomicBool::new(false);
 
 /// A simulated process; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,6 +152,9 @@ impl Exec {
         let mut state = self.state();
         line.bytes().for_each(|byte| state.mix(u64::from(byte)));
         let at = Duration::from_nanos(state.now);
+        if PRINTS_NOTES.load(Ordering::Relaxed) {
+            println!("{at:>14.6?}  {line}");
+        }
         if state.tail.len() == TAIL_LINES {
             state.tail.pop_front();
         }

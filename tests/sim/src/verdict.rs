@@ -183,7 +183,7 @@ pub async fn nothing_is_wrong(cluster: &Mutex<Cluster>, index: &MemoryIndex) -> 
     }
     let cluster = lock(cluster);
     for (node, slot) in cluster.nodes.iter().enumerate() {
-        let changed = slot.drives.iter().filter(|slot| slot.flips > 0);
+        let changed = slot.drives.iter().filter(|slot| slot.is_damaged());
         let changed: Vec<DriveId> = changed.map(|slot| slot.id).collect();
         let drives = cluster.report(node).drives.into_iter();
         for drive in drives.filter(|drive| !changed.contains(&drive.id())) {

@@ -44,7 +44,9 @@ impl Records {
             let shards = shards.filter(|(_, drive)| gone.contains(*drive));
             shards.map(|(shard, _)| shard).collect()
         };
-        let mut shards = planned(&self.absent);
+        // What was planned for a drive that is being filled was planned after it came.
+        let unasked = self.absent.difference(&self.filling).copied().collect();
+        let mut shards = planned(&unasked);
         for copy in &found.copies {
             let Some((shard, _)) = copy.shard else {
                 continue;

@@ -288,6 +288,9 @@ pub struct Records {
     pub found: BTreeMap<WriteId, Found>,
     /// Living drives that were not asked, or are not whole.
     pub absent: BTreeSet<DriveId>,
+    /// Those of the absent that answered, and lack only what drives held whose places they took:
+    /// all that was ever sealed on them was seen.
+    pub filling: BTreeSet<DriveId>,
     /// Drives that are gone for good.
     pub dead: BTreeSet<DriveId>,
     /// Drives that were asked, and lost entries of their log: they count as absent, too.
@@ -304,6 +307,7 @@ impl Records {
         Self {
             found: BTreeMap::new(),
             absent: BTreeSet::new(),
+            filling: BTreeSet::new(),
             dead: BTreeSet::new(),
             partial: BTreeSet::new(),
             geometry,

@@ -74,6 +74,9 @@ impl Asking<'_> {
         records.partial.extend(&claimed.lost_logs);
         let of_map = |drive: &&DriveId| map.drive(**drive).is_some();
         records.absent.extend(claimed.blank.iter().filter(of_map));
+        // But such a drive has all that was sealed on itself.
+        let is_filling = |drive: &DriveId| whole(drive) && !records.absent.contains(drive);
+        records.filling = map.filling().filter(is_filling).collect();
         records.absent.extend(map.filling());
         for &drive in &claimed.granted {
             if let Err(error) = self
@@ -82,6 +85,7 @@ impl Asking<'_> {
             {
                 tracing::warn!(%drive, %error, "drive not listed, it counts as absent");
                 records.absent.insert(drive);
+                records.filling.remove(&drive);
             }
         }
         records

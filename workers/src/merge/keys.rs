@@ -104,6 +104,9 @@ impl<'a> Deciding<'a> {
                 for list in slots.values() {
                     self.set_unvoided(list, Fate::Doubt);
                 }
+                let records: Vec<&Found> = slots.values().flatten().copied().collect();
+                let absent = &self.records.absent;
+                tracing::debug!(%bucket, key, ?records, ?absent, "key in doubt");
                 let key = key.to_owned();
                 self.merged.doubts.insert(Doubt::Key { bucket, key });
             }

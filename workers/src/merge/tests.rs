@@ -213,6 +213,12 @@ impl Case {
         self.0.dead = drives.iter().map(|drive| d(*drive)).collect();
         self
     }
+    /// Drives in the places of dead ones, beside those that are absent.
+    fn filling(mut self, drives: &[u64]) -> Self {
+        self.0.filling = drives.iter().map(|drive| d(*drive)).collect();
+        self.0.absent.extend(self.0.filling.clone());
+        self
+    }
     /// Drives that lost entries of their log, beside those that are absent.
     fn partial(mut self, drives: &[u64]) -> Self {
         self.0.partial = drives.iter().map(|drive| d(*drive)).collect();

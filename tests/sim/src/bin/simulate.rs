@@ -3,12 +3,12 @@
 //! Goal: find a seed that breaks what the design promises, and say how to see it again.
 //! Method: `simulate --seed N` runs one; `--from N --seeds M --jobs J` many, printing the failed
 //! ones and totals; `--resume FILE` keeps totals and goes on from there; `--twice` runs each seed
-//! twice and compares the traces; `--trace` prints the end of good traces too, `--log` the
-//! product's own log; `--known FILE` names seeds that are known to fail, and why: they are printed,
-//! and one of them that passes is as wrong as another that fails; `--front` has the clients speak
-//! S3 over HTTP, through hyper and the S3 library; `--planted M` proves that each
-//! planted fault (of `--only NAME,NAME` if given) is found by the seed that `--table FILE` has for
-//! it, or within M seeds.
+//! twice and compares the traces; `--trace` prints the end of good traces too, `--notes` all of it
+//! as it comes, `--log` the product's own log; `--known FILE` names seeds that are known to fail,
+//! and why: they are printed, and one of them that passes is as wrong as another that fails;
+//! `--front` has the clients speak S3 over HTTP, through hyper and the S3 library; `--planted M`
+//! proves that each planted fault (of `--only NAME,NAME` if given) is found by the seed that
+//! `--table FILE` has for it, or within M seeds.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use holdfast_sim::exec::PRINTS_NOTES;
 use holdfast_sim::plan::{FaultKind, Plan};
 use holdfast_sim::planted;
 use holdfast_sim::run::{Report, build, run_plan};
@@ -81,6 +82,7 @@ fn flags() -> Result<Flags, String> {
             "--table" => flags.table = Some(value()?),
             "--planted" => flags.planted = Some(number(value()?)?),
             "--trace" => flags.trace = true,
+            "--notes" => PRINTS_NOTES.store(true, Ordering::Relaxed),
             "--front" => flags.front = true,
             "--same-generation" => flags.same_generation = true,
             "--until-failure" => flags.until_failure = true,

@@ -241,14 +241,14 @@ impl Director {
     async fn lose_index(&mut self, fault: Fault) -> Done<()> {
         // Spared: a lost index before all that a lost drive held is healed.
         let is_sudden = fault.kind == FaultKind::IndexLost && fault.draw.is_multiple_of(2);
-        if !is_sudden || self.has_lost {
+        if !is_sudden {
             self.calm().await?;
         }
         if fault.kind == FaultKind::IndexOld && !self.plan.old_copy_of_same_generation {
             self.outlive_snapshot().await?;
         }
         let has_outage = is_sudden && (fault.draw / 2).is_multiple_of(2);
-        if has_outage && !self.has_lost {
+        if has_outage {
             self.mended().await?;
             self.load.slow_down(false);
             let begun = self.load.begun() + fault.draw / 4 % self.plan.keys;

@@ -7,11 +7,14 @@
 use std::sync::Arc;
 
 use holdfast_index::{MemoryIndex, doubt};
+use holdfast_protocol::admin::scrub::DriveScrub;
+use holdfast_seam::Clock;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{Director, Done, Ending, HEAL_MAX, RESTART, START_MAX, failure};
-use crate::cluster::chain;
+use crate::cluster::{DriveSlot, chain};
+use crate::dice::Dice;
 use crate::gateway::{Running, Start};
 
 impl Director {
@@ -79,7 +82,56 @@ impl Director {
         }
     }
 
-    /// Replaces drives whose bytes were changed: nothing reads parity by itself.
+    /// Has every second plan heal a drive whose bytes were changed where it is: the damage of its
+    /// log is found when it is opened anew, that of shards by the scrub.
+    ///
+    /// # Errors
+    /// `heal` if that is not done in time.
+    pub(super) async fn heal_rot(&mut self) -> Done<()> {
+        let is_healed = Dice::new(self.plan.seed ^ 0x5c2b_0008).permille(500);
+        let Some((node, place)) = self.corrupt_drive().filter(|_| is_healed) else {
+            return Ok(());
+        };
+        let drive = self.cluster().nodes[node].drives[place].id;
+        self.cluster().misread(drive, 0);
+        self.cluster().kill(node);
+        self.cluster().start(node);
+        self.calm().await?;
+        let since = self.exec.unix_ms();
+        let deadline = self.exec.now() + HEAL_MAX.as_nanos() as u64;
+        loop {
+            // One that does not open is replaced at once.
+            if self.corrupt_drive() != Some((node, place)) {
+                return Ok(());
+            }
+            let running = self.serving().await?;
+            let status = running.workers.scrub_status();
+            let is_verified = |it: &DriveScrub| {
+                it.drive == drive.to_string()
+                    && it.last_started_ms.is_some_and(|started| started >= since)
+            };
+            if status.drives.iter().any(is_verified) {
+                break;
+            }
+            running.workers.start_scrub();
+            for _ in 0..100 {
+                self.tick().await?;
+            }
+            if self.exec.now() > deadline {
+                return Err(failure(
+                    "heal",
+                    format!("drive {drive} is not scrubbed in time"),
+                ));
+            }
+        }
+        self.whole().await?;
+        self.exec
+            .note(|| format!("drive {drive} was healed where it is"));
+        self.cluster().nodes[node].drives[place].is_mended = true;
+        Ok(())
+    }
+
+    /// Replaces drives whose bytes were changed, and that were not healed.
     pub(super) async fn replace_corrupt(&mut self) -> Done<()> {
         loop {
             let found = self.corrupt_drive();
@@ -98,7 +150,7 @@ impl Director {
     pub(super) fn corrupt_drive(&self) -> Option<(usize, usize)> {
         let cluster = self.cluster();
         cluster.nodes.iter().enumerate().find_map(|(node, slot)| {
-            let place = slot.drives.iter().position(|drive| drive.flips > 0)?;
+            let place = slot.drives.iter().position(DriveSlot::is_damaged)?;
             Some((node, place))
         })
     }

@@ -43,7 +43,7 @@ impl Director {
         self.shown.end(gateway.index.snapshot());
         let running = self.load.gateway();
         self.load.set_gateway(None);
-        self.memory = Some(match (fault.draw / 2).is_multiple_of(3) && !self.has_lost {
+        self.memory = Some(match (fault.draw / 2).is_multiple_of(3) {
             true => {
                 self.start = Start::Rebuild;
                 self.new_index()

@@ -17,6 +17,20 @@ fn what_a_dead_drive_held_was_brought_to_others_when_nobody_is_absent() {
 }
 
 #[test]
+fn a_drive_that_is_being_filled_holds_all_that_was_planned_for_itself() {
+    // A shard on drive 1, none on drive 3, which took another's place before; drive 2 is gone.
+    let case = Case::new().coded(3, &[0]).dead(&[2]);
+    assert_eq!(case.clone().filling(&[3]).fate(3), Fate::Void);
+    assert_eq!(case.clone().absent(&[3]).fate(3), Fate::Doubt);
+    let both = Case::new().coded(3, &[0]).dead(&[2, 3]);
+    assert_eq!(
+        both.filling(&[4]).fate(3),
+        Fate::Doubt,
+        "it lacks what they held"
+    );
+}
+
+#[test]
 fn a_part_that_failed_before_drives_were_replaced_leaves_its_upload_alone() {
     let case = Case::new().upload(2).part(3, 2, 1, &[0]).dead(&[2, 3]);
     let open = Fate::Upload { completed: None };
