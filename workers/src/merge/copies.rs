@@ -26,8 +26,8 @@ impl Records {
     }
 
     /// Whether a record that cannot be read may have been acknowledged: copies seen plus absent
-    /// drives of its write reach the quorum; or a shard has moved, which only happens after the
-    /// commit.
+    /// drives reach the quorum, as each of these may hold a shard that was planned for it, or that
+    /// was moved to it; or a shard is seen that has moved, which only happens after the commit.
     ///
     /// What a drive held that is gone counts only while another is absent. With all of them there,
     /// what was acknowledged was brought to others before its successor counted as whole, and is
@@ -45,7 +45,11 @@ impl Records {
             shards.map(|(shard, _)| shard).collect()
         };
         // What was planned for a drive that is being filled was planned after it came.
-        let unasked = self.absent.difference(&self.filling).copied().collect();
+        let unasked: BTreeSet<DriveId> = self.absent.difference(&self.filling).copied().collect();
+        let may_have_another = |drive: &&DriveId| {
+            !drives.contains(drive) && !found.copies.iter().any(|copy| copy.drive == **drive)
+        };
+        let moved = unasked.iter().filter(may_have_another).count();
         let mut shards = planned(&unasked);
         for copy in &found.copies {
             let Some((shard, _)) = copy.shard else {
@@ -59,7 +63,7 @@ impl Records {
         if !self.absent.is_empty() {
             shards.extend(planned(&self.dead));
         }
-        shards.len() >= geometry.write_quorum()
+        shards.len() + moved >= geometry.write_quorum()
     }
 
     /// Writes that are gone, and that only drives show which lost entries of their log: what they

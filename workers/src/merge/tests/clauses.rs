@@ -214,9 +214,11 @@ fn an_unreadable_order_that_may_have_reached_its_quorum_puts_the_key_in_doubt() 
     let case = Case::new().small(2, &[1, 2]).coded(3, &[0]).absent(&[3, 4]);
     assert_eq!(
         (case.fate(2), case.fate(3)),
-        (SHOWN, Fate::Void),
-        "drive 4 was never asked for it"
+        (Fate::Doubt, Fate::Doubt),
+        "a shard may have been moved to drive 4"
     );
+    let case = Case::new().small(2, &[1, 2]).coded(3, &[0]).absent(&[4]);
+    assert_eq!((case.fate(2), case.fate(3)), (SHOWN, Fate::Void));
     let case = Case::new()
         .small(2, &[1, 2])
         .coded(3, &[0])
@@ -227,6 +229,16 @@ fn an_unreadable_order_that_may_have_reached_its_quorum_puts_the_key_in_doubt() 
         (SHOWN, Fate::Void),
         "an index would know it"
     );
+}
+
+#[test]
+fn a_write_whose_moved_shard_is_away_and_another_one_bad_is_in_doubt() {
+    // The shard of drive 2 was moved to drive 5, which is absent; that of drive 3 is bad.
+    let mut copies = Case::shards(&[0, 2]);
+    copies[1].is_damaged = true;
+    let case = Case::new().version(3, VersionName::Null, Case::coded_body(), copies);
+    assert_eq!(case.clone().absent(&[5]).fate(3), Fate::Doubt);
+    assert_eq!(case.fate(3), Fate::Void, "nobody is absent");
 }
 
 #[test]

@@ -23,11 +23,12 @@ enum Bytes {
     Never,
 }
 
-/// Shards (bits) of a 2+1 write on drives 1, 2, 3, of which some are absent.
+/// Shards (bits) of a 2+1 write on drives 1, 2, 3, of which some are absent; others that are may
+/// hold a shard that was moved.
 fn coded(bits: u8, absent: &[u64]) -> Bytes {
     let found = bits.count_ones() as usize;
-    let hidden =
-        (1..=3_u64).filter(|drive| bits & (1 << (drive - 1)) == 0 && absent.contains(drive));
+    let is_seen = |drive: u64| drive <= 3 && bits & (1 << (drive - 1)) != 0;
+    let hidden = absent.iter().filter(|&&drive| !is_seen(drive));
     match found {
         2.. => Bytes::Readable,
         found if found + hidden.count() >= 3 => Bytes::Hidden,
