@@ -91,6 +91,34 @@ fn a_drive_that_recovers_on_a_full_file_system_takes_writes_once_there_is_space(
 }
 
 #[test]
+fn what_was_read_wrongly_and_is_sound_is_damaged_no_longer() {
+    world::run(async {
+        let (rig, drive) = Rig::new(config()).await;
+        seal_small(&drive, 2).await;
+        let shard = Shard::new(write_id(9), 0, &[20_000]);
+        put(&drive, &shard).await.unwrap();
+        let damaged = async |drive: &Drive| -> Vec<bool> {
+            let entries = inventory(drive).await;
+            entries.iter().map(|entry| entry.damaged).collect()
+        };
+        // Each read gives a wrong bit.
+        rig.disk.misread(1);
+        while damaged(&drive).await != [true, false, true] {
+            let _ = read_record(&drive, write_id(1)).await;
+            let _ = verify(&drive, &shard).await;
+        }
+        rig.disk.misread(0);
+        let kept = inline_record(write_id(1), 1000);
+        assert_eq!(read_record(&drive, write_id(1)).await.unwrap(), kept);
+        assert_eq!(damaged(&drive).await, [false, false, true]);
+        let verified = verify(&drive, &shard).await.unwrap();
+        assert!(matches!(verified, DriveReply::Verified { bad, .. } if bad.is_empty()));
+        assert_eq!(damaged(&drive).await, [false, false, false]);
+        drive.audit().unwrap();
+    });
+}
+
+#[test]
 fn a_bad_record_before_good_ones_is_damage_and_is_not_cut_off() {
     world::run(async {
         let (rig, drive) = Rig::new(config()).await;

@@ -4,6 +4,8 @@ Method: boto3 with default settings; what a listing shows is compared with what 
 kill and a lost index in a server of its own.
 """
 
+from xml.etree import ElementTree
+
 import pytest
 
 from conftest import new_bucket
@@ -188,6 +190,34 @@ def test_listings_are_exact_page_by_page(s3, versioned):
         s3.list_object_versions(Bucket=versioned, VersionIdMarker=markers["a"])
     with h.error("InvalidArgument", 400):
         s3.list_object_versions(Bucket=versioned, KeyMarker="a", VersionIdMarker="nonsense")
+
+
+def test_versions_and_delete_markers_come_in_one_order(server, s3, versioned):
+    """By the document: SDKs that read it as it comes take its order for that of the versions."""
+    told = []
+    for key in ["a", "b&<Version>"]:
+        made = [put(s3, versioned, key)]
+        made.append(s3.delete_object(Bucket=versioned, Key=key)["VersionId"])
+        made.append(s3.delete_object(Bucket=versioned, Key=key)["VersionId"])
+        made += [put(s3, versioned, key), put(s3, versioned, key)]
+        told += list(zip(["Version", "DeleteMarker", "DeleteMarker", "Version", "Version"],
+                         made))[::-1]
+    for size in [1, 3, 1000]:
+        found, query = [], [("max-keys", str(size)), ("versions", "")]
+        while True:
+            answer = sigv4.client(server).call("GET", f"/{versioned}", query=sorted(query))
+            assert answer.status == 200, answer.body
+            document = ElementTree.fromstring(answer.body)
+            name = document.tag.partition("}")[0] + "}"
+            found += [(entry.tag.removeprefix(name), entry.findtext(name + "VersionId"))
+                      for entry in document
+                      if entry.tag.removeprefix(name) in ["Version", "DeleteMarker"]]
+            if document.findtext(name + "IsTruncated") == "false":
+                break
+            query = query[:2] + [("key-marker", document.findtext(name + "NextKeyMarker")),
+                                 ("version-id-marker",
+                                  document.findtext(name + "NextVersionIdMarker"))]
+        assert found == told, size
 
 
 def test_a_version_is_restored_by_a_copy(s3, versioned):

@@ -72,6 +72,24 @@ async fn an_orphan_is_swept_after_the_second_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_that_cannot_be_read_goes_as_well() {
+    let mut cluster = Cluster::new("2+1", 4);
+    let running = cluster.start().await;
+    running.until_quiet().await;
+    let write = orphan(&running, "orphan").await.manifest.write;
+    for drive in &cluster.drives {
+        drive.spoil(write);
+    }
+    let at = holder_of(&cluster, write);
+    away_and_back(&cluster, &running, at).await;
+    until("the orphan goes", || {
+        !cluster.drives.iter().any(|drive| drive.holds(write))
+    })
+    .await;
+    running.workers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_the_second_look_knows_is_spared() {
     let mut cluster = Cluster::new("2+1", 4);
     let running = cluster

@@ -20,6 +20,7 @@ use http_body_util::{BodyExt, Full};
 use s3s::Body;
 
 use super::error::default_message;
+use super::listing::put_in_order;
 use super::values::escape;
 use crate::http::{BodyHandle, ResponseBody};
 use crate::logging::{AccessLog, Entry, Record};
@@ -93,6 +94,7 @@ pub(super) fn finish(answer: &mut Response<Body>, method: &Method, path: &str, i
     if answer.extensions_mut().remove::<BareETag>().is_some() {
         bare_etag(answer);
     }
+    put_in_order(answer);
     // The library knows no 206 for HEAD.
     let ranged = answer.headers().contains_key(CONTENT_RANGE);
     if *method == Method::HEAD && status == StatusCode::OK && ranged {

@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(crate) partial: bool,
     /// Why nothing may be written yet, after a recovery.
     pub(crate) suspended: Option<String>,
+    /// No chunk could be set aside for the log to go on in.
+    pub(crate) has_none_aside: bool,
     /// Entries that were found damaged while nobody asked for them.
     pub(crate) found: u64,
     pub(crate) checkpoint_sequence: u64,
@@ -125,6 +127,7 @@ impl State {
             available: 0,
             partial: false,
             suspended: None,
+            has_none_aside: false,
             found: 0,
             checkpoint_sequence: 0,
             checkpoint_running: false,
@@ -300,8 +303,9 @@ impl State {
         if data_pages != self.data_pages {
             return Err(format!("{data_pages} data pages, not {}", self.data_pages));
         }
-        // Page 0, and the chunk set aside for the log.
-        let sum = owned.iter().map(|(_, count)| count).sum::<u64>() + 1 + chunk_pages;
+        // Page 0, and the chunk set aside for the log, if there was space for one.
+        let aside = if self.has_none_aside { 0 } else { chunk_pages };
+        let sum = owned.iter().map(|(_, count)| count).sum::<u64>() + 1 + aside;
         if sum != self.space.frontier() {
             return Err(format!("{sum} pages of {}", self.space.frontier()));
         }

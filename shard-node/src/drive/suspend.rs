@@ -19,9 +19,10 @@ impl State {
     /// Takes a chunk for the log to go on in, from what is free or what the file system still has.
     pub(crate) fn set_aside(&mut self, chunk_len: u64) -> Option<u64> {
         let pages = chunk_len / PAGE_LEN;
-        let extent = self.space.take_one(pages, self.available / PAGE_LEN)?;
+        let extent = self.space.take_one(pages, self.available / PAGE_LEN);
+        self.has_none_aside = extent.is_none();
         self.allocated = self.allocated.max(self.space.frontier());
-        Some(extent.page)
+        extent.map(|extent| extent.page)
     }
 }
 

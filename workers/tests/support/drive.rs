@@ -66,6 +66,8 @@ struct State {
     asked: BTreeSet<WriteId>,
     /// Writes whose reads are never answered.
     hung: BTreeSet<WriteId>,
+    /// Writes that lie in sectors that cannot be read.
+    spoiled: BTreeSet<WriteId>,
     /// Shards that were read from their media to be verified.
     verified: u64,
     /// It refuses to write anything.
@@ -372,6 +374,11 @@ impl MemoryDrive {
 
     fn record(state: &State, write: WriteId, with_body: bool) -> Result<DriveReply, DriveError> {
         let row = state.rows.get(&write).ok_or(DriveError::NotFound)?;
+        if state.spoiled.contains(&write) {
+            return Err(DriveError::Io {
+                what: "unreadable sector".to_owned(),
+            });
+        }
         if row.is_damaged && row.shard.as_ref().is_none_or(|shard| !shard.is_rotten) {
             return Err(DriveError::Damaged {
                 what: "record".to_owned(),

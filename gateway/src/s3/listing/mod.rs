@@ -6,6 +6,7 @@
 //! before.
 
 mod objects;
+mod order;
 mod uploads;
 mod versions;
 
@@ -13,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{CommonPrefix, EncodingType};
 
 pub(super) use objects::{v1, v2};
+pub(super) use order::put_in_order;
 pub(super) use uploads::uploads;
 pub(super) use versions::versions;
 

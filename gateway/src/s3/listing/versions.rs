@@ -6,6 +6,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
+use super::order::Interleaved;
 use super::{Encoding, filled, invalid, page_len, shown};
 use crate::error::GatewayError;
 use crate::names::BucketName;
@@ -50,13 +51,14 @@ pub(crate) async fn versions(
         encoding,
         owners: Owners::of(&gateway.rights, &row),
     };
+    let order = Interleaved(versions.iter().map(|entry| entry.is_marker).collect());
     let (markers, versions): (Vec<_>, Vec<_>) =
         versions.into_iter().partition(|entry| entry.is_marker);
     let marker_entry = |entry| shown_as.marker(entry);
     let version_entry = |entry| shown_as.version(entry);
     let (next_key, next_version) = next.unzip();
     let next_version = next_version.flatten().map(|version| version.to_string());
-    Ok(S3Response::new(ListObjectVersionsOutput {
+    let mut answer = S3Response::new(ListObjectVersionsOutput {
         common_prefixes: Some(encoding.prefixes(&prefixes)),
         delete_markers: Some(markers.into_iter().map(marker_entry).collect()),
         delimiter: delimiter.map(|delimiter| encoding.apply(&delimiter)),
@@ -71,7 +73,9 @@ pub(crate) async fn versions(
         request_charged: None,
         version_id_marker: Some(version_marker.unwrap_or_default()),
         versions: Some(versions.into_iter().map(version_entry).collect()),
-    }))
+    });
+    answer.extensions.insert(order);
+    Ok(answer)
 }
 
 /// The version that a page begins behind.

@@ -102,6 +102,10 @@ impl MemoryDrive {
         self.state().reads_nothing = is_held;
     }
     /// What reads a write from its medium is never answered, or is again.
+    /// The sectors of a write cannot be read from now on.
+    pub fn spoil(&self, write: WriteId) {
+        self.state().spoiled.insert(write);
+    }
     pub fn hang_reads_of(&self, write: WriteId, is_hung: bool) {
         let hung = &mut self.state().hung;
         match is_hung {

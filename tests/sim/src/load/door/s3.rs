@@ -4,7 +4,6 @@
 //! Leaves to others: HTTP itself (hyper's client), what is sent ([`super::ask`]).
 //! Always: what was not answered whole is silence, except the bytes of a GET.
 
-use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_gateway::BucketName;
@@ -314,19 +313,17 @@ impl S3 {
             ask = ask.with("version-id-marker", version);
         }
         let text = self.ask(ask).await?.text();
-        let of = |kind: &str| {
-            let found = elements(&text, &[kind]).into_iter().map(|(_, it)| {
-                let of = |name| element(it, name).unwrap_or_default();
-                Version {
-                    key: plain(of("Key")),
-                    id: of("VersionId").to_owned(),
-                    etag: (kind == "Version").then(|| unquoted(of("ETag"))),
-                    is_latest: of("IsLatest") == "true",
-                }
-            });
-            found.collect::<Vec<_>>()
-        };
-        let versions = merged(of("Version"), of("DeleteMarker"));
+        let versions = elements(&text, &["Version", "DeleteMarker"]).into_iter();
+        let versions = versions.map(|(place, it)| {
+            let of = |name| element(it, name).unwrap_or_default();
+            Version {
+                key: plain(of("Key")),
+                id: of("VersionId").to_owned(),
+                etag: (place == 0).then(|| unquoted(of("ETag"))),
+                is_latest: of("IsLatest") == "true",
+            }
+        });
+        let versions = versions.collect();
         let next = element(&text, "NextKeyMarker").map(|key| {
             let version = element(&text, "NextVersionIdMarker");
             (plain(key), version.and_then(VersionId::parse))
@@ -337,24 +334,6 @@ impl S3 {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Versions and delete markers, which come one kind behind the other, as one list: by key, then
-/// newest first. What is out of order within its kind stays so.
-fn merged(versions: Vec<Version>, markers: Vec<Version>) -> Vec<Version> {
-    let mut merged = Vec::with_capacity(versions.len() + markers.len());
-    let mut markers = markers.into_iter().peekable();
-    for version in versions {
-        let is_before = |marker: &Version| {
-            (&marker.key, Reverse(&marker.id)) < (&version.key, Reverse(&version.id))
-        };
-        while let Some(marker) = markers.next_if(is_before) {
-            merged.push(marker);
-        }
-        merged.push(version);
-    }
-    merged.extend(markers);
-    merged
 }
 
 /// `bytes 0-9/100`.
