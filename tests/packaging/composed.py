@@ -67,7 +67,10 @@ class Service:
 
     def port(self, port):
         """What stands for a port of this service."""
-        return self.composed.ports.setdefault((self.name, int(port)), free_port())
+        ports, key = self.composed.ports, (self.name, int(port))
+        if key not in ports:
+            ports[key] = free_port()
+        return ports[key]
 
     def address(self, host, port):
         """What stands for an address, as this service sees it."""

@@ -1,4 +1,4 @@
-"""Goal: compose.yml means the same to Compose v2 and to docker-compose 1.29, and what it names exists.
+"""Goal: compose.yml means the same to Compose v2 and to docker-compose 1.29; what it names exists.
 
 Method: both read it (v2 by its own library, `tests/packaging/compose-config`); commands and
 variables are held against the binary.

@@ -85,7 +85,7 @@ def test_places_are_those_of_the_files():
         for file in unit.all("EnvironmentFile"):
             assert file.rsplit("/", 1)[1] in PAGE, file
     for volume in ("gateway", "shard-node-1"):
-        assert f"`holdfast_{volume}`" in PAGE and volume in composed.load()["volumes"]
+        assert f"`{volume}`" in PAGE and volume in composed.load()["volumes"]
     assert (COMPOSE / "check").exists() and f"shard-node-{INSTANCE}" in PAGE
     assert list(UNITS.glob("holdfast-*.service"))
 

@@ -104,14 +104,16 @@ def test_their_user_is_made(tmp_path):
 
 
 class Host:
-    """A machine with some units started: one directory for /var/lib, one port for each of theirs."""
+    """A machine with some units started: a directory for /var/lib, a port for each of theirs."""
 
     def __init__(self, directory):
         self.dir, self.ports, self.processes = directory, {}, []
         make_secrets(directory / "secrets")
 
     def port(self, port):
-        return self.ports.setdefault(int(port), free_port())
+        if int(port) not in self.ports:
+            self.ports[int(port)] = free_port()
+        return self.ports[int(port)]
 
     def here(self, text):
         text = text.replace(CREDENTIALS, str(self.dir / "secrets"))
