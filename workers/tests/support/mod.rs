@@ -458,13 +458,13 @@ impl Running {
         &*self.store.world().clock
     }
 
-    /// Waits until `is_so`, for at most ten seconds.
+    /// Waits until `is_so`, for at most a minute.
     pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut is_so: impl FnMut() -> F) {
         let start = self.clock().now();
         while !is_so().await {
             let waited = self.clock().now().since(start);
             assert!(
-                waited < Duration::from_secs(10),
+                waited < Duration::from_secs(60),
                 "waited in vain until {what}"
             );
             self.clock().sleep(Duration::from_millis(5)).await;
